@@ -1,0 +1,40 @@
+# Everything here works from a bare checkout with Python 3.11 or later (with pip and venv), make and g++.
+#   make venv   the environment in .venv, made anew when pyproject.toml changes
+#   make lint   format, lint and types
+#   make test   lint, then every test: what continuous integration runs
+#   make demo   the shipped model on real images
+
+PYTHON ?= python3
+VENV ?= .venv
+# Two workers: the simulations are single-threaded and two of them fit the smallest CI machine.
+TEST_WORKERS ?= 2
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+ROOMS := $(wildcard hw gateware sim firmware host tests)
+
+.PHONY: venv lint test demo clean
+.DELETE_ON_ERROR:
+
+venv: $(STAMP)
+
+# The stamp is older than pyproject.toml whenever a dependency changed; pip then brings the environment up to date.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if v >= (3, 11) else "Python 3.11 or later is needed, not %d.%d.%d; name one with `make PYTHON=python3.11`." % v)'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+lint: venv
+	$(PY) -m ruff format --check $(ROOMS)
+	$(PY) -m ruff check $(ROOMS)
+	$(PY) -m mypy $(ROOMS)
+
+test: lint
+	$(PY) -m pytest -n $(TEST_WORKERS)
+
+demo: venv
+	$(PY) -m host.demo
+
+clean:
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

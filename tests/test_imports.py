@@ -1,0 +1,100 @@
+"""Imports point one way between the rooms (docs: README, "Layout")."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("firmware", "gateware", "host", "hw", "sim")
+
+# module prefix -> the prefixes it may import from; the longest matching prefix of a module decides.
+ALLOWED = {
+    "sim.reference": {"sim.reference"},
+    "gateware": {"gateware", "sim.reference"},
+    "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
+    "hw": {"hw", "gateware", "firmware"},
+    "sim": {"sim", "gateware", "firmware"},
+    "host": {"host", "firmware", "sim.reference", "sim.emulator", "gateware.link"},
+}
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def imported(tree: ast.Module, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of everything that a module imports, `import_module("...")` included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".")
+                package = package[: len(package) - node.level + is_package]
+                base = ".".join([*package, base] if base else package)
+            for alias in node.names:
+                yield node.lineno, base if alias.name == "*" else f"{base}.{alias.name}"
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def wrong_imports(source: str, module: str, is_package: bool = False) -> list[str]:
+    """One line for each import of `module` that points the wrong way."""
+    room = max((prefix for prefix in ALLOWED if within(module, prefix)), key=len)
+    wrong = []
+    for line, name in imported(ast.parse(source), module, is_package):
+        ours = name.split(".")[0] in (*ROOMS, "tests")
+        if ours and not any(within(name, prefix) for prefix in ALLOWED[room]):
+            wrong.append(f"{module}, line {line}: imports {name}, but {room} may use only {sorted(ALLOWED[room])}")
+    return wrong
+
+
+def files() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path):
+    relative = path.relative_to(ROOT).with_suffix("")
+    is_package = relative.name == "__init__"
+    module = ".".join((relative.parent if is_package else relative).parts)
+    assert wrong_imports(path.read_text(), module, is_package) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("sim.reference.rescale", "from gateware.config import AcceleratorConfig"),
+        ("sim.reference.rescale", "from sim.emulator import board"),
+        ("gateware.array.grid", "import firmware.compiler"),
+        ("gateware.array.grid", "from ...host import run"),
+        ("firmware.compile", "from gateware.array import grid"),
+        ("firmware.compile", "from gateware import array"),
+        ("firmware.compile", "def late():\n    import hw.build"),
+        ("firmware.compile", "importlib.import_module('host.run')"),
+        ("host.run", "from sim.benches import link"),
+        ("hw.build", "from host import run"),
+        ("gateware.isa", "from tests.shared_data import shared_data"),
+    ],
+)
+def test_a_wrong_import_is_seen(module: str, source: str):
+    assert len(wrong_imports(source, module)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("sim.reference.rescale", "from . import rounding\nfrom .rounding import rne\nimport numpy as np"),
+        ("gateware.nonlinear.softmax", "from sim.reference.shiftmax import Shiftmax"),
+        ("firmware.compile", "from gateware import config, isa\nfrom gateware.isa import Opcode"),
+        ("host.run", "from sim.emulator.board import Board\nfrom gateware.link.packets import crc"),
+    ],
+)
+def test_a_right_import_passes(module: str, source: str):
+    assert wrong_imports(source, module) == []
