@@ -1,9 +1,9 @@
 """The handwritten digits that the shipped model is trained and shown on.
 
-The 1,797 images of 8 x 8 pixels (values 0 to 16) come with scikit-learn (`sklearn.datasets.load_digits`, the test part of
-the UCI set "Optical Recognition of Handwritten Digits"); nothing is downloaded. Each is enlarged to 32 x 32 by bicubic
-interpolation and stored as grey repeated in three channels, so that it takes the way of any photograph through the
-preprocessing. 36 images of each class, drawn with a fixed seed, are held out and never trained on.
+The 1,797 images of 8 x 8 pixels (values 0 to 16) come with scikit-learn (`sklearn.datasets.load_digits`, the test part
+of the UCI set "Optical Recognition of Handwritten Digits"); nothing is downloaded. Each is enlarged to 32 x 32 by
+bicubic interpolation and stored as grey repeated in three channels, so that it takes the way of any photograph through
+the preprocessing. 36 images of each class, drawn with a fixed seed, are held out and never trained on.
 
     python -m firmware.digits --split held-out -o DIR    # PNG files and labels.csv
 """

@@ -2,9 +2,9 @@
 
     python -m firmware.train_digits -o models/digits_float.safetensors
 
-Needs PyTorch (the `training` extra). The state is written under timm's names, so `firmware.quantize` takes it as it takes
-any checkpoint. The number of epochs is fixed beforehand: the held-out images are looked at once, after the last step.
-The seed fixes the run on one machine; on another processor float sums differ in their last bits and so will the weights,
+Needs PyTorch (the `training` extra). The state is written under timm's names, so `firmware.quantize` takes it as any
+checkpoint. The number of epochs is fixed beforehand: the held-out images are looked at once, after the last step.
+The seed fixes the run on one machine; on another processor float sums differ in their last bits and so do the weights,
 which is why the trained weights are kept in the repository and quantisation starts from them.
 """
 

@@ -1,0 +1,90 @@
+"""Shows the shipped model at work: held-out handwritten digits through a device, labels with confidence, accuracy.
+
+python -m host.demo [--device DEVICE] [--images N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+from rich.table import Table
+
+from firmware import digits
+from host.device import DEFAULT_DEVICE, DEVICES, Device
+from host.errors import HostError, run_command
+from host.prediction import Prediction
+from host.terminal import output, percent, tracked
+
+SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "models" / "digits.safetensors"
+SHOWN = 8
+"""Images whose labels are listed one by one."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m host.demo", description="The shipped model on held-out digits.")
+    made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
+    made.add_argument("--images", type=int, default=120, metavar="N", help="how many images (default: %(default)s)")
+    made.add_argument(
+        "--program", type=Path, default=SHIPPED_MODEL, metavar="PROGRAM", help="the file that the device runs"
+    )
+    return made
+
+
+def held_out(count: int) -> digits.DigitSet:
+    """`count` of the images that the model was not trained on, spread over the whole held-out set."""
+    try:
+        everything = digits.load("held-out")
+    except ImportError as error:
+        raise HostError(
+            "The digits come with scikit-learn, which is not installed: pip install scikit-learn."
+        ) from error
+    if not 1 <= count <= len(everything):
+        raise HostError(f"--images must be 1 to {len(everything)}, the held-out digits, not {count}.")
+    chosen = [i * len(everything) // count for i in range(count)]
+    return digits.DigitSet(everything.images[chosen], everything.labels[chosen], everything.indices[chosen])
+
+
+def listing(shown: digits.DigitSet, predictions: list[Prediction]) -> Table:
+    """Image, its label, what the device says and how sure it is, and cycles where the device counts them."""
+    table = Table("digit", "device says", "confidence", "cycles", title=f"the first {min(SHOWN, len(shown))} images")
+    for label, prediction in list(zip(shown.labels, predictions, strict=True))[:SHOWN]:
+        cycles = "not counted" if prediction.cycles is None else str(prediction.cycles)
+        table.add_row(digits.CLASS_NAMES[label], prediction.name, percent(prediction.confidence), cycles)
+    return table
+
+
+def demonstrate(options: argparse.Namespace) -> int:
+    """The command's body; returns the exit status."""
+    shown = held_out(options.images)
+    with Device.open(options.device) as device:
+        model = device.load(options.program)
+        if model.class_names != digits.CLASS_NAMES:
+            raise HostError(f"{options.program} does not tell the ten digits apart: give the shipped model.")
+        print(f"{model.architecture}, {model.arithmetic} arithmetic, on the device {options.device}")
+        stream = device.stream(Image.fromarray(image) for image in shown.images)
+        start = time.perf_counter()
+        predictions = list(tracked(stream, len(shown), "digits"))
+        seconds = time.perf_counter() - start
+    output().print(listing(shown, predictions))
+    correct = sum(p.label == label for p, label in zip(predictions, shown.labels, strict=True))
+    print(f"accuracy: {percent(correct / len(shown))} ({correct} of {len(shown)} held-out images)")
+    print(f"speed: {len(shown) / seconds:.1f} images/s on this computer")
+    cycles = [prediction.cycles for prediction in predictions if prediction.cycles is not None]
+    if cycles:
+        print(f"cycles a frame: {min(cycles)} to {max(cycles)}")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    return run_command(lambda: demonstrate(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

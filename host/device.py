@@ -1,0 +1,156 @@
+"""Devices: whatever takes an image and answers with integer logits.
+
+A device is named on the command line as `NAME` or `NAME:ARGUMENT` (`reference`, `serial:/dev/ttyUSB1`). Another kind of
+device derives from `Device`, gives `load` and `run`, and is entered in `DEVICES` or through `register`; every command
+then takes it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from host.errors import HostError
+from host.prediction import Prediction
+
+DEFAULT_DEVICE = "reference"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """What the host must know of a model that a device has loaded.
+
+    Members
+    -------
+    architecture : as `firmware.quantize` takes it
+    arithmetic : `official`, `lean` or the name of another variant
+    class_names : (classes,)
+    logit_scales : float64, (classes,)
+    prepare : from a decoded picture to the integers that enter the network, int8, (3, height, width); made from the
+        model's metadata by `sim.reference.preprocess` and the same for every device
+    """
+
+    architecture: str
+    arithmetic: str
+    class_names: tuple[str, ...]
+    logit_scales: npt.NDArray[np.float64]
+    prepare: Callable[[Image.Image], npt.NDArray[np.int8]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One image's integers as they leave a device: int64 logits, (classes,), and cycles where they are counted."""
+
+    logits: npt.NDArray[np.int64]
+    cycles: int | None = None
+
+
+class Device(ABC):
+    """A machine that runs one loaded model; a context manager that closes it.
+
+    Members
+    -------
+    spec : what it was opened as
+    batch : images that `stream` hands to `run` at a time
+    """
+
+    batch: int = 1
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self._model: LoadedModel | None = None
+
+    @classmethod
+    def open(cls, spec: str) -> Device:
+        """Opens the device that `spec` names, `NAME` or `NAME:ARGUMENT`.
+
+        Raises
+        ------
+        HostError : no device has that name, its argument is wrong, or it does not answer
+        """
+        name, _, argument = spec.partition(":")
+        if name not in DEVICES:
+            known = ", ".join(sorted(DEVICES))
+            raise HostError(f"There is no device {spec!r}: name one of {known}.")
+        return DEVICES[name](argument)
+
+    @property
+    def model(self) -> LoadedModel:
+        """The loaded model; a HostError before `load`."""
+        if self._model is None:
+            raise HostError(f"The device {self.spec} has no model yet: load one first.")
+        return self._model
+
+    def load(self, program: Path) -> LoadedModel:
+        """Loads a model or program file and makes it the one that runs.
+
+        Raises
+        ------
+        HostError : the file is missing, damaged, or not for this device
+        """
+        self._model = self.load_file(program)
+        return self._model
+
+    @abstractmethod
+    def load_file(self, program: Path) -> LoadedModel:
+        """What a kind of device does to load; raises as `load`."""
+
+    @abstractmethod
+    def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
+        """The answers to prepared images, int8 (count, 3, height, width), count between 1 and `batch`, in order."""
+
+    def close(self) -> None:  # noqa: B027 - most devices hold nothing that must be given back
+        """Gives back what the device holds; called once."""
+
+    def infer(self, image: Image.Image) -> Prediction:
+        """The answer to one decoded picture."""
+        return next(self.stream([image]))
+
+    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
+        """The answers to decoded pictures, in order, as they come; reads `batch` pictures ahead at most."""
+        model, pending = self.model, iter(images)
+        while pictures := list(islice(pending, self.batch)):
+            prepared = np.stack([model.prepare(picture) for picture in pictures])
+            for answer in self.run(prepared):
+                yield Prediction(answer.logits, model.logit_scales, model.class_names, answer.cycles)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _reference(argument: str) -> Device:
+    from host.reference_device import ReferenceDevice  # a device's modules are imported when it is opened
+
+    return ReferenceDevice(argument)
+
+
+DEVICES: dict[str, Callable[[str], Device]] = {"reference": _reference}
+"""Opens each kind of device from its argument (empty where none was given)."""
+
+
+def register(name: str, opener: Callable[[str], Device]) -> None:
+    """Enters another kind of device.
+
+    Raises
+    ------
+    ValueError : the name is taken, or has a colon or nothing in it
+    """
+    if not name or ":" in name:
+        raise ValueError(f"A device's name is one word without a colon, not {name!r}.")
+    if name in DEVICES:
+        raise ValueError(f"The device {name!r} is registered already: choose another name.")
+    DEVICES[name] = opener

@@ -1,0 +1,38 @@
+"""What a command says when it cannot go on: one sentence on standard error and exit status 2, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+USER_ERROR = 2
+"""Exit status after a mistake that the user can mend: a missing file, an unreadable image, an unknown device."""
+INTERRUPTED = 130
+
+
+class HostError(Exception):
+    """A sentence for the user: what is wrong, the value, what to do."""
+
+
+def reason(error: BaseException) -> str:
+    """The message of an exception as part of a sentence, without its full stop; an OSError without the errno."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Runs a command's body and returns the exit status; `HostError` becomes a sentence on standard error."""
+    try:
+        status = command()
+        sys.stdout.flush()  # a reader that has gone is then noticed here, not by the interpreter at its end
+        return status
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `... | head`: what was wanted has been read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
