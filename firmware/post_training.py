@@ -1,0 +1,174 @@
+"""Post-training quantisation of a ViT or DeiT: calibrated scales, snapped in front of the shift operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware import scales as constants
+from firmware.calibration import Calibration
+from firmware.errors import UserError
+from firmware.float_vit import FloatArray, FloatVit, gelu
+from firmware.gelu_search import best_scale, table_error
+
+GELU_REACH = 9.4
+"""Input of ShiftGELU (float) beyond which both its exponentials clamp and negative inputs leak."""
+COARSEST_STEP = 4
+FINEST_GELU_STEP = 50
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """What quantising one activation does to it, measured on the calibration images.
+
+    Members
+    -------
+    scale, bits : the scale and width chosen
+    peak : largest magnitude seen
+    clipped : share of the values beyond the scale's reach
+    error : root mean square that rounding and clipping add, relative to the tensor's own
+    table_error : same of the actual ShiftGELU table against float GELU, relative; None elsewhere
+    step : |x0| of the shift operation that reads the tensor; None elsewhere
+    """
+
+    name: str
+    bits: int
+    scale: float
+    peak: float
+    clipped: float
+    error: float
+    table_error: float | None = None
+    step: int | None = None
+
+
+@dataclass
+class QuantisedVit:
+    """Every constant of the integer model under the authors' names, with the report and the warnings."""
+
+    tensors: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
+    report: list[TensorReport] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def quantise_vit(model: FloatVit, calibration: Calibration, method: str = "minmax", snap: bool = True) -> QuantisedVit:
+    """The integer model's constants.
+
+    Parameters
+    ----------
+    calibration : has observed `model` on the calibration images
+    method : minmax, percentile or mse; how activations that are not snapped get their scale
+    snap : choose the scales in front of Shiftmax and ShiftGELU on the shift exponential's grid
+    """
+    result = QuantisedVit()
+    activations = _activation_scales(calibration, method, snap, result)
+    for name, scale in activations.items():
+        result.tensors[f"{name}.act_scaling_factor"] = np.asarray(scale, np.float32)
+    weights = model.weights
+    _linear("patch_embed.proj", "conv_scaling_factor", weights, activations["qact_input"], result)
+    for index in range(model.shape.depth):
+        block = f"blocks.{index}."
+        _norm(f"{block}norm1", weights, result)
+        _norm(f"{block}norm2", weights, result)
+        for name, source in (
+            ("attn.qkv", "qact1"),
+            ("attn.proj", "attn.qact2"),
+            ("mlp.fc1", "qact3"),
+            ("mlp.fc2", "mlp.qact1"),
+        ):
+            _linear(block + name, "fc_scaling_factor", weights, activations[block + source], result)
+    _norm("norm", weights, result)
+    _linear("head", "fc_scaling_factor", weights, activations["qact2"], result)
+    # Class token: quantised on the grid of the patches that it joins, without a clamp.
+    token = np.rint((weights["cls_token"] / activations["patch_embed.qact"]).astype(np.float32))
+    result.tensors["cls_token_integer"] = token.astype(np.int32)
+    position = constants.quantise(weights["pos_embed"], activations["qact_pos"], 16)
+    result.tensors["pos_embed_integer"] = position.astype(np.int16)
+    return result
+
+
+def _activation_scales(
+    calibration: Calibration, method: str, snap: bool, result: QuantisedVit
+) -> dict[str, np.float32]:
+    found: dict[str, np.float32] = {}
+    for name, statistics in calibration.tensors.items():
+        scale = statistics.scale(method)
+        step = error = None
+        if name.endswith("attn.qact_attn1"):
+            step = constants.softmax_step(scale)
+            if snap:
+                scale = constants.snapped_softmax_scale(step)
+            if step < COARSEST_STEP:
+                result.warnings.append(
+                    f"{name}: scores reach {statistics.peak:.1f}: Shiftmax has |x0| = {step}, a coarse exponential."
+                )
+        elif name.endswith("mlp.qact_gelu"):
+            rows = calibration.gelu_rows(name)
+            exact = gelu(rows)
+            if snap:
+                scale, _ = best_scale(rows)
+            error = table_error(rows, exact, scale) / max(float(np.sqrt(np.mean(np.square(exact)))), 1e-12)
+            step = constants.gelu_step(scale)
+            _warn_gelu(name, min(statistics.peak, 127 * float(scale)), step, result)
+        elif name.endswith("mlp.qact1"):
+            # ShiftGELU's input is clipped at 127 S, so its output cannot be larger than that.
+            reach = np.float32(127 * float(found[name.replace("qact1", "qact_gelu")]))
+            scale = min(scale, constants.activation_scale(float(reach), statistics.bits))
+        found[name] = scale
+        result.report.append(
+            TensorReport(
+                name=name,
+                bits=statistics.bits,
+                scale=float(scale),
+                peak=statistics.peak,
+                clipped=statistics.clipped(scale),
+                error=statistics.rounding_error(scale) / max(statistics.signal(), 1e-12),
+                table_error=error,
+                step=step,
+            )
+        )
+    return found
+
+
+def _warn_gelu(name: str, reach: float, step: int, result: QuantisedVit) -> None:
+    if reach > GELU_REACH:
+        result.warnings.append(
+            f"{name}: values reach {reach:.1f}, above {GELU_REACH}: both exponentials of ShiftGELU clamp in such a row."
+        )
+    if step > FINEST_GELU_STEP:
+        result.warnings.append(f"{name}: ShiftGELU has |x0| = {step}, above {FINEST_GELU_STEP}: its sigmoid is coarse.")
+
+
+def _linear(
+    name: str, scale_key: str, weights: Mapping[str, FloatArray], input_scale: np.float32, result: QuantisedVit
+) -> None:
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    scale = constants.channel_scales(weight)
+    accumulator = (scale * input_scale).astype(np.float32)
+    integers = constants.quantise_weight(weight, scale)
+    biases = constants.quantise(bias, accumulator, 32)
+    magnitude = np.abs(integers.reshape(len(integers), -1)).sum(axis=1) * 128 + np.abs(biases)
+    if magnitude.max() > constants.INT32_MAX:
+        channel = int(magnitude.argmax())
+        raise UserError(
+            f"{name}: output channel {channel} can reach {magnitude[channel]}, beyond a 32-bit accumulator; "
+            "its bias is too large for its weights."
+        )
+    result.tensors[f"{name}.weight_integer"] = integers.astype(np.int8)
+    result.tensors[f"{name}.bias_integer"] = biases.astype(np.int32)
+    result.tensors[f"{name}.{scale_key}"] = scale
+
+
+def _norm(name: str, weights: Mapping[str, FloatArray], result: QuantisedVit) -> None:
+    beta = weights[f"{name}.bias"]
+    gamma, raised = constants.raised_gamma(weights[f"{name}.weight"], beta)
+    if raised:
+        result.warnings.append(
+            f"{name}: gamma of channel{'s' if len(raised) > 1 else ''} {', '.join(map(str, raised))} is too near 0 for "
+            "I-LayerNorm and was raised to max(|beta|/24, 1e-4)."
+        )
+    bias = constants.norm_bias(gamma, beta)
+    result.tensors[f"{name}.bias_integer"] = bias.astype(np.int32)
+    result.tensors[f"{name}.norm_scaling_factor"] = constants.norm_scales(gamma)
