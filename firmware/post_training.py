@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from firmware import scales as constants
 from firmware.calibration import Calibration
-from firmware.errors import UserError
 from firmware.float_vit import FloatArray, FloatVit, gelu
 from firmware.gelu_search import best_scale, table_error
 
@@ -81,11 +80,9 @@ def quantise_vit(model: FloatVit, calibration: Calibration, method: str = "minma
             _linear(block + name, "fc_scaling_factor", weights, activations[block + source], result)
     _norm("norm", weights, result)
     _linear("head", "fc_scaling_factor", weights, activations["qact2"], result)
-    # Class token: quantised on the grid of the patches that it joins, without a clamp.
-    token = np.rint((weights["cls_token"] / activations["patch_embed.qact"]).astype(np.float32))
-    result.tensors["cls_token_integer"] = token.astype(np.int32)
-    position = constants.quantise(weights["pos_embed"], activations["qact_pos"], 16)
-    result.tensors["pos_embed_integer"] = position.astype(np.int16)
+    result.tensors |= constants.embedding_integers(
+        weights["cls_token"], weights["pos_embed"], activations["patch_embed.qact"], activations["qact_pos"]
+    )
     return result
 
 
@@ -149,13 +146,6 @@ def _linear(
     accumulator = (scale * input_scale).astype(np.float32)
     integers = constants.quantise_weight(weight, scale)
     biases = constants.quantise(bias, accumulator, 32)
-    magnitude = np.abs(integers.reshape(len(integers), -1)).sum(axis=1) * 128 + np.abs(biases)
-    if magnitude.max() > constants.INT32_MAX:
-        channel = int(magnitude.argmax())
-        raise UserError(
-            f"{name}: output channel {channel} can reach {magnitude[channel]}, beyond a 32-bit accumulator; "
-            "its bias is too large for its weights."
-        )
     result.tensors[f"{name}.weight_integer"] = integers.astype(np.int8)
     result.tensors[f"{name}.bias_integer"] = biases.astype(np.int32)
     result.tensors[f"{name}.{scale_key}"] = scale

@@ -47,6 +47,19 @@ def quantise_weight(weight: FloatArray, scales: FloatArray) -> IntArray:
     return quantise(weight, scales.reshape(-1, *[1] * (weight.ndim - 1)), 8)
 
 
+def embedding_integers(
+    token: FloatArray, position: FloatArray, patch_scale: np.float32, position_scale: np.float32
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The class token on the grid of the patches that it joins, RNE(cls/S) (int32), and the position embedding on its
+    own 16-bit grid (int16), under their names in a model file.
+    """
+    integers = np.rint((token / patch_scale).astype(np.float32)).astype(np.float64)
+    return {
+        "cls_token_integer": np.clip(integers, -INT32_MAX, INT32_MAX).astype(np.int32),
+        "pos_embed_integer": quantise(position, position_scale, 16).astype(np.int16),
+    }
+
+
 def norm_unit(channels: int) -> np.float32:
     """fl(fl(sqrt C) / 2^30): the step of I-LayerNorm's output before gamma."""
     return np.float32(np.sqrt(np.float32(channels)) / np.float32(2**30))

@@ -1,0 +1,161 @@
+"""The I-ViT authors' checkpoint: a bare state_dict in a .pth.tar, or an npz of the same keys, straight to integers."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware import scales as constants
+from firmware.errors import UserError
+from firmware.float_vit import VitShape
+from firmware.integer_model import activations, check_tensors, layout, linear_layers, norms
+from firmware.weights import load_arrays
+
+Array = npt.NDArray[np.generic]
+NPZ_PREFIX = "sd/"
+UNUSED = ("attn.qact_softmax", "attn.int_softmax", "attn.matmul_1", "attn.matmul_2", "mlp.act")
+"""Modules of a block whose saved scales are zero or follow from others."""
+
+
+def load_checkpoint(path: Path) -> dict[str, Array]:
+    """The arrays of a checkpoint by the authors' key. Nothing in the file is executed.
+
+    Raises
+    ------
+    UserError
+        The file is absent, damaged, holds anything but tensors, or PyTorch is needed and absent.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; a checkpoint (.pth.tar or .npz) is expected.")
+    if _is_npz(path):
+        arrays = load_arrays(path)
+        prefixed = {key.removeprefix(NPZ_PREFIX): array for key, array in arrays.items() if key.startswith(NPZ_PREFIX)}
+        return prefixed or arrays
+    return _load_torch(path)
+
+
+def _is_npz(path: Path) -> bool:
+    if path.suffix == ".npz":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def _load_torch(path: Path) -> dict[str, Array]:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"{path} is a PyTorch file and PyTorch is not installed; get it with `pip install torch==2.13.0`."
+        ) from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged or hostile file makes the unpickler raise nearly anything; all of it means the same to the user.
+    except Exception as error:
+        raise UserError(
+            f"{path} is not a PyTorch file of plain tensors ({type(error).__name__}); "
+            "it is damaged, or holds objects whose loading would run code, which is refused."
+        ) from error
+    if not isinstance(state, Mapping):
+        raise UserError(
+            f"{path} holds a {type(state).__name__}, but the authors' state_dict (key to tensor) is expected."
+        )
+    arrays: dict[str, Array] = {}
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise UserError(f"{path}: {key!r} is a {type(value).__name__}, but a dense tensor is expected.")
+        try:
+            arrays[key] = value.detach().numpy()
+        except (TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: {key!r} holds {value.dtype}, but float32 is expected.") from error
+    return arrays
+
+
+def expected_keys(shape: VitShape) -> dict[str, tuple[int, ...]]:
+    """Key and shape of everything in the authors' state_dict of a ViT or DeiT."""
+    keys = dict(shape.weight_shapes())
+    for name, (dimensions, _) in layout(shape).items():
+        if not name.endswith(("cls_token_integer", "pos_embed_integer")):
+            keys[name] = dimensions
+    for index in range(shape.depth):
+        keys |= {f"blocks.{index}.{name}.act_scaling_factor": (1,) for name in UNUSED}
+    return keys | {"act_out.act_scaling_factor": (1,)}
+
+
+def import_checkpoint(arrays: Mapping[str, Array], shape: VitShape, source: str) -> dict[str, Array]:
+    """The tensors of the integer model (`integer_model.layout`) from the authors' state.
+
+    Raises
+    ------
+    UserError
+        A key is missing, unknown or of another shape; an integer is none or out of range; a used scale is zero. The
+        sentence names `source` and the key.
+    """
+    expected = expected_keys(shape)
+    unused = {f"blocks.{index}.{name}.act_scaling_factor" for index in range(shape.depth) for name in UNUSED}
+    unused |= {"act_out.act_scaling_factor", *shape.weight_shapes()} - {"cls_token", "pos_embed"}
+    for key in arrays:
+        if key not in expected:
+            raise UserError(f"{source}: {key!r} is no key of this architecture's checkpoint; check the ARCH argument.")
+    for key, dimensions in expected.items():
+        if key not in unused:
+            _check_key(arrays, key, dimensions, source)
+
+    tensors: dict[str, Array] = {}
+    for name, scale in linear_layers(shape).items():
+        tensors[f"{name}.weight_integer"] = _integers(arrays, f"{name}.weight_integer", np.int8, source)
+        tensors[f"{name}.bias_integer"] = _integers(arrays, f"{name}.bias_integer", np.int32, source)
+        tensors[f"{name}.{scale}"] = arrays[f"{name}.{scale}"].astype(np.float32)
+    for name in norms(shape):
+        tensors[f"{name}.bias_integer"] = _integers(arrays, f"{name}.bias_integer", np.int32, source)
+        tensors[f"{name}.norm_scaling_factor"] = arrays[f"{name}.norm_scaling_factor"].astype(np.float32)
+    for name in activations(shape):
+        key = f"{name}.act_scaling_factor"
+        tensors[key] = arrays[key].astype(np.float32).reshape(())
+        if tensors[key] == 0:
+            # check_tensors would refuse it too; this sentence says where such a checkpoint comes from.
+            raise UserError(f"{source}: the scale {key!r} is 0: the model was saved before it had seen an image.")
+    tensors |= constants.embedding_integers(
+        arrays["cls_token"].astype(np.float32),
+        arrays["pos_embed"].astype(np.float32),
+        np.float32(tensors["patch_embed.qact.act_scaling_factor"]),
+        np.float32(tensors["qact_pos.act_scaling_factor"]),
+    )
+    check_tensors(tensors, shape, source)
+    return tensors
+
+
+def _check_key(arrays: Mapping[str, Array], key: str, dimensions: tuple[int, ...], source: str) -> None:
+    if key not in arrays:
+        raise UserError(f"{source}: the key {key!r} is missing; a tensor of shape {dimensions} is expected.")
+    array = arrays[key]
+    # A scale without dimensions is saved with one or with none, depending on the module.
+    if array.shape != dimensions and not (dimensions == () and array.shape == (1,)):
+        raise UserError(f"{source}: {key!r} has shape {array.shape}, but {dimensions} is expected; check ARCH.")
+    if array.dtype.kind not in "fiu":
+        raise UserError(f"{source}: {key!r} holds {array.dtype}, but numbers are expected.")
+    if not np.isfinite(array).all():
+        raise UserError(f"{source}: {key!r} holds NaN or infinity, but finite numbers are expected.")
+
+
+def _integers(arrays: Mapping[str, Array], key: str, kind: type[np.signedinteger], source: str) -> Array:
+    values = arrays[key].astype(np.float64)
+    if (values != np.rint(values)).any():
+        wrong = values[values != np.rint(values)][0]
+        raise UserError(f"{source}: {key!r} holds {wrong:g}, but integers are expected.")
+    limits = np.iinfo(kind)
+    low, high = values.min(), values.max()
+    if low < limits.min or high > limits.max:
+        wrong = high if high > limits.max else low
+        raise UserError(
+            f"{source}: {key!r} holds {wrong:.0f}, beyond {limits.min}..{limits.max}"
+            + ("; a gamma near 0 does that to a LayerNorm." if "norm" in key else ".")
+        )
+    return values.astype(kind)

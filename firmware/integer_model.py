@@ -1,0 +1,223 @@
+"""The integer model file: a safetensors file of every constant under the authors' names, with a checked header.
+
+Tensors (int8, int16 or int32 integers, float32 scales):
+
+| name | what |
+|---|---|
+| `<linear>.weight_integer`, `.bias_integer` | int8 (out, in, ...), int32 (out,) |
+| `<linear>.fc_scaling_factor`, `patch_embed.proj.conv_scaling_factor` | scale of the weights, one an output channel |
+| `<activation>.act_scaling_factor` | scale of a requantised activation, no dimensions |
+| `<norm>.bias_integer`, `.norm_scaling_factor` | int32 and float32, one a channel; the scale has gamma's sign |
+| `cls_token_integer`, `pos_embed_integer` | int32 on the scale of `patch_embed.qact`, int16 on that of `qact_pos` |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from firmware.architecture import parse_architecture, spelled_out
+from firmware.calibration import WIDTHS
+from firmware.errors import UserError, replaced_when_complete
+from firmware.float_vit import VitShape
+from firmware.preprocess import Preprocessing
+from firmware.scales import INT32_MAX
+
+FORMAT = "ivit-integer-model"
+VERSION = "1"
+ARITHMETICS = ("lean", "official")
+
+Tensors = Mapping[str, npt.NDArray[np.generic]]
+Layout = dict[str, tuple[tuple[int, ...], type[np.generic]]]
+
+
+def linear_layers(shape: VitShape) -> dict[str, str]:
+    """Name of each linear layer and of the constant that holds its weights' scales."""
+    layers = {"patch_embed.proj": "conv_scaling_factor"}
+    for index in range(shape.depth):
+        for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"):
+            layers[f"blocks.{index}.{name}"] = "fc_scaling_factor"
+    return layers | {"head": "fc_scaling_factor"}
+
+
+def norms(shape: VitShape) -> list[str]:
+    """Name of each LayerNorm."""
+    return [f"blocks.{index}.{norm}" for index in range(shape.depth) for norm in ("norm1", "norm2")] + ["norm"]
+
+
+def activations(shape: VitShape) -> list[str]:
+    """Name of each requantised activation."""
+    names = []
+    for name in WIDTHS:
+        head, dot, rest = name.partition(".")
+        if head == "blocks":
+            names += [f"blocks.{index}{dot}{rest}" for index in range(shape.depth)]
+        else:
+            names.append(name)
+    return names
+
+
+def layout(shape: VitShape) -> Layout:
+    """Shape and element type of every tensor of a model file."""
+    weights = shape.weight_shapes()
+    result: Layout = {}
+    for name, scale in linear_layers(shape).items():
+        result[f"{name}.weight_integer"] = (weights[f"{name}.weight"], np.int8)
+        result[f"{name}.bias_integer"] = (weights[f"{name}.bias"], np.int32)
+        result[f"{name}.{scale}"] = (weights[f"{name}.bias"], np.float32)
+    for name in norms(shape):
+        result[f"{name}.bias_integer"] = ((shape.dim,), np.int32)
+        result[f"{name}.norm_scaling_factor"] = ((shape.dim,), np.float32)
+    for name in activations(shape):
+        result[f"{name}.act_scaling_factor"] = ((), np.float32)
+    result["cls_token_integer"] = (weights["cls_token"], np.int32)
+    result["pos_embed_integer"] = (weights["pos_embed"], np.int16)
+    return result
+
+
+def check_tensors(tensors: Tensors, shape: VitShape, source: str) -> None:
+    """Raises UserError, naming `source` and the tensor, unless `tensors` are a whole and usable model of `shape`."""
+    expected = layout(shape)
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise UserError(f"{source}: the tensor {missing[0]!r} is missing; a model of {spelled_out(shape)} has it.")
+    if unknown := sorted(tensors.keys() - expected.keys()):
+        raise UserError(f"{source}: {unknown[0]!r} is no tensor of a model of {spelled_out(shape)}.")
+    for name, (dimensions, kind) in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != dimensions or tensor.dtype != kind:
+            raise UserError(
+                f"{source}: {name!r} is {tensor.dtype} {tensor.shape}, but {np.dtype(kind)} {dimensions} is expected."
+            )
+        if kind is np.float32:
+            _check_scale(np.asarray(tensor, np.float32), name, source)
+    for name in linear_layers(shape):
+        _check_accumulator(name, tensors, source)
+
+
+def _check_scale(scale: npt.NDArray[np.float32], name: str, source: str) -> None:
+    # Only LayerNorm's scales carry the sign of gamma.
+    magnitude = np.abs(scale) if name.endswith("norm_scaling_factor") else scale
+    if not np.isfinite(scale).all():
+        raise UserError(f"{source}: the scale {name!r} holds NaN or infinity, but a finite number is expected.")
+    if not (magnitude > 0).all():
+        worst = scale.reshape(-1)[int(magnitude.reshape(-1).argmin())]
+        raise UserError(
+            f"{source}: the scale {name!r} holds {worst:g}, but a scale must not be zero"
+            + ("." if magnitude is not scale else " or negative.")
+        )
+
+
+def _check_accumulator(name: str, tensors: Tensors, source: str) -> None:
+    weight = tensors[f"{name}.weight_integer"].astype(np.int64)
+    bias = np.abs(tensors[f"{name}.bias_integer"].astype(np.int64))
+    magnitude = np.abs(weight.reshape(len(weight), -1)).sum(axis=1) * 128 + bias
+    if magnitude.max() > INT32_MAX:
+        channel = int(magnitude.argmax())
+        raise UserError(
+            f"{source}: output channel {channel} of {name!r} can reach {magnitude[channel]}, beyond the 32-bit "
+            f"accumulator's {INT32_MAX}; its bias is too large for its weights."
+        )
+
+
+@dataclass(frozen=True)
+class IntegerModel:
+    """A quantised ViT or DeiT.
+
+    Parameters
+    ----------
+    shape : dimensions
+    arithmetic : `official` or `lean`
+    preprocessing : what happens to an image before it is quantised
+    tensors : as `layout` lists them
+    """
+
+    shape: VitShape
+    arithmetic: str
+    preprocessing: Preprocessing
+    tensors: Tensors
+
+    def __post_init__(self) -> None:
+        if self.arithmetic not in ARITHMETICS:
+            raise UserError(f"arithmetic must be one of {', '.join(ARITHMETICS)}, not {self.arithmetic!r}.")
+        if self.preprocessing.crop != self.shape.image:
+            raise UserError(
+                f"crop must be the model's image side of {self.shape.image}, not {self.preprocessing.crop} pixels."
+            )
+
+    def checksum(self) -> str:
+        """SHA-256 over names, element types, shapes and bytes of all tensors in the order of their names."""
+        digest = hashlib.sha256()
+        for name in sorted(self.tensors):
+            tensor = self.tensors[name]
+            digest.update(f"{name} {tensor.dtype.str} {tensor.shape}\n".encode())
+            digest.update(tensor.tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Writes the model file; `path` appears only when it is complete."""
+        check_tensors(self.tensors, self.shape, str(path))
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "architecture": spelled_out(self.shape),
+            "arithmetic": self.arithmetic,
+            "preprocessing": json.dumps(self.preprocessing.to_dict()),
+            "checksum": self.checksum(),
+        }
+        with replaced_when_complete(path) as temporary:
+            save_file({name: np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}, temporary, header)
+
+
+def load_model(path: Path) -> IntegerModel:
+    """Reads and checks a model file.
+
+    Raises
+    ------
+    UserError
+        The file is absent, damaged, of another kind or version, or its tensors are not a usable model.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; an integer model file is expected.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"{path} is truncated, damaged or not an integer model file ({reason}); make it anew."
+        ) from error
+    if header.get("format") != FORMAT or header.get("version") != VERSION:
+        raise UserError(
+            f"{path} has format {header.get('format')!r}, version {header.get('version')!r}, but {FORMAT!r}, version "
+            f"{VERSION!r} is expected; firmware.quantize and firmware.import_ivit write it."
+        )
+    shape = parse_architecture(header.get("architecture", ""))
+    check_tensors(tensors, shape, str(path))
+    model = IntegerModel(
+        shape, header.get("arithmetic", ""), _preprocessing(header.get("preprocessing", ""), path), tensors
+    )
+    if model.checksum() != header.get("checksum"):
+        raise UserError(
+            f"{path}: the checksum of the tensors differs from the header's; the file is damaged, make it anew."
+        )
+    return model
+
+
+def _preprocessing(text: str, path: Path) -> Preprocessing:
+    try:
+        fields = json.loads(text)
+        means, stds = (tuple(float(value) for value in fields.pop(name)) for name in ("mean", "std"))
+        return Preprocessing(**{key: int(value) for key, value in fields.items()}, mean=means, std=stds)  # type: ignore[arg-type]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{path}: the header's preprocessing {text!r} is not understood; resize, crop, mean and std are expected."
+        ) from error

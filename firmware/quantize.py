@@ -1,0 +1,118 @@
+"""Turns a float ViT or DeiT checkpoint into an integer model.
+
+python -m firmware.quantize ARCH --weights FILE --calibrate DIR -o MODEL
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from firmware.architecture import parse_architecture
+from firmware.calibration import METHODS, Calibration
+from firmware.errors import UserError, exit_status, replaced_when_complete
+from firmware.float_vit import FloatVit
+from firmware.integer_model import ARITHMETICS, IntegerModel
+from firmware.post_training import QuantisedVit, quantise_vit
+from firmware.preprocess import Preprocessing, image_files
+from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
+from firmware.weights import checked_weights, load_arrays
+
+BATCH = 10
+"""Images at a time: about 40 MB of activations for DeiT-T."""
+
+
+def calibrated(model: FloatVit, preprocessing: Preprocessing, images: Sequence[Path]) -> Calibration:
+    """Runs the float model over the images, with a progress bar when stderr is a terminal."""
+    calibration = Calibration()
+    console = Console(stderr=True)
+    starts = range(0, len(images), BATCH)
+    for start in track(starts, "calibrating", console=console, disable=not console.is_terminal):
+        model.forward(preprocessing.load_batch(images[start : start + BATCH]), calibration.observe)
+    return calibration
+
+
+def report_table(result: QuantisedVit) -> str:
+    """One line a quantised activation."""
+    lines = [
+        f"{'tensor':<32} {'bits':>4} {'scale':>11} {'peak':>9} {'clipped':>8} {'error':>8} {'GELU':>8} {'|x0|':>5}"
+    ]
+    for row in result.report:
+        table = f"{row.table_error:8.2%}" if row.table_error is not None else " " * 8
+        step = f"{row.step:5d}" if row.step is not None else ""
+        lines.append(
+            f"{row.name:<32} {row.bits:4d} {row.scale:11.4e} {row.peak:9.3f} {row.clipped:8.3%} {row.error:8.3%} "
+            f"{table} {step}"
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrates, quantises, writes the model, prints the report; 0."""
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UserError(f"--limit must be at least 1, not {arguments.limit}.")
+    shape = parse_architecture(arguments.arch)
+    preprocessing = preprocessing_from(arguments, shape.image)
+    weights = checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
+    images = image_files(arguments.calibrate)[: arguments.limit]
+    model = FloatVit(shape, weights)
+    result = quantise_vit(model, calibrated(model, preprocessing, images), arguments.calibration, arguments.snap)
+    integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors)
+    summary = {
+        "model": str(arguments.output),
+        "architecture": arguments.arch,
+        "arithmetic": arguments.arithmetic,
+        "calibration": arguments.calibration,
+        "snapped": arguments.snap,
+        "images": len(images),
+        "checksum": integer.checksum(),
+        "warnings": result.warnings,
+        "tensors": [dataclasses.asdict(row) for row in result.report],
+    }
+    integer.save(arguments.output)
+    if arguments.report is not None:
+        with replaced_when_complete(arguments.report) as temporary:
+            temporary.write_text(json.dumps(summary, indent=1) + "\n")
+    if arguments.json:
+        print(json.dumps(summary))
+        return 0
+    print(report_table(result))
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{arguments.output}: {len(images)} images, arithmetic {arguments.arithmetic}, {summary['checksum']:.16}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m firmware.quantize", description=(__doc__ or "").splitlines()[0])
+    result.add_argument("arch", metavar="ARCH", help="timm name, or vit:image=...,patch=...,dim=...,depth=...")
+    result.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz, timm names")
+    result.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="folder of images")
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
+    result.add_argument("--arithmetic", choices=ARITHMETICS, default="lean")
+    result.add_argument("--calibration", choices=METHODS, default="minmax")
+    result.add_argument(
+        "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"
+    )
+    result.add_argument("--limit", "--max-images", type=int, metavar="N", help="only the first N images in name order")
+    result.add_argument("--report", type=Path, metavar="FILE", help="also write the report as JSON")
+    result.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_preprocessing_options(result)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 2 when the input is bad."""
+    return exit_status(lambda: run(parser().parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
