@@ -173,7 +173,7 @@ class IntegerModel:
             "checksum": self.checksum(),
         }
         with replaced_when_complete(path) as temporary:
-            save_file({name: np.ascontiguousarray(tensor) for name, tensor in self.tensors.items()}, temporary, header)
+            save_file({name: np.asarray(tensor, order="C") for name, tensor in self.tensors.items()}, temporary, header)
 
 
 def load_model(path: Path) -> IntegerModel:
