@@ -83,7 +83,7 @@ class VitShape:
 
 
 def erf(x: FloatArray) -> FloatArray:
-    """The error function within 1.5e-7 (Abramowitz and Stegun 7.1.26), below float32's own rounding in GELU."""
+    """The error function within 1e-6: Abramowitz and Stegun 7.1.26 (1.5e-7) and float32's roundings."""
     t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
     polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.copysign(1 - polynomial * np.exp(-x * x), x).astype(np.float32)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from firmware.architecture import parse_architecture, spelled_out
 from firmware.calibration import WIDTHS
@@ -137,12 +137,14 @@ class IntegerModel:
     arithmetic : `official` or `lean`
     preprocessing : what happens to an image before it is quantised
     tensors : as `layout` lists them
+    class_names : one a class, or none at all
     """
 
     shape: VitShape
     arithmetic: str
     preprocessing: Preprocessing
     tensors: Tensors
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.arithmetic not in ARITHMETICS:
@@ -150,6 +152,10 @@ class IntegerModel:
         if self.preprocessing.crop != self.shape.image:
             raise UserError(
                 f"crop must be the model's image side of {self.shape.image}, not {self.preprocessing.crop} pixels."
+            )
+        if self.class_names and len(self.class_names) != self.shape.classes:
+            raise UserError(
+                f"There are {len(self.class_names)} class names, but the model has {self.shape.classes} classes."
             )
 
     def checksum(self) -> str:
@@ -172,8 +178,22 @@ class IntegerModel:
             "preprocessing": json.dumps(self.preprocessing.to_dict()),
             "checksum": self.checksum(),
         }
+        if self.class_names:
+            header["class_names"] = json.dumps(self.class_names)
         with replaced_when_complete(path) as temporary:
             save_file({name: np.asarray(tensor, order="C") for name, tensor in self.tensors.items()}, temporary, header)
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """A safetensors file with its header's keys in order: the library writes metadata in an order that changes from run
+    to run, and one model must give one file.
+    """
+    start, end = 8, 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[start:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    encoded = header.encode()
+    # Tensors stay aligned to 8 bytes; the format allows spaces after the header.
+    encoded += b" " * (-len(encoded) % 8)
+    return len(encoded).to_bytes(8, "little") + encoded + content[end:]
 
 
 def load_model(path: Path) -> IntegerModel:
@@ -203,7 +223,11 @@ def load_model(path: Path) -> IntegerModel:
     shape = parse_architecture(header.get("architecture", ""))
     check_tensors(tensors, shape, str(path))
     model = IntegerModel(
-        shape, header.get("arithmetic", ""), _preprocessing(header.get("preprocessing", ""), path), tensors
+        shape,
+        header.get("arithmetic", ""),
+        _preprocessing(header.get("preprocessing", ""), path),
+        tensors,
+        _class_names(header.get("class_names", "[]"), path),
     )
     if model.checksum() != header.get("checksum"):
         raise UserError(
@@ -221,3 +245,13 @@ def _preprocessing(text: str, path: Path) -> Preprocessing:
         raise UserError(
             f"{path}: the header's preprocessing {text!r} is not understood; resize, crop, mean and std are expected."
         ) from error
+
+
+def _class_names(text: str, path: Path) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: the header's class_names are {text:.60}, but a list of names is expected.")
+    return tuple(names)

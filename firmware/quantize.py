@@ -39,6 +39,17 @@ def calibrated(model: FloatVit, preprocessing: Preprocessing, images: Sequence[P
     return calibration
 
 
+def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
+    """The classes' names, one a line in the order of the classes."""
+    try:
+        names = tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a readable text file; one class name a line is expected.") from error
+    if len(names) != classes:
+        raise UserError(f"{path} has {len(names)} lines, but one name for each of {classes} classes is expected.")
+    return names
+
+
 def report_table(result: QuantisedVit) -> str:
     """One line a quantised activation."""
     lines = [
@@ -60,11 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--limit must be at least 1, not {arguments.limit}.")
     shape = parse_architecture(arguments.arch)
     preprocessing = preprocessing_from(arguments, shape.image)
+    class_names = read_class_names(arguments.class_names, shape.classes) if arguments.class_names else ()
     weights = checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
     images = image_files(arguments.calibrate)[: arguments.limit]
     model = FloatVit(shape, weights)
     result = quantise_vit(model, calibrated(model, preprocessing, images), arguments.calibration, arguments.snap)
-    integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors)
+    integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
     summary = {
         "model": str(arguments.output),
         "architecture": arguments.arch,
@@ -104,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--limit", "--max-images", type=int, metavar="N", help="only the first N images in name order")
     result.add_argument("--report", type=Path, metavar="FILE", help="also write the report as JSON")
+    result.add_argument(
+        "--class-names", type=Path, metavar="FILE", help="text file, one a line; kept in the model file"
+    )
     result.add_argument("--json", action="store_true", help="print the report as JSON")
     add_preprocessing_options(result)
     return result

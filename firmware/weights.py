@@ -40,7 +40,8 @@ def _load_npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     arrays = {}
     key = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because numpy leaves a file that it cannot read as an archive to the garbage collector.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             for key in archive.files:
                 array = archive[key]
                 if not isinstance(array, np.ndarray):

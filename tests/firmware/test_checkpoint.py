@@ -1,0 +1,134 @@
+"""The authors' checkpoint: imported without a changed integer, refused with the key's name."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firmware import import_ivit
+from firmware.architecture import parse_architecture
+from firmware.checkpoint import import_checkpoint, load_checkpoint
+from firmware.errors import UserError
+from firmware.integer_model import load_model
+from tests.shared_data import shared_data
+
+ARCH = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"
+State = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    return load_checkpoint(shared_data("vectors", "e2e_vit_small.npz"))
+
+
+def test_every_integer_and_scale_arrives_unchanged(state: State):
+    tensors = import_checkpoint(state, parse_architecture(ARCH), "checkpoint")
+    arrived = [name for name in tensors if name in state]
+    assert len(arrived) == len(tensors) - 2
+    for name in arrived:
+        np.testing.assert_array_equal(tensors[name], state[name].reshape(tensors[name].shape))
+    with np.load(shared_data("vectors", "e2e_vit_small.npz")) as golden:
+        np.testing.assert_array_equal(tensors["pos_embed_integer"], golden["tr/qact_pos"])
+
+
+def test_the_pth_tar_gives_the_same_model(tmp_path: Path):
+    pytest.importorskip("torch", reason="PyTorch (the training extra) is not installed")
+    checksums = set()
+    for name in ("e2e_vit_small.pth.tar", "e2e_vit_small.npz"):
+        output = tmp_path / f"{name}.model"
+        assert import_ivit.main([str(shared_data("vectors", name)), "--arch", ARCH, "-o", str(output)]) == 0
+        model = load_model(output)
+        assert model.arithmetic == "official"
+        checksums.add(model.checksum())
+    assert len(checksums) == 1
+
+
+def put(key: str, value: object) -> Callable[[State], None]:
+    def change(state: State) -> None:
+        state[key] = np.full_like(state[key], value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("blocks.1.attn.qkv.weight_integer"), "'blocks.1.attn.qkv.weight_integer' is missing"),
+        (lambda s: s.pop("norm.bias_integer"), "'norm.bias_integer' is missing"),
+        (lambda s: s.update(other=np.zeros(1)), "'other' is no key of this architecture"),
+        (lambda s: s.update(cls_token=np.zeros((1, 1, 64))), "'cls_token' has shape"),
+        (put("blocks.0.attn.qact2.act_scaling_factor", 0), "'blocks.0.attn.qact2.act_scaling_factor' is 0"),
+        (put("blocks.0.attn.qact2.act_scaling_factor", -1), "zero or negative"),
+        (put("blocks.0.attn.qact2.act_scaling_factor", np.inf), "NaN or infinity"),
+        (put("head.fc_scaling_factor", 0), "'head.fc_scaling_factor' holds 0"),
+        (put("norm.norm_scaling_factor", 0), "'norm.norm_scaling_factor' holds 0"),
+        (put("head.weight_integer", 128), "'head.weight_integer' holds 128, beyond -128..127"),
+        (put("head.weight_integer", 0.5), "'head.weight_integer' holds 0.5, but integers"),
+        (put("head.bias_integer", np.nan), "'head.bias_integer' holds NaN"),
+        (put("head.bias_integer", 2.0**31 - 128), "32-bit accumulator"),
+        (put("blocks.1.norm2.bias_integer", -(2.0**32)), "gamma near 0"),
+    ],
+)
+def test_what_is_wrong_is_named(state: State, change: Callable[[State], None], message: str):
+    wrong = dict(state)
+    change(wrong)
+    with pytest.raises(UserError) as caught:
+        import_checkpoint(wrong, parse_architecture(ARCH), "file")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("file: ")
+
+
+def test_another_depth_is_noticed(state: State):
+    for depth in (1, 3):
+        with pytest.raises(UserError, match=r"blocks\.[12]"):
+            import_checkpoint(state, parse_architecture(ARCH.replace("depth=2", f"depth={depth}")), "file")
+
+
+class Malicious:
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
+
+
+def test_code_in_a_pickle_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    torch = pytest.importorskip("torch", reason="PyTorch (the training extra) is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("plain.pth.tar").write_bytes(pickle.dumps(Malicious()))
+    torch.save({"cls_token": Malicious()}, "zipped.pth.tar")
+    for name in ("plain.pth.tar", "zipped.pth.tar"):
+        assert import_ivit.main([name, "--arch", ARCH, "-o", "out.model"]) == 2
+        assert name in capsys.readouterr().err
+    assert not Path("executed").exists()
+    assert not Path("out.model").exists()
+
+
+def test_without_torch_one_sentence_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    (tmp_path / "c.pth.tar").write_bytes(b"\x80\x02")
+    with pytest.raises(UserError, match="pip install torch"):
+        load_checkpoint(tmp_path / "c.pth.tar")
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_pth_files_never_raise_anything_else(tmp_path: Path, data: st.DataObject):
+    torch = pytest.importorskip("torch", reason="PyTorch (the training extra) is not installed")
+    path = tmp_path / "c.pth.tar"
+    torch.save({"head.bias": torch.arange(6.0)}, path, _use_new_zipfile_serialization=data.draw(st.booleans()))
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    for _ in range(data.draw(st.integers(1, 4))):
+        if content:
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content))
+    try:
+        load_checkpoint(path)
+    except UserError as error:
+        assert "c.pth.tar" in str(error)
+        assert "\n" not in str(error)

@@ -1,0 +1,151 @@
+"""The command that quantises: what it writes, what it reports, how it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from firmware import quantize
+from firmware.errors import UserError
+from firmware.integer_model import IntegerModel, activations, load_model
+from firmware.scales import gelu_step, snapped_gelu_scale, snapped_softmax_scale, softmax_step
+from tests.firmware import small_vit
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, rng: np.random.Generator) -> list[str]:
+    weights = small_vit.write_weights(tmp_path / "w.safetensors", small_vit.weights(rng))
+    images = small_vit.write_images(tmp_path / "images", rng)
+    return [small_vit.ARCH, "--weights", str(weights), "--calibrate", str(images), "-o", str(tmp_path / "m.model")]
+
+
+@pytest.fixture
+def model(inputs: list[str], tmp_path: Path) -> IntegerModel:
+    assert quantize.main(inputs) == 0
+    return load_model(tmp_path / "m.model")
+
+
+def test_the_model_is_lean_and_snapped(model: IntegerModel):
+    assert model.arithmetic == "lean"
+    assert model.shape == small_vit.SHAPE
+    for index in range(2):
+        scale = np.float32(model.tensors[f"blocks.{index}.attn.qact_attn1.act_scaling_factor"])
+        assert scale == snapped_softmax_scale(softmax_step(scale))
+        scale = np.float32(model.tensors[f"blocks.{index}.mlp.qact_gelu.act_scaling_factor"])
+        assert scale == snapped_gelu_scale(gelu_step(scale))
+
+
+def test_without_snapping_every_scale_is_the_peak(inputs: list[str], tmp_path: Path, capsys):
+    assert quantize.main([*inputs, "--no-snap", "--arithmetic", "official", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    model = load_model(tmp_path / "m.model")
+    assert model.arithmetic == report["arithmetic"] == "official"
+    assert sorted(row["name"] for row in report["tensors"]) == sorted(activations(small_vit.SHAPE))
+    for row in report["tensors"]:
+        scale = model.tensors[f"{row['name']}.act_scaling_factor"]
+        if not row["name"].endswith("mlp.qact1"):
+            assert scale == np.float32(row["peak"]) / np.float32(2 ** (row["bits"] - 1) - 1)
+
+
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+def test_clipping_methods_stay_below_the_peak(inputs: list[str], method: str, capsys):
+    assert quantize.main([*inputs, "--no-snap", "--calibration", method, "--json"]) == 0
+    clipped = json.loads(capsys.readouterr().out)["tensors"]
+    assert all(row["scale"] * (2 ** (row["bits"] - 1) - 1) <= row["peak"] * 1.000001 for row in clipped)
+    assert any(row["clipped"] > 0 for row in clipped)
+
+
+def test_the_same_input_gives_the_same_file(inputs: list[str], tmp_path: Path):
+    contents = set()
+    for _ in range(4):
+        assert quantize.main(inputs) == 0
+        contents.add((tmp_path / "m.model").read_bytes())
+    assert len(contents) == 1
+
+
+def test_the_report_and_options(inputs: list[str], tmp_path: Path, capsys):
+    report = tmp_path / "report.json"
+    arguments = [*inputs, "--limit", "2", "--report", str(report), "--resize", "18", "--mean", "0.5", "--std", "1,2,3"]
+    assert quantize.main(arguments) == 0
+    assert json.loads(report.read_text())["images"] == 2
+    assert "blocks.1.mlp.qact_gelu" in capsys.readouterr().out
+    settings_ = load_model(tmp_path / "m.model").preprocessing
+    assert (settings_.resize, settings_.crop, settings_.mean, settings_.std) == (18, 16, (0.5,) * 3, (1.0, 2.0, 3.0))
+
+
+def test_a_zero_gamma_is_said(inputs: list[str], tmp_path: Path, rng: np.random.Generator, capsys):
+    weights = small_vit.weights(rng)
+    weights["blocks.1.norm2.weight"][7] = 0
+    small_vit.write_weights(tmp_path / "w.safetensors", weights)
+    assert quantize.main(inputs) == 0
+    assert "blocks.1.norm2: gamma of channel 7" in capsys.readouterr().err
+
+
+def test_wide_activations_are_warned_of(inputs: list[str], tmp_path: Path, rng: np.random.Generator, capsys):
+    weights = small_vit.weights(rng)
+    weights["blocks.0.mlp.fc1.weight"] *= 10
+    small_vit.write_weights(tmp_path / "w.safetensors", weights)
+    assert quantize.main([*inputs, "--no-snap"]) == 0
+    assert "blocks.0.mlp.qact_gelu: values reach" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--weights", "absent.npz", "absent.npz is not a file"),
+        ("--calibrate", "absent", "absent is not a folder"),
+        ("-o", "absent/m.model", "The folder absent of the output file does not exist"),
+        ("--limit", "0", "--limit must be at least 1, not 0"),
+        ("--mean", "a,b,c", "--mean takes one number or three"),
+        ("--std", "0", "std must be above 0"),
+        ("--std", "nan", "std must be three finite numbers"),
+        ("--resize", "8", "resize must be at least the image's side of 16 pixels, not 8"),
+    ],
+)
+def test_bad_arguments(inputs: list[str], tmp_path: Path, capsys, option: str, value: str, message: str):
+    assert quantize.main([*inputs, option, value]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("*m.model*"))
+
+
+def test_bad_inputs_leave_no_output(inputs: list[str], tmp_path: Path, capsys):
+    (tmp_path / "images" / "1.png").write_bytes(b"not an image")
+    assert quantize.main(inputs) == 2
+    assert "1.png is not a readable image" in capsys.readouterr().err
+    assert quantize.main(["resnet50", *inputs[1:]]) == 2
+    assert "Unknown architecture 'resnet50'" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*m.model*"))
+
+
+def test_a_bias_beyond_the_accumulator_is_refused(inputs: list[str], tmp_path: Path, rng: np.random.Generator, capsys):
+    weights = small_vit.weights(rng)
+    weights["head.bias"][3] = 1e9
+    small_vit.write_weights(tmp_path / "w.safetensors", weights)
+    assert quantize.main(inputs) == 2
+    assert "output channel 3 of 'head'" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*m.model*"))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_model_file_is_refused(model: IntegerModel, tmp_path: Path, data: st.DataObject):
+    content = bytearray((tmp_path / "m.model").read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 600))
+    if data.draw(st.booleans()):
+        content = content[:place]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    damaged = tmp_path / "damaged.model"
+    damaged.write_bytes(bytes(content))
+    try:
+        loaded = load_model(damaged)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        # Only the header's own settings can change unnoticed; the tensors are under the checksum.
+        assert loaded.checksum() == model.checksum()
