@@ -181,7 +181,8 @@ class IntegerModel:
         if self.class_names:
             header["class_names"] = json.dumps(self.class_names)
         with replaced_when_complete(path) as temporary:
-            save_file({name: np.asarray(tensor, order="C") for name, tensor in self.tensors.items()}, temporary, header)
+            content = save({name: np.asarray(tensor, order="C") for name, tensor in self.tensors.items()}, header)
+            temporary.write_bytes(_sorted_header(content))
 
 
 def _sorted_header(content: bytes) -> bytes:
