@@ -5,7 +5,7 @@ of the UCI set "Optical Recognition of Handwritten Digits"); nothing is download
 bicubic interpolation and stored as grey repeated in three channels, so that it takes the way of any photograph through
 the preprocessing. 36 images of each class, drawn with a fixed seed, are held out and never trained on.
 
-    python -m firmware.digits --split held-out -o DIR    # PNG files and labels.csv
+    python -m firmware.digits --split held-out -o DIR    # PNG files, labels.csv, class_names.txt
 """
 
 from __future__ import annotations
@@ -77,8 +77,10 @@ def load(split: str) -> DigitSet:
 
 
 def write_images(digits: DigitSet, folder: Path) -> None:
-    """Writes `digit_NNNN.png` (NNNN: position in scikit-learn's set) and `labels.csv` (file, 0-based class)."""
+    """Writes `digit_NNNN.png` (NNNN: position in scikit-learn's set), `labels.csv` (file, 0-based class) and the
+    classes' names, `class_names.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "class_names.txt").write_text("".join(f"{name}\n" for name in CLASS_NAMES))
     with (folder / "labels.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(("file", "label"))
