@@ -60,6 +60,10 @@ class Preprocessing:
             raise UserError(f"{path} is not a readable image ({_reason(error)}); an image file is expected.") from error
         except Image.DecompressionBombWarning as error:
             raise UserError(f"{path} is too large an image ({_reason(error)}); a photograph is expected.") from error
+        return self.apply(picture)
+
+    def apply(self, picture: Image.Image) -> npt.NDArray[np.float32]:
+        """A decoded picture (RGB) as float32 (3, crop, crop), red first."""
         scale = self.resize / min(picture.size)
         width, height = (max(self.resize, round(side * scale)) for side in picture.size)
         if (width, height) != picture.size:
