@@ -15,8 +15,8 @@ def grey(value: int) -> Image.Image:
     return Image.new("RGB", (4, 4), (value, value, value))
 
 
-def test_an_unknown_device_is_named_with_those_there_are():
-    with pytest.raises(HostError, match="no device 'fpga:1': name one of .*reference"):
+def test_an_unknown_device_is_named_with_those_there_are(brightness):
+    with pytest.raises(HostError, match="no device 'fpga:1': name one of .*brightness"):
         Device.open("fpga:1")
 
 
@@ -29,12 +29,12 @@ def test_the_argument_reaches_the_device(brightness):
 @pytest.mark.parametrize("name", ["", "a:b"])
 def test_a_name_with_a_colon_cannot_be_registered(name: str):
     with pytest.raises(ValueError, match="one word without a colon"):
-        register(name, lambda argument: Device.open("reference"))
+        register(name, lambda argument: Device.open("brightness"))
 
 
-def test_a_taken_name_cannot_be_registered():
-    with pytest.raises(ValueError, match="'reference' is registered already"):
-        register("reference", lambda argument: Device.open("reference"))
+def test_a_taken_name_cannot_be_registered(brightness):
+    with pytest.raises(ValueError, match="'brightness' is registered already"):
+        register("brightness", lambda argument: Device.open("brightness"))
 
 
 def test_a_device_without_a_model_says_so(brightness):

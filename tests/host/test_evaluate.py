@@ -62,12 +62,15 @@ def test_an_interrupted_evaluation_goes_on(brightness, program: Path, folder: Pa
     assert evaluate.main(arguments(program, folder, *resume, "--limit", "5")) == 0
     capsys.readouterr()
     journal.write_text(journal.read_text()[:-4])  # as if the power had gone while the fifth line was written
+    assert evaluate.main(arguments(program, folder, *resume, "--limit", "4")) == 0
+    assert journal.read_text().endswith("}\n") and journal.read_text().count("\n") == 5
+    capsys.readouterr()
     assert evaluate.main(arguments(program, folder, *resume)) == 0
     found = result(capsys)
     assert (found["images"], found["correct"]) == (8, 7)
-    assert brightness[1].calls == [3, 1]
+    assert brightness[2].calls == [3, 1]
     assert evaluate.main(arguments(program, folder, *resume)) == 0
-    assert brightness[2].calls == []
+    assert brightness[3].calls == []
     assert result(capsys) == found
 
 
