@@ -1,0 +1,1 @@
+"""Simulation of the machine: the integer reference, the emulated board, the benches."""

@@ -1,0 +1,60 @@
+"""The arithmetic as one object: what may vary between machines, with the presets `official` and `lean`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LEAN", "OFFICIAL", "PRESETS", "Arithmetic", "preset"]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Every choice that the integer definition leaves to a preset.
+
+    Parameters
+    ----------
+    name : what model and program files call it
+    softmax_bits : output bits of Shiftmax; None means as the graph says (16 in ViT and DeiT, 8 in Swin)
+    softmax_half_up : Shiftmax rounds half up and stops at the largest positive value, instead of flooring
+    softmax_n, gelu_n : n of the two shift exponentials (paper, Algorithm 1)
+    multiplier_bits : bits of a dyadic multiplier's magnitude, 12 to 31
+    packed_min : smallest value of the operands K and V, which share a multiplier in pairs: -128 or -127
+
+    Raises
+    ------
+    ValueError : a parameter is out of range
+    """
+
+    name: str
+    softmax_bits: int | None = None
+    softmax_half_up: bool = False
+    softmax_n: int = 15
+    gelu_n: int = 23
+    multiplier_bits: int = 31
+    packed_min: int = -128
+
+    def __post_init__(self) -> None:
+        if self.softmax_bits not in (None, 8, 16):
+            raise ValueError(f"softmax_bits must be None, 8 or 16, not {self.softmax_bits}")
+        if self.softmax_half_up and self.softmax_bits != 8:
+            raise ValueError(f"softmax_half_up needs softmax_bits of 8, not {self.softmax_bits}")
+        if not 8 <= self.softmax_n <= 15:
+            raise ValueError(f"softmax_n must be 8 to 15, not {self.softmax_n}")
+        if not 8 <= self.gelu_n <= 23:
+            raise ValueError(f"gelu_n must be 8 to 23, not {self.gelu_n}")
+        if not 12 <= self.multiplier_bits <= 31:
+            raise ValueError(f"multiplier_bits must be 12 to 31, not {self.multiplier_bits}")
+        if self.packed_min not in (-128, -127):
+            raise ValueError(f"packed_min must be -128 or -127, not {self.packed_min}")
+
+
+OFFICIAL = Arithmetic("official")
+LEAN = Arithmetic("lean", softmax_bits=8, softmax_half_up=True, multiplier_bits=16, packed_min=-127)
+PRESETS = {arithmetic.name: arithmetic for arithmetic in (OFFICIAL, LEAN)}
+
+
+def preset(name: str) -> Arithmetic:
+    """The preset of that name. Raises ValueError for an unknown one."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown arithmetic '{name}'; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

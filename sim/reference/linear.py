@@ -1,0 +1,34 @@
+"""Exact integer matrix products at the speed of floating point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.reference.rounding import IntArray
+
+__all__ = ["matmul", "patches"]
+
+_EXACT_FLOAT32 = 2**24
+_EXACT_FLOAT64 = 2**53
+
+
+def matmul(a: IntArray, b: IntArray) -> IntArray:
+    """a @ b in exact integers.
+
+    Every partial sum of an inner product of length K is an integer of at most K * max|a| * max|b|, whatever the order
+    of the additions. While that is at most 2^24 (2^53), float32 (float64) holds each of them exactly and BLAS is exact;
+    beyond, numpy's int64 product is used.
+    """
+    bound = a.shape[-1] * int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0))
+    if bound <= _EXACT_FLOAT32:
+        return np.asarray((a.astype(np.float32) @ b.astype(np.float32)).astype(np.int64))
+    if bound <= _EXACT_FLOAT64:
+        return np.asarray((a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64))
+    return np.asarray(a.astype(np.int64) @ b.astype(np.int64))
+
+
+def patches(images: IntArray, side: int) -> IntArray:
+    """(batch, C, H, W) to (batch, H/side * W/side, C * side * side): what a convolution of that stride sees."""
+    batch, channels, height, width = images.shape
+    blocks = images.reshape(batch, channels, height // side, side, width // side, side)
+    return blocks.transpose(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * side * side)

@@ -1,0 +1,40 @@
+"""Roundings and clamps that every operation shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["INT32_MAX", "IntArray", "clamp", "divide_rne", "shift_rne"]
+
+IntArray = npt.NDArray[np.int64]
+
+INT32_MAX = 2**31 - 1
+
+
+def clamp(x: IntArray, bits: int, low: int | IntArray | None = None) -> IntArray:
+    """`x` limited to a signed integer of `bits` bits; `low` replaces the lower limit."""
+    top = 2 ** (bits - 1) - 1
+    return np.clip(x, -top - 1 if low is None else low, top)
+
+
+def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
+    """x / 2^shift, rounded half to even, for |x| < 2^62. Any shift is legal: one of 63 or more gives 0, a negative one
+    shifts left (the caller answers for the result fitting 63 bits).
+    """
+    shift = np.asarray(shift, np.int64)
+    right = np.clip(shift, 0, 62)
+    floor = x >> right
+    remainder = x - (floor << right)
+    half = (np.int64(1) << right) >> 1
+    # half is 0 where nothing is shifted out; the remainder is then 0 too and must not count as a tie.
+    up = (remainder > half) | ((remainder == half) & (half != 0) & ((floor & 1) == 1))
+    rounded = np.where(shift > 62, 0, floor + up)
+    return np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded)
+
+
+def divide_rne(x: IntArray, divisor: int) -> IntArray:
+    """x / divisor, rounded half to even; divisor positive."""
+    floor = x // divisor
+    twice = 2 * (x - floor * divisor)
+    return floor + ((twice > divisor) | ((twice == divisor) & ((floor & 1) == 1)))

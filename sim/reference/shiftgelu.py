@@ -1,0 +1,48 @@
+"""ShiftGELU (paper, Algorithm 2): x * sigmoid(1.702 x) over rows of 8-bit values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.reference.rescale import Rescale
+from sim.reference.rounding import INT32_MAX, IntArray
+from sim.reference.shiftexp import ShiftExp
+
+__all__ = ["ShiftGELU"]
+
+
+@dataclass(frozen=True)
+class ShiftGELU:
+    """16-bit results of scale S/128.
+
+    Parameters
+    ----------
+    exponential : ShiftExp of the scale fl(S * fl(1.702)), n = 23
+    """
+
+    exponential: ShiftExp
+
+    @classmethod
+    def from_scale(cls, scale: np.float32, n: int) -> ShiftGELU:
+        """For inputs of that scale."""
+        return cls(ShiftExp.from_scale(np.float32(np.float32(scale) * np.float32(1.702)), n))
+
+    def sigmoid(self, x: IntArray, top: IntArray) -> IntArray:
+        """The 8-bit sigmoid (128 is 1) of x in a row whose maximum is `top`; depends on nothing else of the row."""
+        e = self.exponential.apply(x - top)
+        total = np.minimum(e + self.exponential.apply(-top), INT32_MAX)
+        return (e * (INT32_MAX // total)) >> 24
+
+    def apply(self, rows: IntArray) -> IntArray:
+        """(..., hidden channels) to the same shape; a row is the last axis."""
+        rows = rows.astype(np.int64)
+        return rows * self.sigmoid(rows, rows.max(axis=-1, keepdims=True))
+
+    def table(self, top: int, rescale: Rescale) -> IntArray:
+        """The rescaled result of -128 .. 127 (256 entries) in a row whose maximum is `top`; 0 above `top`."""
+        x = np.arange(-128, 128, dtype=np.int64)
+        reachable = np.minimum(x, top)
+        out = rescale.apply(reachable * self.sigmoid(reachable, np.full_like(x, top)))
+        return np.where(x <= top, out, 0)
