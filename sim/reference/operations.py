@@ -1,0 +1,210 @@
+"""The operations a graph is made of, each a frozen object with its constants and `apply` on integer arrays.
+
+Activations are int64 arrays; (batch, tokens, channels) unless an operation says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sim.reference.linear import matmul, patches
+from sim.reference.rescale import Dyadic
+from sim.reference.rounding import IntArray, clamp, divide_rne
+from sim.reference.shiftmax import Shiftmax
+
+__all__ = [
+    "AttentionMask",
+    "BiasAdd",
+    "Constant",
+    "HeadMerge",
+    "HeadSplit",
+    "Linear",
+    "MatMul",
+    "Operation",
+    "PatchMerge",
+    "Patches",
+    "PrependToken",
+    "SelectToken",
+    "TokenMean",
+    "WindowMerge",
+    "WindowSplit",
+]
+
+
+class Operation(Protocol):
+    """Anything with the integers of one tensor from those of others. `Rescale`, `ResidualAdd`, `Shiftmax`, `ShiftGELU`
+    and `ILayerNorm` are operations as they stand.
+    """
+
+    def apply(self, *inputs: IntArray) -> IntArray: ...
+
+
+@dataclass(frozen=True)
+class Patches:
+    """(batch, C, H, W) images to (batch, patches, C*side*side)."""
+
+    side: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return patches(inputs[0], self.side)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x W^T + b in 32-bit accumulators: weight (out, in) int8, bias (out,) int32 or None."""
+
+    weight: IntArray
+    bias: IntArray | None
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        product = matmul(inputs[0], self.weight.T)
+        return product if self.bias is None else product + self.bias
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """a b, or a b^T: products of two activations over the last two axes."""
+
+    transposed: bool
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        a, b = inputs
+        return matmul(a, b.swapaxes(-1, -2) if self.transposed else b)
+
+
+@dataclass(frozen=True)
+class HeadSplit:
+    """Part 0 (Q), 1 (K) or 2 (V) of (batch, tokens, 3*C) as (batch, heads, tokens, C/heads)."""
+
+    part: int
+    heads: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        batch, tokens, channels = inputs[0].shape
+        split = inputs[0].reshape(batch, tokens, 3, self.heads, channels // 3 // self.heads)
+        return split[:, :, self.part].swapaxes(1, 2)
+
+
+@dataclass(frozen=True)
+class HeadMerge:
+    """(batch, heads, tokens, d) to (batch, tokens, heads*d)."""
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        batch, heads, tokens, width = inputs[0].shape
+        return inputs[0].swapaxes(1, 2).reshape(batch, tokens, heads * width)
+
+
+@dataclass(frozen=True)
+class PrependToken:
+    """The class token (1, 1, C) in front of the patches."""
+
+    token: IntArray
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        batch = inputs[0].shape[0]
+        return np.concatenate([np.broadcast_to(self.token, (batch, 1, self.token.shape[-1])), inputs[0]], axis=1)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor of the model itself, without inputs; its batch axis, of length 1, broadcasts."""
+
+    value: IntArray
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return self.value
+
+
+@dataclass(frozen=True)
+class SelectToken:
+    """One token: (batch, tokens, C) to (batch, C)."""
+
+    token: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return inputs[0][:, self.token]
+
+
+@dataclass(frozen=True)
+class TokenMean:
+    """Mean over the tokens, rounded half to even: (batch, tokens, C) to (batch, C)."""
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return divide_rne(inputs[0].sum(axis=1), inputs[0].shape[1])
+
+
+@dataclass(frozen=True)
+class WindowSplit:
+    """A square map (batch, side*side, C), rolled by -shift on both axes, in windows: (batch*windows, window^2, C)."""
+
+    window: int
+    shift: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        batch, tokens, channels = inputs[0].shape
+        side, w = round(tokens**0.5), self.window
+        rolled = np.roll(inputs[0].reshape(batch, side, side, channels), (-self.shift, -self.shift), axis=(1, 2))
+        blocks = rolled.reshape(batch, side // w, w, side // w, w, channels).swapaxes(2, 3)
+        return blocks.reshape(-1, w * w, channels)
+
+
+@dataclass(frozen=True)
+class WindowMerge:
+    """The inverse of `WindowSplit` for a map of `side` tokens a side."""
+
+    window: int
+    shift: int
+    side: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        channels, w, n = inputs[0].shape[-1], self.window, self.side // self.window
+        blocks = inputs[0].reshape(-1, n, n, w, w, channels).swapaxes(2, 3)
+        rolled = blocks.reshape(-1, self.side, self.side, channels)
+        return np.roll(rolled, (self.shift, self.shift), axis=(1, 2)).reshape(len(rolled), -1, channels)
+
+
+@dataclass(frozen=True)
+class BiasAdd:
+    """8-bit dyadic addition of the relative-position bias, (heads, tokens, tokens), to scores."""
+
+    bias: IntArray
+    scores: Dyadic
+    table: Dyadic
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return clamp(self.scores.apply(inputs[0]) + self.table.apply(self.bias), 8)
+
+
+@dataclass(frozen=True)
+class AttentionMask:
+    """Shiftmax over (batch*windows, heads, tokens, tokens) with the masks of shifted windows.
+
+    `regions` (windows, tokens) number the parts of the image that a window joins; scores between two parts are masked.
+    """
+
+    softmax: Shiftmax
+    regions: IntArray
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        different = self.regions[:, None, :, None] != self.regions[:, None, None, :]
+        repeats = len(inputs[0]) // len(self.regions)
+        return self.softmax.apply(inputs[0], np.tile(different, (repeats, 1, 1, 1)))
+
+
+@dataclass(frozen=True)
+class PatchMerge:
+    """Four neighbours of a square map side by side: (batch, side^2, C) to (batch, side^2/4, 4C), in the order of
+    (row, column) parities (0,0), (1,0), (0,1), (1,1).
+    """
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        batch, tokens, channels = inputs[0].shape
+        side = round(tokens**0.5)
+        square = inputs[0].reshape(batch, side // 2, 2, side // 2, 2, channels)
+        parts = [square[:, :, row, :, column] for column in (0, 1) for row in (0, 1)]
+        return np.concatenate(parts, axis=-1).reshape(batch, tokens // 4, 4 * channels)
+
+
