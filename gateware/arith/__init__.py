@@ -1,0 +1,1 @@
+"""Arithmetic building blocks shared by the array, the post-processor and the non-linear units."""
