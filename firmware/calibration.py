@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from firmware.errors import UserError
-from firmware.scales import SMALLEST_SCALE, activation_scale, largest
+from sim.reference.errors import UserError
+from sim.reference.model_file import WIDTHS
+from sim.reference.scales import SMALLEST_SCALE, activation_scale, largest
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -18,26 +19,6 @@ SAMPLES_A_BATCH = 8192
 GELU_ROWS_A_BATCH = 48
 CLIPS = np.linspace(0.3, 1.0, 71)
 """Shares of the largest magnitude that error-minimising clipping tries."""
-
-WIDTHS = {
-    "qact_input": 8,
-    "patch_embed.qact": 16,
-    "qact_pos": 16,
-    "qact1": 16,
-    "blocks.qact1": 8,
-    "blocks.attn.qact1": 8,
-    "blocks.attn.qact_attn1": 8,
-    "blocks.attn.qact2": 8,
-    "blocks.attn.qact3": 16,
-    "blocks.qact2": 16,
-    "blocks.qact3": 8,
-    "blocks.mlp.qact_gelu": 8,
-    "blocks.mlp.qact1": 8,
-    "blocks.mlp.qact2": 16,
-    "blocks.qact4": 16,
-    "qact2": 8,
-}
-"""Bits of each quantised activation by the authors' module name, block numbers left out."""
 
 
 def width(name: str) -> int | None:

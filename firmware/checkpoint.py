@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from firmware import scales as constants
-from firmware.errors import UserError
-from firmware.float_vit import VitShape
-from firmware.integer_model import activations, check_tensors, layout, linear_layers, norms
 from firmware.weights import load_arrays
+from sim.reference import scales as constants
+from sim.reference.errors import UserError
+from sim.reference.model_file import activations, check_tensors, layout, linear_layers, norms
+from sim.reference.vit_shape import VitShape
 
 Array = npt.NDArray[np.generic]
 NPZ_PREFIX = "sd/"

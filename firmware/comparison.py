@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from firmware.errors import UserError
+from sim.reference.errors import UserError
 
 Logits = npt.NDArray[np.floating]
 

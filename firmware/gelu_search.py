@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.float_vit import FloatArray, gelu
-from firmware.scales import INT32_MAX, gelu_step, quantise, snapped_gelu_scale
+from sim.reference.scales import INT32_MAX, gelu_step, quantise, snapped_gelu_scale
 
 IntArray = npt.NDArray[np.int64]
 

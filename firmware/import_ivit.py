@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware.architecture import parse_architecture
 from firmware.checkpoint import import_checkpoint, load_checkpoint
-from firmware.errors import exit_status
-from firmware.integer_model import IntegerModel
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
+from sim.reference.architecture import parse_architecture
+from sim.reference.errors import exit_status
+from sim.reference.model_file import IntegerModel
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from firmware import scales as constants
 from firmware.calibration import Calibration
 from firmware.float_vit import FloatArray, FloatVit, gelu
 from firmware.gelu_search import best_scale, table_error
+from sim.reference import scales as constants
 
 GELU_REACH = 9.4
 """Input of ShiftGELU (float) beyond which both its exponentials clamp and negative inputs leak."""

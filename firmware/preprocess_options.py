@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from firmware.errors import UserError
-from firmware.preprocess import Preprocessing
+from sim.reference.errors import UserError
+from sim.reference.preprocess import Preprocessing
 
 
 def add_preprocessing_options(parser: argparse.ArgumentParser) -> None:

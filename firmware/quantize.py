@@ -15,15 +15,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from firmware.architecture import parse_architecture
 from firmware.calibration import METHODS, Calibration
-from firmware.errors import UserError, exit_status, replaced_when_complete
 from firmware.float_vit import FloatVit
-from firmware.integer_model import ARITHMETICS, IntegerModel
 from firmware.post_training import QuantisedVit, quantise_vit
-from firmware.preprocess import Preprocessing, image_files
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
 from firmware.weights import checked_weights, load_arrays
+from sim.reference.architecture import parse_architecture
+from sim.reference.errors import UserError, exit_status, replaced_when_complete
+from sim.reference.model_file import ARITHMETICS, IntegerModel
+from sim.reference.preprocess import Preprocessing, image_files
 
 BATCH = 10
 """Images at a time: about 40 MB of activations for DeiT-T."""

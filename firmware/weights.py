@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from firmware.errors import UserError
+from sim.reference.errors import UserError
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -132,7 +132,13 @@ class Device(ABC):
         self.close()
 
 
-DEVICES: dict[str, Callable[[str], Device]] = {}
+def _reference(argument: str) -> Device:
+    from host.reference_device import ReferenceDevice  # a device's modules are imported when it is opened
+
+    return ReferenceDevice(argument)
+
+
+DEVICES: dict[str, Callable[[str], Device]] = {"reference": _reference}
 """Opens each kind of device from its argument (empty where none was given)."""
 
 

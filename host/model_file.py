@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware.architecture import spelled_out
-from firmware.errors import UserError
-from firmware.integer_model import IntegerModel, load_model
-from firmware.scales import quantise
 from host.device import LoadedModel
 from host.errors import HostError
+from sim.reference.architecture import spelled_out
+from sim.reference.errors import UserError
+from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.scales import quantise
 
 
 def read_model(path: Path) -> tuple[IntegerModel, LoadedModel]:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from firmware import digits, quantize
-from firmware.architecture import parse_architecture
 from firmware.float_vit import FloatVit
-from firmware.integer_model import load_model
 from firmware.weights import checked_weights, load_arrays
+from host.device import Device
+from sim.reference.architecture import parse_architecture
+from sim.reference.model_file import load_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "digits.safetensors"
@@ -47,6 +49,26 @@ def float_accuracy(held_out: digits.DigitSet) -> float:
 
 def test_the_float_weights_are_those_of_the_documentation(held_out: digits.DigitSet):
     assert float_accuracy(held_out) == 355 / 360
+
+
+def integer_accuracy(model: Path, held_out: digits.DigitSet) -> float:
+    with Device.open("reference") as device:
+        assert device.load(model).class_names == digits.CLASS_NAMES
+        predictions = device.stream(Image.fromarray(image) for image in held_out.images)
+        found = [prediction.label for prediction in predictions]
+    return float((np.array(found) == held_out.labels).mean())
+
+
+def test_lean_is_as_accurate_as_float(held_out: digits.DigitSet):
+    expected, found = float_accuracy(held_out), integer_accuracy(MODEL, held_out)
+    assert found >= 0.97
+    assert abs(found - expected) <= 0.005
+
+
+def test_official_is_as_accurate_as_float(held_out: digits.DigitSet, calibration: Path, tmp_path: Path):
+    model = quantised(calibration, "official", tmp_path / "official.safetensors")
+    assert load_model(model).arithmetic == "official"
+    assert abs(integer_accuracy(model, held_out) - float_accuracy(held_out)) <= 0.005
 
 
 def test_quantising_again_gives_the_shipped_model(calibration: Path, tmp_path: Path):

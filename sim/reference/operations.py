@@ -206,5 +206,3 @@ class PatchMerge:
         square = inputs[0].reshape(batch, side // 2, 2, side // 2, 2, channels)
         parts = [square[:, :, row, :, column] for column in (0, 1) for row in (0, 1)]
         return np.concatenate(parts, axis=-1).reshape(batch, tokens // 4, 4 * channels)
-
-

@@ -16,8 +16,8 @@ __all__ = ["Dyadic", "Rescale", "ResidualAdd"]
 class Dyadic:
     """The factor multiplier / 2^shift, one a tensor (no dimensions) or one a channel (last axis).
 
-    `from_ratio` gives 2^(b-1) <= |multiplier| <= 2^b for b multiplier bits; `normalised` folds the end 2^b back, so that
-    b bits and a sign hold it.
+    `from_ratio` gives 2^(b-1) <= |multiplier| <= 2^b for b multiplier bits; `normalised` folds the end 2^b back, so
+    that b bits and a sign hold it.
     """
 
     multiplier: IntArray
@@ -27,10 +27,12 @@ class Dyadic:
     def from_ratio(
         cls, scale_in: npt.NDArray[np.float32] | np.float32, scale_out: np.float32, multiplier_bits: int
     ) -> Dyadic:
-        """Nearest dyadic of scale_in / scale_out, half away from zero. Raises ValueError where a scale is 0 or not finite."""
+        """Nearest dyadic of scale_in / scale_out, half away from zero. Raises ValueError for a scale of 0 or NaN."""
         ratio = np.asarray(scale_in, np.float64) / np.float64(scale_out)
         if not np.isfinite(ratio).all() or (ratio == 0).any():
-            raise ValueError("the ratio of two scales must be finite and not zero; a scale of the model is 0 or damaged")
+            raise ValueError(
+                "the ratio of two scales must be finite and not zero; a scale of the model is 0 or damaged"
+            )
         mantissa, exponent = np.frexp(ratio)
         scaled = np.abs(mantissa) * 2.0**multiplier_bits
         magnitude = np.floor(scaled + 0.5).astype(np.int64)

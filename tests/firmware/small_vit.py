@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from firmware.float_vit import VitShape
+from sim.reference.vit_shape import VitShape
 
 SHAPE = VitShape(image=16, patch=8, dim=32, depth=2, heads=2, classes=5)
 ARCH = "vit:image=16,patch=8,dim=32,depth=2,heads=2,classes=5"

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware import import_ivit
-from firmware.architecture import parse_architecture
 from firmware.checkpoint import import_checkpoint, load_checkpoint
-from firmware.errors import UserError
-from firmware.integer_model import load_model
+from sim.reference.architecture import parse_architecture
+from sim.reference.errors import UserError
+from sim.reference.model_file import load_model
 from tests.shared_data import shared_data
 
 ARCH = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from firmware.comparison import compare, read_labels
-from firmware.errors import UserError
+from sim.reference.errors import UserError
 
 
 def test_figures_by_hand():

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from firmware.architecture import parse_architecture, spelled_out
-from firmware.errors import UserError
 from firmware.float_vit import FloatVit, erf, layer_norm, softmax
-from firmware.integer_model import activations
-from firmware.preprocess import Preprocessing, image_files
 from firmware.weights import checked_weights, load_arrays
+from sim.reference.architecture import parse_architecture, spelled_out
+from sim.reference.errors import UserError
+from sim.reference.model_file import activations
+from sim.reference.preprocess import Preprocessing, image_files
 from tests.firmware import small_vit
 from tests.shared_data import shared_data
 

@@ -5,7 +5,7 @@ import pytest
 
 from firmware.float_vit import gelu
 from firmware.gelu_search import best_scale, shift_gelu, table_error
-from firmware.scales import activation_scale, gelu_step
+from sim.reference.scales import activation_scale, gelu_step
 from tests.shared_data import shared_data
 
 

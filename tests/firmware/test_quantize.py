@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware import quantize
-from firmware.errors import UserError
-from firmware.integer_model import IntegerModel, activations, load_model
-from firmware.scales import gelu_step, snapped_gelu_scale, snapped_softmax_scale, softmax_step
+from sim.reference.errors import UserError
+from sim.reference.model_file import IntegerModel, activations, load_model
+from sim.reference.scales import gelu_step, snapped_gelu_scale, snapped_softmax_scale, softmax_step
 from tests.firmware import small_vit
 
 

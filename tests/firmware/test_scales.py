@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from firmware import scales
+from sim.reference import scales
 from tests.shared_data import shared_data
 
 

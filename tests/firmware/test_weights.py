@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from firmware.errors import UserError
-from firmware.preprocess import Preprocessing, image_files
 from firmware.weights import checked_weights, load_arrays
+from sim.reference.errors import UserError
+from sim.reference.preprocess import Preprocessing, image_files
 from tests.firmware import small_vit
 
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from firmware import digits
-from firmware.integer_model import load_model
 from host.errors import HostError
 from host.model_file import read_model
+from sim.reference.model_file import load_model
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 

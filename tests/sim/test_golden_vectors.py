@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from firmware.architecture import parse_architecture
 from firmware.checkpoint import import_checkpoint, load_checkpoint
-from firmware.scales import channel_scales, quantise, quantise_weight
+from sim.reference.architecture import parse_architecture
 from sim.reference.arithmetic import OFFICIAL
 from sim.reference.layernorm import ILayerNorm, integer_sqrt
 from sim.reference.linear import matmul, patches
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
+from sim.reference.scales import channel_scales, quantise, quantise_weight
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftgelu import ShiftGELU
 from sim.reference.shiftmax import Shiftmax

@@ -24,12 +24,11 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from firmware.architecture import parse_architecture, spelled_out
-from firmware.calibration import WIDTHS
-from firmware.errors import UserError, replaced_when_complete
-from firmware.float_vit import VitShape
-from firmware.preprocess import Preprocessing
-from firmware.scales import INT32_MAX
+from sim.reference.architecture import parse_architecture, spelled_out
+from sim.reference.errors import UserError, replaced_when_complete
+from sim.reference.preprocess import Preprocessing
+from sim.reference.scales import INT32_MAX
+from sim.reference.vit_shape import VitShape
 
 FORMAT = "ivit-integer-model"
 VERSION = "1"
@@ -37,6 +36,26 @@ ARITHMETICS = ("lean", "official")
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 Layout = dict[str, tuple[tuple[int, ...], type[np.generic]]]
+
+WIDTHS = {
+    "qact_input": 8,
+    "patch_embed.qact": 16,
+    "qact_pos": 16,
+    "qact1": 16,
+    "blocks.qact1": 8,
+    "blocks.attn.qact1": 8,
+    "blocks.attn.qact_attn1": 8,
+    "blocks.attn.qact2": 8,
+    "blocks.attn.qact3": 16,
+    "blocks.qact2": 16,
+    "blocks.qact3": 8,
+    "blocks.mlp.qact_gelu": 8,
+    "blocks.mlp.qact1": 8,
+    "blocks.mlp.qact2": 16,
+    "blocks.qact4": 16,
+    "qact2": 8,
+}
+"""Bits of each quantised activation by the authors' module name, block numbers left out."""
 
 
 def linear_layers(shape: VitShape) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from firmware.errors import UserError
-from firmware.float_vit import VitShape
+from sim.reference.errors import UserError
+from sim.reference.vit_shape import VitShape
 
 _WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 NAMES = {
