@@ -1,0 +1,52 @@
+"""What travels through the array: operands, the control of a step, rows of results."""
+
+from amaranth.lib import data
+from amaranth.hdl import Shape, signed
+
+from gateware.arith.checks import require_range
+
+__all__ = ["DOT", "Step", "column_operand_layout", "result_layout", "row_operand_layout"]
+
+DOT = 4  # products an element sums in a step
+
+
+class Step(data.Struct):
+    """Control of one step, beside its operands.
+
+    valid: the operands are one step; without it everything else is ignored and every accumulator holds.
+    first: the step starts a tile: the accumulators are replaced, not added to.
+    last: the step ends a tile: its results leave the array.
+    shift: the accumulators are shifted left by 8 before the step's products are added (not with ``first``).
+    """
+
+    valid: 1
+    first: 1
+    last: 1
+    shift: 1
+
+
+def row_operand_layout(rows: int, x_width: int) -> data.ArrayLayout:
+    """The shared operand: four elements of each of ``rows`` rows."""
+    return data.ArrayLayout(data.ArrayLayout(signed(x_width), DOT), rows)
+
+
+def column_operand_layout(columns: int, pack: int) -> data.ArrayLayout:
+    """The packed operand: four int8 elements of each of ``pack`` channels of each of ``columns`` columns."""
+    return data.ArrayLayout(data.ArrayLayout(data.ArrayLayout(signed(8), DOT), pack), columns)
+
+
+def result_layout(rows: int, channels: int, acc_width: int) -> data.StructLayout:
+    """One row of a tile's results.
+
+    valid: the other fields are a row. row: its number. last: it is the tile's last. data: ``channels`` accumulators,
+    channel ``column * pack + lane``.
+    """
+    require_range("result_layout", "rows", rows, 1)
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "last": 1,
+            "row": range(rows),
+            "data": data.ArrayLayout(Shape(acc_width, signed=True), channels),
+        }
+    )
