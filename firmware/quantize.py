@@ -9,7 +9,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.progress import track
 
 from firmware.calibration import METHODS, Calibration
 from firmware.float_vit import FloatVit
+from firmware.network_error import network_errors
 from firmware.post_training import QuantisedVit, quantise_vit
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
 from firmware.weights import checked_weights, load_arrays
@@ -27,6 +28,8 @@ from sim.reference.preprocess import Preprocessing, image_files
 
 BATCH = 10
 """Images at a time: about 40 MB of activations for DeiT-T."""
+NETWORK_IMAGES = 4
+"""Images on which the integer model is run beside the float one for the report."""
 
 
 def calibrated(model: FloatVit, preprocessing: Preprocessing, images: Sequence[Path]) -> Calibration:
@@ -50,17 +53,18 @@ def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
     return names
 
 
-def report_table(result: QuantisedVit) -> str:
-    """One line a quantised activation."""
+def report_table(result: QuantisedVit, network: Mapping[str, float]) -> str:
+    """One line a quantised activation; `network` has the error that has gathered up to it."""
     lines = [
-        f"{'tensor':<32} {'bits':>4} {'scale':>11} {'peak':>9} {'clipped':>8} {'error':>8} {'GELU':>8} {'|x0|':>5}"
+        f"{'tensor':<32} {'bits':>4} {'scale':>11} {'peak':>9} {'clipped':>8} {'error':>8} {'network':>8} {'GELU':>8} "
+        f"{'|x0|':>5}"
     ]
     for row in result.report:
         table = f"{row.table_error:8.2%}" if row.table_error is not None else " " * 8
         step = f"{row.step:5d}" if row.step is not None else ""
         lines.append(
             f"{row.name:<32} {row.bits:4d} {row.scale:11.4e} {row.peak:9.3f} {row.clipped:8.3%} {row.error:8.3%} "
-            f"{table} {step}"
+            f"{network[row.name]:8.2%} {table} {step}"
         )
     return "\n".join(line.rstrip() for line in lines)
 
@@ -77,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = FloatVit(shape, weights)
     result = quantise_vit(model, calibrated(model, preprocessing, images), arguments.calibration, arguments.snap)
     integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
+    sample = preprocessing.load_batch(images[:NETWORK_IMAGES])
+    network = network_errors(model, integer, sample)
     summary = {
         "model": str(arguments.output),
         "architecture": arguments.arch,
@@ -86,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         "images": len(images),
         "checksum": integer.checksum(),
         "warnings": result.warnings,
-        "tensors": [dataclasses.asdict(row) for row in result.report],
+        "tensors": [{**dataclasses.asdict(row), "network_error": network[row.name]} for row in result.report],
     }
     integer.save(arguments.output)
     if arguments.report is not None:
@@ -95,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(summary))
         return 0
-    print(report_table(result))
+    print(report_table(result, network))
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{arguments.output}: {len(images)} images, arithmetic {arguments.arithmetic}, {summary['checksum']:.16}")

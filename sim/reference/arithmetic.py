@@ -14,11 +14,14 @@ class Arithmetic:
     Parameters
     ----------
     name : what model and program files call it
-    softmax_bits : output bits of Shiftmax; None means as the graph says (16 in ViT and DeiT, 8 in Swin)
+    softmax_bits : output bits of Shiftmax, 8 to 16; None means as the graph says (16 in ViT and DeiT, 8 in Swin)
     softmax_half_up : Shiftmax rounds half up and stops at the largest positive value, instead of flooring
     softmax_n, gelu_n : n of the two shift exponentials (paper, Algorithm 1)
     multiplier_bits : bits of a dyadic multiplier's magnitude, 12 to 31
     packed_min : smallest value of the operands K and V, which share a multiplier in pairs: -128 or -127
+    gelu_slope_by_shifts : the paper's literal Algorithm 2, 1.702 x = x + (x>>1) + (x>>3) + (x>>4), instead of a scale
+    half_shifted_first : ShiftExp halves r before it shifts, as the paper writes it; its last bit is then lost
+    root_start_from_bits : the integer square root starts at 2^floor(bits/2) of the variance (paper, Eq. 20), not 2^16
 
     Raises
     ------
@@ -32,12 +35,13 @@ class Arithmetic:
     gelu_n: int = 23
     multiplier_bits: int = 31
     packed_min: int = -128
+    gelu_slope_by_shifts: bool = False
+    half_shifted_first: bool = False
+    root_start_from_bits: bool = False
 
     def __post_init__(self) -> None:
-        if self.softmax_bits not in (None, 8, 16):
-            raise ValueError(f"softmax_bits must be None, 8 or 16, not {self.softmax_bits}")
-        if self.softmax_half_up and self.softmax_bits != 8:
-            raise ValueError(f"softmax_half_up needs softmax_bits of 8, not {self.softmax_bits}")
+        if self.softmax_bits is not None and not 8 <= self.softmax_bits <= 16:
+            raise ValueError(f"softmax_bits must be None or 8 to 16, not {self.softmax_bits}")
         if not 8 <= self.softmax_n <= 15:
             raise ValueError(f"softmax_n must be 8 to 15, not {self.softmax_n}")
         if not 8 <= self.gelu_n <= 23:

@@ -14,13 +14,16 @@ ITERATIONS = 10
 _START = 2**16
 
 
-def integer_sqrt(v: IntArray) -> IntArray:
-    """Ten times k = (k + v//k) >> 1 from 2^16. Below about 186 the result is above the root (64 for v = 0), and that is
-    the definition: nothing is divided by zero.
+def integer_sqrt(v: IntArray, start_from_bits: bool = False) -> IntArray:
+    """Ten times k = (k + v//k) >> 1 from 2^16, or from 2^floor(bits(v)/2) as the paper's Eq. 20 has it.
+
+    From 2^16 and below about 186 the result is above the root (64 for v = 0), and that is the definition: nothing is
+    divided by zero.
     """
-    k = np.full_like(v, _START)
+    # frexp's exponent is the number of bits, exactly, below 2^53.
+    k = np.int64(1) << (np.frexp(v.astype(np.float64))[1] // 2) if start_from_bits else np.full_like(v, _START)
     for _ in range(ITERATIONS):
-        k = (k + v // k) >> 1
+        k = np.maximum((k + v // k) >> 1, 1)
     return k
 
 
@@ -31,9 +34,11 @@ class ILayerNorm:
     Parameters
     ----------
     bias : beta in units of the output, one a channel, within 32 bits
+    root_start_from_bits : see `integer_sqrt`
     """
 
     bias: IntArray
+    root_start_from_bits: bool = False
 
     def __post_init__(self) -> None:
         if np.abs(self.bias).max(initial=0) > INT32_MAX:
@@ -51,5 +56,5 @@ class ILayerNorm:
     def apply(self, rows: IntArray) -> IntArray:
         """(..., C) to the same shape."""
         mean, v = self.statistics(rows)
-        factor = INT32_MAX // integer_sqrt(v)
+        factor = INT32_MAX // integer_sqrt(v, self.root_start_from_bits)
         return (((rows - mean) * factor) >> 1) + self.bias

@@ -22,10 +22,12 @@ class ShiftExp:
     ----------
     step : |x0| = -floor(fl(-1/S)), the integer that stands for one power of two
     n : powers of two before the argument is clamped
+    half_first : the paper's literal order, r/2 before the shift, which loses its half bit
     """
 
     step: int
     n: int
+    half_first: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.step < 2**16:
@@ -34,9 +36,9 @@ class ShiftExp:
             raise ValueError(f"n must be 1 to 23, not {self.n}")
 
     @classmethod
-    def from_scale(cls, scale: np.float32, n: int) -> ShiftExp:
+    def from_scale(cls, scale: np.float32, n: int, half_first: bool = False) -> ShiftExp:
         """For arguments of that scale."""
-        return cls(-math.floor(np.float32(-1) / np.float32(scale)), n)
+        return cls(-math.floor(np.float32(-1) / np.float32(scale)), n, half_first)
 
     @property
     def clamped(self) -> int:
@@ -50,6 +52,8 @@ class ShiftExp:
         p = np.maximum(x + (x >> 1) - (x >> 4), -self.n * self.step)
         q = np.floor_divide(p, -self.step)
         remainder = p + q * self.step
+        if self.half_first:
+            remainder = (remainder >> 1) << 1
         return remainder + 2 * self.step, self.n - q
 
     def apply(self, x: IntArray) -> IntArray:

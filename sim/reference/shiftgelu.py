@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.reference.arithmetic import Arithmetic
 from sim.reference.rescale import Rescale
 from sim.reference.rounding import INT32_MAX, IntArray
 from sim.reference.shiftexp import ShiftExp
@@ -20,20 +21,30 @@ class ShiftGELU:
     Parameters
     ----------
     exponential : ShiftExp of the scale fl(S * fl(1.702)), n = 23
+    slope_by_shifts : the paper's literal form: the exponential is of the scale S, and its argument is multiplied by
+        1.702 with three shifts
     """
 
     exponential: ShiftExp
+    slope_by_shifts: bool = False
 
     @classmethod
-    def from_scale(cls, scale: np.float32, n: int) -> ShiftGELU:
-        """For inputs of that scale."""
-        return cls(ShiftExp.from_scale(np.float32(np.float32(scale) * np.float32(1.702)), n))
+    def of(cls, arithmetic: Arithmetic, scale: np.float32) -> ShiftGELU:
+        """The ShiftGELU of an arithmetic for inputs of `scale`."""
+        literal = arithmetic.gelu_slope_by_shifts
+        argument_scale = np.float32(scale) if literal else np.float32(np.float32(scale) * np.float32(1.702))
+        return cls(ShiftExp.from_scale(argument_scale, arithmetic.gelu_n, arithmetic.half_shifted_first), literal)
 
     def sigmoid(self, x: IntArray, top: IntArray) -> IntArray:
         """The 8-bit sigmoid (128 is 1) of x in a row whose maximum is `top`; depends on nothing else of the row."""
+        # Steeper before the difference is taken: the shifts are monotonic, so the row's maximum stays its maximum.
+        x, top = self._argument(x), self._argument(top)
         e = self.exponential.apply(x - top)
         total = np.minimum(e + self.exponential.apply(-top), INT32_MAX)
         return (e * (INT32_MAX // total)) >> 24
+
+    def _argument(self, x: IntArray) -> IntArray:
+        return x + (x >> 1) + (x >> 3) + (x >> 4) if self.slope_by_shifts else x
 
     def apply(self, rows: IntArray) -> IntArray:
         """(..., hidden channels) to the same shape; a row is the last axis."""

@@ -21,7 +21,7 @@ class Shiftmax:
     Parameters
     ----------
     exponential : ShiftExp of the scores' scale, n = 15
-    bits : 8 or 16
+    bits : 8 to 16
     half_up : round half up and stop at 2^(bits-1)-1, instead of flooring
     """
 
@@ -30,14 +30,18 @@ class Shiftmax:
     half_up: bool = False
 
     def __post_init__(self) -> None:
-        if self.bits not in (8, 16):
-            raise ValueError(f"bits of Shiftmax must be 8 or 16, not {self.bits}")
+        if not 8 <= self.bits <= 16:
+            raise ValueError(f"bits of Shiftmax must be 8 to 16, not {self.bits}")
 
     @classmethod
     def of(cls, arithmetic: Arithmetic, scale: np.float32, graph_bits: int) -> Shiftmax:
         """The Shiftmax of an arithmetic for scores of `scale`, in a graph that asks for `graph_bits`."""
         bits = arithmetic.softmax_bits or graph_bits
-        return cls(ShiftExp.from_scale(scale, arithmetic.softmax_n), bits, arithmetic.softmax_half_up)
+        return cls(
+            ShiftExp.from_scale(scale, arithmetic.softmax_n, arithmetic.half_shifted_first),
+            bits,
+            arithmetic.softmax_half_up,
+        )
 
     @property
     def scale(self) -> np.float32:

@@ -80,7 +80,8 @@ class _Builder:
         return self.graph.add(target, rescale, accumulator)
 
     def norm(self, name: str, source: str) -> str:
-        return self.graph.add(name, ILayerNorm(self.integers(f"{name}.bias_integer")), source)
+        norm = ILayerNorm(self.integers(f"{name}.bias_integer"), self.arithmetic.root_start_from_bits)
+        return self.graph.add(name, norm, source)
 
     def norm_rescale(self, name: str, target: str) -> Rescale:
         return Rescale(self.dyadic(self.tensors[f"{name}.norm_scaling_factor"], target), 8)
@@ -137,7 +138,7 @@ def _block(b: _Builder, name: str, x: str, shape: VitDimensions) -> str:
     b.graph.add(f"{name}.qact3", b.norm_rescale(f"{name}.norm2", f"{name}.qact3"), f"{name}.norm2")
     gelu_input = b.linear(f"{name}.mlp.fc1", f"{name}.qact3", f"{name}.mlp.qact_gelu", 8)
     scale = b.scale(gelu_input)
-    b.graph.add(f"{name}.mlp.act", ShiftGELU.from_scale(scale, b.arithmetic.gelu_n), gelu_input)
+    b.graph.add(f"{name}.mlp.act", ShiftGELU.of(b.arithmetic, scale), gelu_input)
     factor = b.dyadic(np.float32(scale * np.float32(1 / 128)), f"{name}.mlp.qact1")
     b.graph.add(f"{name}.mlp.qact1", Rescale(factor, 8), f"{name}.mlp.act")
     b.linear(f"{name}.mlp.fc2", f"{name}.mlp.qact1", f"{name}.mlp.qact2", 16)

@@ -68,7 +68,7 @@ def test_shiftmax(name: str, bits: int):
 def test_shiftgelu(name: str):
     z = vectors(name)
     for rows, scale, x0, y in zip(z["q"], z["scale"], z["x0"], z["y"], strict=True):
-        gelu = ShiftGELU.from_scale(scale, 23)
+        gelu = ShiftGELU.of(OFFICIAL, scale)
         assert gelu.exponential.step == -x0
         np.testing.assert_array_equal(gelu.apply(rows), y)
 

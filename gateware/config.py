@@ -1,0 +1,154 @@
+"""The accelerator's configuration: one frozen object from which gateware, compiler and emulator derive their sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+from sim.reference.arithmetic import LEAN, Arithmetic, preset
+
+__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError", "config"]
+
+LANES = 4  # rows in a row group, columns in an output tile: what makes a beat an operand of either kind
+
+
+class ConfigError(ValueError):
+    """A configuration that no machine can be built from; the message names the parameter, the rule and the value."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Sizes of one accelerator.
+
+    Parameters
+    ----------
+    name: preset name, part of the fingerprint's text only.
+    arithmetic: the integer arithmetic (`sim.reference.arithmetic`), from which all widths derive.
+    rows, columns, pack: grid of `rows x columns` dot-4 elements with `pack` output columns each; `columns * pack` is 4.
+    acc_width: accumulator bits.
+    a_depth: lane words a bank of the A buffer. b_depth: beats of the B buffer.
+    const_depth: channels in the constant memory. ln_channels: most channels of a LayerNorm row.
+    softmax_length: most scores of a row. max_rows: most rows of a matrix whose row maxima are tracked.
+    queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
+    address_bits: beat address bits of the memory port.
+    clock_mhz: the machine's clock on the board.
+    dsp_in_layernorm: LayerNorm's two squares use DSP multipliers.
+    """
+
+    name: str
+    arithmetic: Arithmetic = LEAN
+    rows: int = 11
+    columns: int = 2
+    pack: int = 2
+    acc_width: int = 26
+    a_depth: int = 2048
+    b_depth: int = 3072
+    const_depth: int = 1024
+    ln_channels: int = 768
+    softmax_length: int = 256
+    max_rows: int = 1024
+    queue_depth: int = 64
+    semaphores: int = 16
+    address_bits: int = 24
+    clock_mhz: float = 100.0
+    dsp_in_layernorm: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
+        _require(
+            self.columns * self.pack == LANES,
+            f"columns * pack must be {LANES}, so that a beat serves either operand, not {self.columns * self.pack}",
+        )
+        _require(4 <= self.rows <= 64, f"rows must be 4 to 64, not {self.rows}")
+        _require(24 <= self.acc_width <= 32, f"acc_width must be 24 to 32 bits, not {self.acc_width}")
+        for field, least in (
+            ("a_depth", 64),
+            ("b_depth", 64),
+            ("const_depth", 16),
+            ("ln_channels", 16),
+            ("max_rows", 16),
+        ):
+            value = getattr(self, field)
+            _require(value >= least, f"{field} must be at least {least}, not {value}")
+        _require(self.a_depth <= 1 << 16 and self.b_depth <= 1 << 16, "a_depth and b_depth must be at most 65536")
+        _require(
+            self.softmax_length % LANES == 0 and 16 <= self.softmax_length <= 1024,
+            f"softmax_length must be a multiple of {LANES} from 16 to 1024, not {self.softmax_length}",
+        )
+        _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
+        _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Magnitude bits of a dyadic multiplier (the machine carries a sign beside them)."""
+        return self.arithmetic.multiplier_bits
+
+    @property
+    def x_width(self) -> int:
+        """Bits of an element of the shared (A) operand: a ninth one carries halves of 16-bit probabilities."""
+        return 9 if self.probability_bits == 16 else 8
+
+    @property
+    def probability_bits(self) -> int:
+        """Bits of the probabilities that Shiftmax writes for a ViT."""
+        return self.arithmetic.softmax_bits or 16
+
+    @property
+    def packed_full_range(self) -> bool:
+        """Whether the packed operand may be -128 (official arithmetic) and the array needs the exact carry recovery."""
+        return self.arithmetic.packed_min == -128
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multiply-accumulates a cycle of a full array."""
+        return self.rows * self.columns * self.pack * 4
+
+    @property
+    def array_dsp(self) -> int:
+        """DSP multipliers of the array."""
+        return self.rows * self.columns * 4
+
+    @property
+    def fingerprint(self) -> int:
+        """32 bits that identify what a program depends on: every field but the name and the clock."""
+        fields = dataclasses.asdict(self)
+        del fields["name"], fields["clock_mhz"]
+        text = json.dumps(fields, sort_keys=True, default=str)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def with_arithmetic(self, arithmetic: Arithmetic) -> AcceleratorConfig:
+        """The same machine for another arithmetic."""
+        return dataclasses.replace(self, arithmetic=arithmetic)
+
+
+PRESETS: dict[str, AcceleratorConfig] = {
+    c.name: c
+    for c in (
+        AcceleratorConfig("arty_a7_35"),
+        AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_channels=1536),
+        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, clock_mhz=60.0),
+        AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_channels=1536, dsp_in_layernorm=False),
+        AcceleratorConfig(
+            "tiny", rows=4, a_depth=512, b_depth=512, const_depth=512, ln_channels=128, softmax_length=64, max_rows=128
+        ),
+    )
+}
+ALIASES = {"arty_a7": "arty_a7_35"}
+
+
+def config(name: str, arithmetic: str | None = None) -> AcceleratorConfig:
+    """The preset of that name (or alias), for `arithmetic` when given. Raises ConfigError for an unknown name."""
+    key = ALIASES.get(name, name)
+    if key not in PRESETS:
+        raise ConfigError(
+            f"unknown board or configuration '{name}'; choose one of {', '.join(sorted([*PRESETS, *ALIASES]))}"
+        )
+    chosen = PRESETS[key]
+    return chosen if arithmetic is None else chosen.with_arithmetic(preset(arithmetic))

@@ -1,0 +1,284 @@
+"""The instruction set: every word's layout, defined once; decoder, assembler and disassembler derive from it.
+
+A program is a sequence of 32-bit words. Bits 31..29 name the engine, 28..24 the operation, 23..0 carry a value.
+Operations below `Op.RUN` are SET: they write register number `op` of that engine.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from amaranth.lib import data
+
+__all__ = [
+    "ISA_VERSION",
+    "REGISTERS",
+    "RUN_FIELDS",
+    "Constants",
+    "Engine",
+    "ErrorCode",
+    "Field",
+    "InstructionWord",
+    "LoadTarget",
+    "Op",
+    "PostMode",
+    "Register",
+    "Transform",
+    "encode",
+]
+
+ISA_VERSION = 1
+VALUE_BITS = 24
+SEMAPHORE_BITS = 4
+DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
+DST_BITS = 22
+
+
+class Engine(enum.IntEnum):
+    """Which queue a word goes to."""
+
+    LOADT = 0
+    LOADB = 1
+    EXEC = 2
+    VEC = 3
+    CONTROL = 7
+
+
+class Op(enum.IntEnum):
+    """Operations other than SET (whose numbers, 0 to 23, are register numbers)."""
+
+    RUN = 24
+    WAIT = 25
+    SIGNAL = 26
+    MARK = 27
+    END = 31
+
+
+class InstructionWord(data.Struct):
+    """One 32-bit word."""
+
+    value: 24
+    op: 5
+    engine: 3
+
+
+class SemaphoreValue(data.Struct):
+    """Value of WAIT (blocks until the semaphore holds `count`, then takes it) and SIGNAL (gives `count`)."""
+
+    semaphore: 4
+    unused: 4
+    count: 8
+
+
+class Transform(enum.IntEnum):
+    """What LOADT does to beats on their way."""
+
+    IDENTITY = 0
+    LAYERNORM = 1
+    SHIFTGELU = 2
+
+
+class LoadTarget(enum.IntEnum):
+    """Where a load writes. LOADT: A or B. LOADB: B, CONSTANTS or LAYERNORM (its per-channel constants)."""
+
+    A = 0
+    B = 1
+    CONSTANTS = 2
+    LAYERNORM = 3
+
+
+class PostMode(enum.IntEnum):
+    """What the postprocessor makes of an accumulator: 32 bit with bias, 8, 16, or 16 bit with a residual added."""
+
+    RAW = 0
+    Q8 = 1
+    Q16 = 2
+    RESIDUAL = 3
+
+
+class ErrorCode(enum.IntEnum):
+    """Why the machine stopped; 0 while it has not."""
+
+    NONE = 0
+    ILLEGAL_INSTRUCTION = 1
+    ADDRESS_RANGE = 2
+    WRONG_CONFIG = 3
+    WATCHDOG = 4
+    SEMAPHORE_OVERFLOW = 5
+
+
+class Constants(data.Struct):
+    """A channel's constants as they lie in memory: one beat. `multiplier` is two's complement."""
+
+    bias: 32
+    multiplier: 32
+    shift: 8
+    unused: 56
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits `low .. low+width-1` of a register's value."""
+
+    name: str
+    low: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Register:
+    """One engine register: its number (the SET operation), width in bits, sign, meaning, and its fields, if any."""
+
+    name: str
+    number: int
+    width: int
+    text: str
+    signed: bool = False
+    fields: tuple[Field, ...] = ()
+
+
+def _source_registers() -> list[Register]:
+    registers = [Register("SRC_BASE", 0, 24, "beat address of the first beat")]
+    for level in range(4):
+        registers.append(Register(f"SRC_COUNT{level}", 1 + 2 * level, 16, f"source level {level} (0 innermost): steps"))
+        registers.append(
+            Register(f"SRC_STRIDE{level}", 2 + 2 * level, 24, f"source level {level}: beats a step", signed=True)
+        )
+    return registers
+
+
+def _destination_registers() -> list[Register]:
+    registers = [
+        Register(
+            "DST_BASE", 9, DST_BITS, "destination of the first beat: a beat address, or row << 10 | k for target A"
+        )
+    ]
+    for level in range(3):
+        registers.append(
+            Register(f"DST_COUNT{level}", 10 + 2 * level, 16, f"destination level {level} (0 innermost): steps")
+        )
+        registers.append(
+            Register(
+                f"DST_STRIDE{level}", 11 + 2 * level, DST_BITS, f"destination level {level}: added a step", signed=True
+            )
+        )
+    return registers
+
+
+_LOAD_CONFIG = Register(
+    "CONFIG",
+    16,
+    20,
+    "target, transform, LOADT only: rows from `row_limit` on are dropped",
+    fields=(Field("target", 0, 2), Field("transform", 2, 2), Field("row_limit", 4, 12)),
+)
+
+REGISTERS: dict[Engine, tuple[Register, ...]] = {
+    Engine.LOADT: (
+        *_source_registers(),
+        *_destination_registers(),
+        _LOAD_CONFIG,
+        Register("A_BASE", 17, 16, "address in the A buffer of row 0, k 0"),
+        Register("A_BLOCK_STRIDE", 18, 16, "A addresses from one block of R rows to the next"),
+        Register("GROUPS", 19, 24, "row groups and beats", fields=(Field("groups", 0, 10), Field("channels", 10, 14))),
+        Register("MAX_GROUP", 20, 10, "ShiftGELU: row group whose row maxima come first"),
+        Register(
+            "GELU_CONFIG",
+            21,
+            24,
+            "ShiftGELU: |x0| and the rescale's shift",
+            fields=(Field("x0", 0, 16), Field("shift", 16, 8)),
+        ),
+        Register(
+            "MULTIPLIER_LO",
+            22,
+            24,
+            "ShiftGELU: rescale multiplier, low 24 bits; LayerNorm: low bits of its helper constant",
+        ),
+        Register("MULTIPLIER_HI", 23, 8, "high 8 bits of the same"),
+    ),
+    Engine.LOADB: (*_source_registers(), *_destination_registers(), _LOAD_CONFIG),
+    Engine.EXEC: (
+        Register("A_BASE", 0, 16, "A address of block 0, step 0"),
+        Register("A_BLOCK_STRIDE", 1, 16, "A addresses between blocks"),
+        Register("B_BASE", 2, 16, "B address of tile 0, step 0"),
+        Register("B_TILE_STRIDE", 3, 16, "B addresses between tiles"),
+        Register("STEPS", 4, 16, "dot-4 steps a tile", fields=(Field("k_steps", 0, 14), Field("halves", 14, 1))),
+        Register("TILES", 5, 12, "tiles (four columns each) a block"),
+        Register("BLOCKS", 6, 24, "blocks of R rows", fields=(Field("blocks", 0, 12), Field("rows_last", 12, 8))),
+        Register(
+            "POST",
+            7,
+            8,
+            "what happens to the accumulators",
+            fields=(
+                Field("mode", 0, 2),
+                Field("to_scores", 2, 1),
+                Field("track_max", 3, 1),
+                Field("max_first", 4, 1),
+                Field("const_rows", 5, 1),
+                Field("clamp_packed", 6, 1),
+            ),
+        ),
+        Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),
+        Register("CONST_TILE_STRIDE", 9, 16, "channels between tiles (4, or 0 for constants of the whole tensor)"),
+        Register("OUT_BASE", 10, 24, "beat address of row 0, first beat column"),
+        Register("OUT_SLAB", 11, 24, "beats between slabs of four beat columns"),
+        Register("OUT_ROW", 12, 12, "matrix row of block 0, row 0; also the row of the row maxima"),
+        Register("SKIP_BASE", 13, 24, "beat address of the skip operand's row 0, beat column of tile 0"),
+        Register("SKIP_SLAB", 14, 24, "beats between its slabs"),
+        Register("BRANCH_LO", 15, 24, "residual: multiplier of the branch, low 24 bits"),
+        Register("BRANCH_HI", 16, 8, "its high 8 bits"),
+        Register("SKIP_LO", 17, 24, "residual: multiplier of the skip, low 24 bits"),
+        Register("SKIP_HI", 18, 8, "its high 8 bits"),
+        Register("SHIFTS", 19, 16, "residual: shifts", fields=(Field("branch", 0, 8), Field("skip", 8, 8))),
+    ),
+    Engine.VEC: (
+        Register("X0", 0, 16, "|x0| of the shift exponential"),
+        Register("LENGTH", 1, 16, "scores a row", fields=(Field("length", 0, 12),)),
+        Register("ROWS", 2, 8, "rows of the block"),
+        Register("A_BASE", 3, 16, "A address of the first word of probabilities"),
+        Register("A_LOW", 4, 16, "A addresses from the high halves to the low halves (16-bit probabilities)"),
+    ),
+    Engine.CONTROL: (
+        Register("FINGERPRINT_LO", 0, 24, "low 24 bits of the configuration's fingerprint"),
+        Register("FINGERPRINT_HI", 1, 8, "its high 8 bits; compared when written"),
+        Register("LOG_BASE", 2, 24, "beat address where MARK writes counters"),
+    ),
+}
+
+RUN_FIELDS: dict[Engine, tuple[Field, ...]] = {
+    Engine.LOADT: (Field("done", 0, 4),),
+    Engine.LOADB: (Field("done", 0, 4),),
+    Engine.EXEC: (Field("read", 0, 4), Field("written", 4, 4), Field("read2", 8, 4)),
+    Engine.VEC: (Field("done", 0, 4),),
+}
+
+
+def encode(engine: Engine, op: int, value: int) -> int:
+    """The 32-bit word. Raises ValueError where the value does not fit 24 bits."""
+    if not 0 <= value < 1 << VALUE_BITS:
+        raise ValueError(f"value of {engine.name} operation {op} must fit {VALUE_BITS} bits, not {value}")
+    return (engine.value << 29) | (op << VALUE_BITS) | value
+
+
+def register(engine: Engine, name: str) -> Register:
+    """The register of that name. Raises KeyError with the engine's register names."""
+    for candidate in REGISTERS[engine]:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(f"{engine.name} has no register {name}; it has {', '.join(r.name for r in REGISTERS[engine])}")
+
+
+def pack_fields(fields: tuple[Field, ...], values: dict[str, int], what: str) -> int:
+    """The value whose fields are `values`, missing ones 0. Raises ValueError for an unknown field or a wide value."""
+    known = {f.name: f for f in fields}
+    word = 0
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{what} has no field '{name}'; it has {', '.join(known)}")
+        if not 0 <= value < 1 << known[name].width:
+            raise ValueError(f"{what}.{name} must fit {known[name].width} bits, not {value}")
+        word |= value << known[name].low
+    return word
