@@ -74,7 +74,9 @@ class Multiplier(wiring.Component):
         require_range("Multiplier", "b_width", b_width, 1)
         require_range("Multiplier", "rows_per_stage", rows_per_stage, 1)
         if style not in STYLES:
-            raise ValueError(f"Multiplier: style must be one of {', '.join(STYLES)}, not {style!r}; choose one of them.")
+            raise ValueError(
+                f"Multiplier: style must be one of {', '.join(STYLES)}, not {style!r}; choose one of them."
+            )
         self.a_shape = Shape(a_width, a_signed)
         self.b_shape = Shape(b_width, b_signed)
         self.p_shape = Shape(a_width + b_width, a_signed or b_signed)

@@ -87,7 +87,10 @@ class DotProduct(wiring.Component):
                 m.d.sync += operand.eq((weights[1] << spacing) + weights[0])
             else:
                 m.d.sync += operand.eq(weights[0])
-            m.d.sync += [product.eq(operand * x_2), chain.eq(product if k == 0 and not self.offset else product + total)]
+            m.d.sync += [
+                product.eq(operand * x_2),
+                chain.eq(product if k == 0 and not self.offset else product + total),
+            ]
             total = chain
 
         if self.pack == 1:
