@@ -1,7 +1,7 @@
 """What travels through the array: operands, the control of a step, rows of results."""
 
-from amaranth.lib import data
 from amaranth.hdl import Shape, signed
+from amaranth.lib import data
 
 from gateware.arith.checks import require_range
 
