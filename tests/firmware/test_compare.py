@@ -51,6 +51,6 @@ def test_the_network_error_grows_from_the_image_to_the_head_and_sees_a_wrong_sca
     errors = network_errors(float_model, model, images)
     assert errors["qact_input"] < errors["qact1"] < errors["qact2"] < 0.2
     scales = dict(model.tensors)
-    scales["qact1.act_scaling_factor"] = np.asarray(scales["qact1.act_scaling_factor"] / 4)
+    scales["qact1.act_scaling_factor"] = np.asarray(scales["qact1.act_scaling_factor"], np.float32) / np.float32(4)
     wrong = type(model)(shape, model.arithmetic, model.preprocessing, scales, model.class_names)
     assert network_errors(float_model, wrong, images)["qact1"] > 2 * errors["qact1"]
