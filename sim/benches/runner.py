@@ -166,6 +166,7 @@ def run_bench(
         if failed or not count or exit_status != 0:
             what = f"{failed} of {count} tests failed" if count else "no test finished"
             raise BenchFailure(f"{toplevel}: {what} ({SEED}={seed}, exit status: {exit_status}):\n{_end_of(log)}")
+        print(log.read_text(errors="replace"))
         if waves:
             for file in (*Path(folder).glob("*.vcd"), *build.glob("*.fst")):
                 print(f"waveforms: {shutil.copy(file, source.parent)}")
