@@ -168,14 +168,19 @@ class WindowMerge:
 
 @dataclass(frozen=True)
 class BiasAdd:
-    """8-bit dyadic addition of the relative-position bias, (heads, tokens, tokens), to scores."""
+    """8-bit dyadic addition of the relative-position bias to scores (batch, heads, tokens, tokens).
 
-    bias: IntArray
+    The bias of two tokens is the row `index` (tokens, tokens) of the table (rows, heads), the second input.
+    """
+
+    index: IntArray
     scores: Dyadic
     table: Dyadic
 
     def apply(self, *inputs: IntArray) -> IntArray:
-        return clamp(self.scores.apply(inputs[0]) + self.table.apply(self.bias), 8)
+        scores, table = inputs
+        bias = table[self.index.reshape(-1)].reshape(*self.index.shape, -1).transpose(2, 0, 1)
+        return clamp(self.scores.apply(scores) + self.table.apply(bias), 8)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The operations beyond the golden vectors: edges, variants, bounds, and what windows and merging do."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,16 +172,19 @@ def test_regions_mask_each_other():
 
 
 def test_bias_rounds_by_itself():
-    add = BiasAdd(np.array([[[1, 250]]]), Dyadic(np.array(1), np.array(1)), Dyadic(np.array(1), np.array(1)))
-    assert add.apply(np.array([[[[1, 100]]]])).tolist() == [[[[0, 127]]]]
+    half = Dyadic(np.array(1), np.array(1))
+    add = BiasAdd(np.array([[1, 0]]), half, half)
+    # One head; the table's rows are looked up by index. 1/2 rounds to 0 on either side of the addition.
+    assert add.apply(np.array([[[[1, 100]]]]), np.array([[250], [1]])).tolist() == [[[[0, 127]]]]
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("multiplier_bits", 11), ("softmax_bits", 7), ("packed_min", -126), ("gelu_n", 24)]
 )
 def test_a_bad_arithmetic_names_its_parameter(field: str, value: int):
+    change: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=f"{field} must be .*{value}"):
-        dataclasses.replace(OFFICIAL, **{field: value})
+        dataclasses.replace(OFFICIAL, **change)
 
 
 def test_presets_by_name():

@@ -1,0 +1,86 @@
+"""The pieces that every model's graph repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.reference.arithmetic import Arithmetic
+from sim.reference.graph import Graph
+from sim.reference.layernorm import ILayerNorm
+from sim.reference.operations import Linear
+from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
+from sim.reference.rounding import IntArray
+from sim.reference.shiftgelu import ShiftGELU
+
+__all__ = ["FloatArray", "GraphBuilder", "Tensors"]
+
+FloatArray = npt.NDArray[np.float32]
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+class GraphBuilder:
+    """Adds the recurring pieces: a linear layer or a norm with the requantisation that always follows it."""
+
+    def __init__(self, tensors: Tensors, arithmetic: Arithmetic) -> None:
+        self.tensors = tensors
+        self.arithmetic = arithmetic
+        self.graph = Graph("qact_input", "head")
+        self._aliases: dict[str, str] = {}
+
+    def alias(self, name: str, original: str) -> None:
+        """Tensor `name` holds the values of `original` in another order, and so has its scale."""
+        self._aliases[name] = original
+
+    def scale(self, name: str) -> np.float32:
+        """Scale of a requantised tensor."""
+        return np.float32(self.tensors[f"{self._aliases.get(name, name)}.act_scaling_factor"])
+
+    def integers(self, name: str) -> IntArray:
+        return self.tensors[name].astype(np.int64)
+
+    def dyadic(self, scale_in: FloatArray | np.float32, target: str) -> Dyadic:
+        return Dyadic.from_ratio(scale_in, self.scale(target), self.arithmetic.multiplier_bits)
+
+    def weights(self, name: str) -> Linear:
+        weight = self.integers(f"{name}.weight_integer")
+        bias = f"{name}.bias_integer"
+        return Linear(weight.reshape(len(weight), -1), self.integers(bias) if bias in self.tensors else None)
+
+    def accumulator_scale(self, name: str, source: str) -> FloatArray:
+        kind = "conv" if name.startswith("patch_embed") else "fc"
+        return (self.tensors[f"{name}.{kind}_scaling_factor"] * self.scale(source)).astype(np.float32)
+
+    def linear(self, name: str, source: str, target: str, bits: int, low: IntArray | None = None) -> str:
+        """Linear layer `name` on tensor `source`, requantised to `target`."""
+        accumulator = self.graph.add(name, self.weights(name), source)
+        rescale = Rescale(self.dyadic(self.accumulator_scale(name, source), target), bits, low)
+        return self.graph.add(target, rescale, accumulator)
+
+    def norm(self, name: str, source: str) -> str:
+        norm = ILayerNorm(self.integers(f"{name}.bias_integer"), self.arithmetic.root_start_from_bits)
+        return self.graph.add(name, norm, source)
+
+    def norm_rescale(self, name: str, target: str, bits: int = 8) -> Rescale:
+        return Rescale(self.dyadic(self.tensors[f"{name}.norm_scaling_factor"], target), bits)
+
+    def normalised(self, name: str, source: str, target: str, bits: int = 8) -> str:
+        """LayerNorm `name` of tensor `source`, requantised to `target`."""
+        norm = self.norm(name, source)
+        return self.graph.add(target, self.norm_rescale(name, target, bits), norm)
+
+    def mlp(self, name: str, source: str) -> str:
+        """The two layers of a block's MLP with ShiftGELU between, up to the 16-bit branch."""
+        gelu_input = self.linear(f"{name}.fc1", source, f"{name}.qact_gelu", 8)
+        scale = self.scale(gelu_input)
+        self.graph.add(f"{name}.act", ShiftGELU.of(self.arithmetic, scale), gelu_input)
+        factor = self.dyadic(np.float32(scale * np.float32(1 / 128)), f"{name}.qact1")
+        hidden = self.graph.add(f"{name}.qact1", Rescale(factor, 8), f"{name}.act")
+        return self.linear(f"{name}.fc2", hidden, f"{name}.qact2", 16)
+
+    def residual(self, branch: str, skip: str, target: str) -> str:
+        add = ResidualAdd(self.dyadic(self.scale(branch), target), self.dyadic(self.scale(skip), target))
+        return self.graph.add(target, add, branch, skip)

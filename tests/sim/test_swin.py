@@ -1,0 +1,56 @@
+"""Every tensor of a small whole Swin, with no integer different; shapes that cannot be."""
+
+import numpy as np
+import pytest
+
+from sim.reference.arithmetic import LEAN, OFFICIAL
+from sim.reference.scales import quantise
+from sim.reference.swin import SwinShape, swin_graph, window_regions
+from tests.shared_data import shared_data
+
+SMALL = SwinShape(64, 4, 32, (2, 2), (1, 2), 4, 10)
+
+
+def tensors_and_golden() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    with np.load(shared_data("vectors", "e2e_swin_small.npz"), allow_pickle=False) as file:
+        golden = dict(file)
+    tensors = {key.removeprefix("sd/"): value for key, value in golden.items() if key.startswith("sd/")}
+    for key in [key for key in tensors if key.endswith("relative_position_bias_table")]:
+        name = key.removesuffix(".relative_position_bias_table")
+        scale = np.float32(tensors[f"{name}.qact_table.act_scaling_factor"])
+        tensors[f"{name}.table_integer"] = quantise(tensors[key], scale, 8)
+    return tensors, golden
+
+
+def test_every_tensor_of_the_small_swin():
+    tensors, golden = tensors_and_golden()
+    images = quantise(golden["img"], np.float32(tensors["qact_input.act_scaling_factor"]), 8)
+    found = swin_graph(SMALL, tensors, OFFICIAL).run(images)
+    names = [key.removeprefix("tr/") for key in golden if key.startswith("tr/")]
+    assert len(names) == 80
+    for name in names:
+        np.testing.assert_array_equal(found[name], golden[f"tr/{name}"], err_msg=name)
+
+
+def test_lean_limits_the_packed_operands():
+    tensors, golden = tensors_and_golden()
+    images = quantise(golden["img"] * 8, np.float32(tensors["qact_input.act_scaling_factor"]), 8)
+    qkv = "layers.0.blocks.0.attn.qact1"
+    found = swin_graph(SMALL, tensors, LEAN).run(images, capture=(qkv,))[qkv]
+    assert found[..., 32:].min() >= -127
+
+
+def test_regions_are_the_parts_that_rolling_joins():
+    regions = window_regions(8, 4, 2)
+    assert regions.shape == (4, 16)
+    assert [len(set(window)) for window in regions.tolist()] == [1, 2, 2, 4]
+
+
+def test_a_window_that_does_not_divide_the_map():
+    with pytest.raises(ValueError, match="stage 0 has 16 tokens a side, which windows of 5 do not divide"):
+        SwinShape(64, 4, 32, (2,), (1,), 5, 10)
+
+
+def test_stages_must_agree():
+    with pytest.raises(ValueError, match="depths and heads"):
+        SwinShape(64, 4, 32, (2, 2), (1,), 4, 10)
