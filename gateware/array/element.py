@@ -113,17 +113,11 @@ class DotProduct(wiring.Component):
     def _parity(self, m: Module) -> Signal:
         """The parity of the high channel's sum, in step with the sum."""
         parity: Value = Const(0, 1)
-        for k in range(DOT):
-            term = Signal(name=f"odd_{k}", reset_less=True)
-            term_2 = Signal(name=f"odd_{k}_2", reset_less=True)
-            term_3 = Signal(name=f"odd_{k}_3", reset_less=True)
-            chain = Signal(name=f"parity_{k}", reset_less=True)
-            m.d.sync += [
-                term.eq(self.x[k][0] & self.w[1][k][0]),
-                term_2.eq(term),
-                term_3.eq(term_2),
-                chain.eq(term_3 ^ parity),
-            ]
+        for stage in range(self.LATENCY):
+            chain = Signal(name=f"parity_{stage}")
+            # The products are skewed by one cycle each, as the chain is.
+            odd = self.x[stage][0] & self.w[1][stage][0] if stage < DOT else Const(0, 1)
+            m.d.sync += chain.eq(parity ^ odd)
             parity = chain
         return chain
 
