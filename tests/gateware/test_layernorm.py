@@ -1,6 +1,7 @@
 """LayerNorm, bit for bit the reference's, at the promised rate."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sim.reference.scales import norm_scales
 from tests.shared_data import shared_data
 
 BENCH = "tests.gateware.bench_layernorm"
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"max_channels": 192, "multiplier_bits": 16},
     "official": {"max_channels": 96, "multiplier_bits": 31, "square_style": "plain", "product_style": "lut"},
 }
@@ -99,6 +100,6 @@ def test_constants_out_of_range(constants: tuple[int, int, int], message: str):
         ({"max_channels": 96, "square_style": "dsp"}, "square_style must be lut or plain, not 'dsp'"),
     ],
 )
-def test_wrong_parameters(arguments: dict[str, object], message: str):
+def test_wrong_parameters(arguments: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         LayerNorm(**arguments)
