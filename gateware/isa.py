@@ -170,8 +170,14 @@ _LOAD_CONFIG = Register(
     "CONFIG",
     16,
     20,
-    "target, transform, LOADT only: rows from `row_limit` on are dropped",
-    fields=(Field("target", 0, 2), Field("transform", 2, 2), Field("row_limit", 4, 12)),
+    "target, transform, LOADT only: rows from `row_limit` on are dropped; LayerNorm of int8, or to int16",
+    fields=(
+        Field("target", 0, 2),
+        Field("transform", 2, 2),
+        Field("row_limit", 4, 12),
+        Field("narrow", 16, 1),
+        Field("wide", 17, 1),
+    ),
 )
 
 REGISTERS: dict[Engine, tuple[Register, ...]] = {
@@ -194,7 +200,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
             "MULTIPLIER_LO",
             22,
             24,
-            "ShiftGELU: rescale multiplier, low 24 bits; LayerNorm: low bits of its helper constant",
+            "ShiftGELU: rescale multiplier (two's complement), low 24 bits",
         ),
         Register("MULTIPLIER_HI", 23, 8, "high 8 bits of the same"),
     ),
@@ -223,7 +229,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         ),
         Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),
         Register("CONST_TILE_STRIDE", 9, 16, "channels between tiles (4, or 0 for constants of the whole tensor)"),
-        Register("OUT_BASE", 10, 24, "beat address of row 0, first beat column"),
+        Register("OUT_BASE", 10, 24, "beat address of row 0, beat column of tile 0"),
         Register("OUT_SLAB", 11, 24, "beats between slabs of four beat columns"),
         Register("OUT_ROW", 12, 12, "matrix row of block 0, row 0; also the row of the row maxima"),
         Register("SKIP_BASE", 13, 24, "beat address of the skip operand's row 0, beat column of tile 0"),
@@ -233,6 +239,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         Register("SKIP_LO", 17, 24, "residual: multiplier of the skip, low 24 bits"),
         Register("SKIP_HI", 18, 8, "its high 8 bits"),
         Register("SHIFTS", 19, 16, "residual: shifts", fields=(Field("branch", 0, 8), Field("skip", 8, 8))),
+        Register("SCORE_LENGTH", 20, 12, "columns that count as scores of a row, with `to_scores`"),
     ),
     Engine.VEC: (
         Register("X0", 0, 16, "|x0| of the shift exponential"),
