@@ -5,7 +5,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 
-__all__ = ["BEAT_BITS", "BEAT_BYTES", "MemoryPort"]
+__all__ = ["BEAT_BITS", "BEAT_BYTES", "MemoryPort", "ReadPort", "WritePort"]
 
 BEAT_BITS = 128
 BEAT_BYTES = BEAT_BITS // 8
@@ -43,3 +43,32 @@ class MemoryPort(wiring.Signature):
                 "rdata": In(stream.Signature(BEAT_BITS)),
             }
         )
+
+
+class ReadPort(wiring.Signature):
+    """A reader inside the machine: ``cmd`` asks for beats, ``valid`` with ``beat`` brings them in order, at any time.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address.
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        self.address_bits = address_bits
+        super().__init__({"cmd": Out(stream.Signature(address_bits)), "valid": In(1), "beat": In(BEAT_BITS)})
+
+
+class WritePort(wiring.Signature):
+    """A writer inside the machine: a stream of ``address``, ``data`` and ``mask`` (bit i writes byte i).
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address.
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        self.address_bits = address_bits
+        beat = data.StructLayout({"data": BEAT_BITS, "mask": BEAT_BYTES, "address": address_bits})
+        super().__init__({"beat": Out(stream.Signature(beat))})

@@ -1,0 +1,1 @@
+"""Instruction fetch, queues, semaphores, counters."""

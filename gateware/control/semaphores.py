@@ -1,0 +1,101 @@
+"""Sixteen counting semaphores: how the engines wait for each other."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.isa import SEMAPHORE_BITS, SemaphoreValue
+
+__all__ = ["SemaphoreTake", "Semaphores"]
+
+COUNT_BITS = 8
+
+
+class SemaphoreTake(wiring.Signature):
+    """As an engine sees it: ``taking`` holds with ``take`` until ``taken``, which is high for one cycle."""
+
+    def __init__(self) -> None:
+        super().__init__({"take": Out(SemaphoreValue), "taking": Out(1), "taken": In(1)})
+
+
+class Semaphores(wiring.Component):
+    """Counts from 0 to 255; number 0 swallows what is given and satisfies every wait.
+
+    One gift or one look at a waiting engine a cycle, gifts first in the order of their ports, then the waiting engines
+    in turn. A gift is counted 2 cycles after it is taken; an engine passes at most 3 cycles, and 2 for every other
+    waiting engine and every gift, after that.
+
+    Parameters
+    ----------
+    givers, takers : int
+        Ports.
+
+    Members
+    -------
+    give : In(stream of SemaphoreValue) x givers
+    take : In(SemaphoreTake) x takers
+    clear : In(1)
+        Sets all counts to 0; hold for 16 cycles.
+    overflow : Out(1)
+        A count would pass 255; stays until ``clear``.
+    """
+
+    def __init__(self, givers: int, takers: int) -> None:
+        self.givers, self.takers = givers, takers
+        super().__init__(
+            {
+                "give": In(stream.Signature(SemaphoreValue)).array(givers),
+                "take": In(SemaphoreTake()).array(takers),
+                "clear": In(1),
+                "overflow": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.counts = counts = memory.Memory(
+            shape=COUNT_BITS, depth=1 << SEMAPHORE_BITS, init=[], attrs={"ram_style": "distributed"}
+        )
+        writer, reader = counts.write_port(), counts.read_port(domain="comb")
+
+        # First stage: choose a request.
+        kind = data.StructLayout({"give": 1, "take": 1, "taker": range(self.takers), "value": SemaphoreValue})
+        chosen = Signal(kind)
+        turn = Signal(range(self.takers))
+        asking = Array([t.taking for t in self.take])[turn] & ~(chosen.take & (chosen.taker == turn))
+        m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), chosen.taker.eq(turn)]
+        m.d.sync += turn.eq(Mux(turn == self.takers - 1, 0, turn + 1))
+        taken = [Signal(name=f"taken_{i}") for i in range(self.takers)]
+        with m.If(asking & ~Array(taken)[turn]):
+            m.d.sync += [chosen.take.eq(1), chosen.value.eq(Array([t.take for t in self.take])[turn])]
+        free = 1
+        for port in self.give:
+            m.d.comb += port.ready.eq(free & ~self.clear)
+            with m.If(port.valid & free & ~self.clear):
+                m.d.sync += [chosen.give.eq(1), chosen.take.eq(0), chosen.value.eq(port.payload)]
+            free = free & ~port.valid
+
+        # Second stage: count.
+        count = reader.data
+        total = Signal(COUNT_BITS + 1)
+        enough, never = Signal(), Signal()
+        m.d.comb += [
+            reader.addr.eq(chosen.value.semaphore),
+            never.eq(chosen.value.semaphore == 0),
+            total.eq(count + chosen.value.count),
+            enough.eq((count >= chosen.value.count) | never),
+            writer.addr.eq(chosen.value.semaphore),
+            writer.data.eq(Mux(chosen.give, total[:COUNT_BITS], count - chosen.value.count)),
+            writer.en.eq((chosen.give | (chosen.take & enough)) & ~never),
+        ]
+        for index, signal in enumerate(taken):
+            m.d.sync += signal.eq(chosen.take & enough & (chosen.taker == index))
+            m.d.comb += self.take[index].taken.eq(signal)
+        with m.If(chosen.give & total[COUNT_BITS] & ~never):
+            m.d.sync += self.overflow.eq(1)
+        sweep = Signal(SEMAPHORE_BITS)
+        m.d.sync += sweep.eq(sweep + 1)
+        with m.If(self.clear):
+            m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), self.overflow.eq(0)]
+            m.d.comb += [writer.addr.eq(sweep), writer.data.eq(0), writer.en.eq(1)]
+        return m

@@ -1,0 +1,1 @@
+"""The EXEC engine: steps into the array, and what becomes of the results."""

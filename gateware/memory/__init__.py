@@ -1,0 +1,1 @@
+"""Memory port, buffers, and the engines' ways to them."""

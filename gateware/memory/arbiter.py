@@ -1,0 +1,131 @@
+"""Shares the memory port between the machine's readers and writers."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.arith.checks import require_range
+from gateware.memory.fifo import StreamFifo
+from gateware.memory.port import MemoryPort, ReadPort, WritePort
+from gateware.memory.register import StreamRegister
+
+__all__ = ["MemoryArbiter"]
+
+
+class MemoryArbiter(wiring.Component):
+    """One client at a time has the port, for up to ``burst`` beats as long as it keeps asking; then the next in turn.
+
+    Bursts are what DRAM is fast with; a change of owner costs one cycle. One beat a cycle within a burst.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address.
+    readers, writers : int
+        Clients of each kind.
+    burst : int
+        Beats after which a waiting client gets its turn.
+    in_flight : int
+        Reads that may be under way; a power of two.
+
+    Members
+    -------
+    memory : Out(MemoryPort)
+    read : In(ReadPort) x readers
+    write : In(WritePort) x writers
+    stop : In(1)
+        Accept nothing more and drop what returns: the machine is being cleared.
+    quiet : Out(1)
+        Nothing is under way: no read unanswered, no write that memory has not accepted.
+    reads, writes : Out(1)
+        A command of that kind goes out in this cycle.
+    """
+
+    def __init__(self, address_bits: int, readers: int, writers: int, burst: int = 32, in_flight: int = 64) -> None:
+        require_range("MemoryArbiter", "readers", readers, 1, 16)
+        require_range("MemoryArbiter", "writers", writers, 1, 16)
+        require_range("MemoryArbiter", "burst", burst, 1, 256)
+        self.readers, self.writers, self.burst, self.in_flight = readers, writers, burst, in_flight
+        self.address_bits = address_bits
+        super().__init__(
+            {
+                "memory": Out(MemoryPort(address_bits)),
+                "read": In(ReadPort(address_bits)).array(readers),
+                "write": In(WritePort(address_bits)).array(writers),
+                "stop": In(1),
+                "quiet": Out(1),
+                "reads": Out(1),
+                "writes": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        clients = self.readers + self.writers
+        signature = self.memory.signature.members
+        m.submodules.commands = commands = StreamRegister(signature["cmd"].signature.members["payload"].shape)
+        m.submodules.words = words = StreamFifo(signature["wdata"].signature.members["payload"].shape, 4)
+        m.submodules.tags = tags = StreamFifo(range(self.readers), self.in_flight)
+        connect(m, commands.o, flipped(self.memory.cmd))
+        connect(m, words.o, flipped(self.memory.wdata))
+
+        wants = [port.cmd.valid for port in self.read] + [port.beat.valid for port in self.write]
+        owner = Signal(range(clients))
+        budget = Signal(range(self.burst + 1))
+        asking, transfer, is_read = Signal(), Signal(), Signal()
+        reader = owner[: max(1, (self.readers - 1).bit_length())]
+        room = commands.i.ready & tags.i.ready & words.i.ready & ~self.stop
+        m.d.comb += [
+            asking.eq(Array(wants)[owner]),
+            is_read.eq(owner < self.readers),
+            transfer.eq(asking & room),
+            commands.i.valid.eq(transfer),
+            commands.i.payload.we.eq(~is_read),
+            words.i.valid.eq(transfer & ~is_read),
+            tags.i.valid.eq(transfer & is_read),
+            tags.i.payload.eq(reader),
+            self.reads.eq(transfer & is_read),
+            self.writes.eq(transfer & ~is_read),
+        ]
+        addresses = [port.cmd.payload for port in self.read] + [port.beat.payload.address for port in self.write]
+        m.d.comb += commands.i.payload.address.eq(Array(addresses)[owner])
+        writer = Signal(range(max(2, self.writers)))
+        m.d.comb += writer.eq(owner - self.readers)
+        beats = [port.beat.payload for port in self.write]
+        m.d.comb += [
+            words.i.payload.data.eq(Array([b.data for b in beats])[writer]),
+            words.i.payload.mask.eq(Array([b.mask for b in beats])[writer]),
+        ]
+        for index, port in enumerate(self.read):
+            m.d.comb += port.cmd.ready.eq(room & (owner == index))
+        for index, write_port in enumerate(self.write):
+            m.d.comb += write_port.beat.ready.eq(room & (owner == self.readers + index))
+
+        others = Signal()
+        with m.If(transfer & (budget != 0)):
+            m.d.sync += budget.eq(budget - 1)
+        m.d.comb += others.eq(0)
+        following = Signal(range(clients))
+        m.d.comb += following.eq(owner)
+        # The first client after the owner that asks: later entries of this chain are nearer, and win.
+        for distance in range(clients - 1, 0, -1):
+            candidate = Array([(index + distance) % clients for index in range(clients)])[owner]
+            with m.If(Array(wants)[candidate]):
+                m.d.comb += [following.eq(candidate), others.eq(1)]
+        with m.If(others & (~asking | ((budget == 0) & (transfer | ~room)))):
+            m.d.sync += [owner.eq(following), budget.eq(self.burst - 1)]
+
+        # Answers come in the order of their tags.
+        back = self.memory.rdata
+        m.d.comb += [back.ready.eq(1), tags.o.ready.eq(back.valid)]
+        arrived, beat = Signal(), Signal(128, reset_less=True)
+        whose = Signal(range(max(2, self.readers)))
+        m.d.sync += [arrived.eq(back.valid & ~self.stop), beat.eq(back.payload), whose.eq(tags.o.payload)]
+        for index, port in enumerate(self.read):
+            m.d.comb += [port.beat.eq(beat), port.valid.eq(arrived & (whose == index))]
+        unanswered = Signal(range(self.in_flight + 4))
+        m.d.sync += unanswered.eq(unanswered + Mux(transfer & is_read, 1, 0) - Mux(back.valid, 1, 0))
+        m.d.comb += self.quiet.eq(
+            (unanswered == 0) & ~commands.o.valid & (words.level == 0) & ~words.o.valid & ~arrived
+        )
+        return m

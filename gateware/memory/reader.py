@@ -1,0 +1,74 @@
+"""Reads beats by a strided descriptor, ahead of whoever takes them."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.memory.fifo import StreamFifo
+from gateware.memory.port import BEAT_BITS, ReadPort
+from gateware.memory.strides import StridedCounter, descriptor_layout
+
+__all__ = ["StridedReader"]
+
+
+class StridedReader(wiring.Component):
+    """Asks for one beat a cycle while its queue has room for the answers.
+
+    Parameters
+    ----------
+    levels : int
+        Nested loops of a descriptor.
+    address_bits : int
+        Bits of a beat address.
+    depth : int
+        Beats asked for and not yet taken; a power of two. A memory of latency L is used fully from L beats on.
+
+    Members
+    -------
+    descriptor : In(stream of descriptor_layout(levels, address_bits))
+        Taken when the one before has been asked for completely.
+    memory : Out(ReadPort)
+    o : Out(stream of 128 bits)
+    wrapped : Out(1)
+        A descriptor left the address range; the beat is not asked for, and the reader stops.
+    """
+
+    def __init__(self, levels: int, address_bits: int, depth: int = 32) -> None:
+        self.levels, self.address_bits, self.depth = levels, address_bits, depth
+        super().__init__(
+            {
+                "descriptor": In(stream.Signature(descriptor_layout(levels, address_bits))),
+                "memory": Out(ReadPort(address_bits)),
+                "o": Out(stream.Signature(BEAT_BITS)),
+                "wrapped": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.counter = counter = StridedCounter(self.levels, self.address_bits)
+        m.submodules.queue = queue = StreamFifo(BEAT_BITS, self.depth)
+        held = Signal(descriptor_layout(self.levels, self.address_bits))
+        begin = Signal()  # the descriptor is in `held` from this cycle on
+        room, credit = Signal(init=1), Signal(range(self.depth + 1), init=self.depth)
+        asked, left = Signal(), Signal()
+        m.d.comb += [
+            self.descriptor.ready.eq(~counter.valid & ~begin),
+            counter.descriptor.eq(held),
+            counter.start.eq(begin),
+            self.wrapped.eq(counter.valid & counter.wrapped),
+            self.memory.cmd.valid.eq(counter.valid & room & ~counter.wrapped),
+            self.memory.cmd.payload.eq(counter.address),
+            asked.eq(self.memory.cmd.valid & self.memory.cmd.ready),
+            counter.step.eq(asked),
+            queue.i.valid.eq(self.memory.valid),
+            queue.i.payload.eq(self.memory.beat),
+            left.eq(queue.o.valid & queue.o.ready),
+        ]
+        connect(m, queue.o, flipped(self.o))
+        m.d.sync += begin.eq(self.descriptor.valid & self.descriptor.ready)
+        with m.If(self.descriptor.valid & self.descriptor.ready):
+            m.d.sync += held.eq(self.descriptor.payload)
+        m.d.sync += credit.eq(credit - asked + left)
+        m.d.sync += room.eq(Mux(asked & ~left, credit > 1, (credit != 0) | left))
+        return m
