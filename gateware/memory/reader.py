@@ -1,14 +1,21 @@
 """Reads beats by a strided descriptor, ahead of whoever takes them."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import BEAT_BITS, ReadPort
 from gateware.memory.strides import StridedCounter, descriptor_layout
 
-__all__ = ["StridedReader"]
+__all__ = ["ReadBeat", "StridedReader"]
+
+
+class ReadBeat(data.Struct):
+    """A beat that was read; ``last``: its descriptor's last one."""
+
+    beat: BEAT_BITS
+    last: 1
 
 
 class StridedReader(wiring.Component):
@@ -28,7 +35,8 @@ class StridedReader(wiring.Component):
     descriptor : In(stream of descriptor_layout(levels, address_bits))
         Taken when the one before has been asked for completely.
     memory : Out(ReadPort)
-    o : Out(stream of 128 bits)
+    o : Out(stream of ReadBeat)
+        A beat, and whether it is its descriptor's last.
     wrapped : Out(1)
         A descriptor left the address range; the beat is not asked for, and the reader stops.
     """
@@ -39,7 +47,7 @@ class StridedReader(wiring.Component):
             {
                 "descriptor": In(stream.Signature(descriptor_layout(levels, address_bits))),
                 "memory": Out(ReadPort(address_bits)),
-                "o": Out(stream.Signature(BEAT_BITS)),
+                "o": Out(stream.Signature(ReadBeat)),
                 "wrapped": Out(1),
             }
         )
@@ -48,6 +56,7 @@ class StridedReader(wiring.Component):
         m = Module()
         m.submodules.counter = counter = StridedCounter(self.levels, self.address_bits)
         m.submodules.queue = queue = StreamFifo(BEAT_BITS, self.depth)
+        m.submodules.ends = ends = StreamFifo(1, self.depth)
         held = Signal(descriptor_layout(self.levels, self.address_bits))
         begin = Signal()  # the descriptor is in `held` from this cycle on
         room, credit = Signal(init=1), Signal(range(self.depth + 1), init=self.depth)
@@ -63,9 +72,15 @@ class StridedReader(wiring.Component):
             counter.step.eq(asked),
             queue.i.valid.eq(self.memory.valid),
             queue.i.payload.eq(self.memory.beat),
-            left.eq(queue.o.valid & queue.o.ready),
+            ends.i.valid.eq(asked),
+            ends.i.payload.eq(counter.last),
+            self.o.valid.eq(queue.o.valid),
+            self.o.payload.beat.eq(queue.o.payload),
+            self.o.payload.last.eq(ends.o.payload),
+            queue.o.ready.eq(self.o.ready),
+            left.eq(queue.o.valid & self.o.ready),
+            ends.o.ready.eq(left),
         ]
-        connect(m, queue.o, flipped(self.o))
         m.d.sync += begin.eq(self.descriptor.valid & self.descriptor.ready)
         with m.If(self.descriptor.valid & self.descriptor.ready):
             m.d.sync += held.eq(self.descriptor.payload)

@@ -1,0 +1,101 @@
+"""The largest value of every matrix row, kept while a matrix drains: what ShiftGELU must know of a hidden row."""
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+
+__all__ = ["RowMaxima"]
+
+GROUP = 4
+
+
+def _greater(a: Value, b: Value) -> Value:
+    return Mux(a > b, a, b)
+
+
+class RowMaxima(wiring.Component):
+    """One int8 a row. Four values of a row come a cycle; a row may come again after 4 cycles.
+
+    Parameters
+    ----------
+    max_rows : int
+        Rows that are remembered; a multiple of 4.
+
+    Members
+    -------
+    update : In
+        ``valid``; ``row``; ``fresh``: forget the row's earlier values; ``values``: four int8.
+    group : In(stream)
+        A row group (four rows) whose maxima are wanted.
+    o : Out(stream of 4 x signed(8))
+        They, 6 cycles later.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        require_range("RowMaxima", "max_rows", max_rows, GROUP)
+        self.max_rows = max_rows
+        self.row_bits = (max_rows - 1).bit_length()
+        update = {"valid": 1, "fresh": 1, "row": self.row_bits, "values": data.ArrayLayout(signed(8), GROUP)}
+        super().__init__(
+            {
+                "update": In(data.StructLayout(update)),
+                "group": In(stream.Signature(self.row_bits - 2)),
+                "o": Out(stream.Signature(data.ArrayLayout(signed(8), GROUP))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = memory.Memory(shape=signed(8), depth=self.max_rows, init=[])
+        writer = ram.write_port()
+        before, reader = ram.read_port(), ram.read_port()
+
+        # Update: read the row and halve the values; then the greater of both; then write.
+        valid = [Signal(name=f"valid_{stage}") for stage in range(2)]
+        row = [Signal(self.row_bits, name=f"row_{stage}", reset_less=True) for stage in range(2)]
+        fresh = Signal(reset_less=True)
+        low, high = Signal(signed(8), reset_less=True), Signal(signed(8), reset_less=True)
+        values, top = self.update["values"], Signal(signed(8), reset_less=True)
+        m.d.comb += before.addr.eq(self.update.row)
+        m.d.sync += [
+            valid[0].eq(self.update.valid),
+            row[0].eq(self.update.row),
+            fresh.eq(self.update.fresh),
+            low.eq(_greater(values[0], values[1])),
+            high.eq(_greater(values[2], values[3])),
+            valid[1].eq(valid[0]),
+            row[1].eq(row[0]),
+        ]
+        four, known, fresh_next = Signal(signed(8), reset_less=True), Signal(signed(8), reset_less=True), Signal()
+        m.d.sync += [four.eq(_greater(low, high)), known.eq(before.data), fresh_next.eq(fresh)]
+        m.d.comb += [
+            top.eq(Mux(fresh_next, four, _greater(four, known))),
+            writer.en.eq(valid[1]),
+            writer.addr.eq(row[1]),
+            writer.data.eq(top),
+        ]
+
+        # Look-up: four reads, one after the other.
+        index, collecting = Signal(range(GROUP + 1)), Signal()
+        lane, arriving = Signal(range(GROUP)), Signal()
+        held = Signal(self.row_bits - 2)
+        m.d.comb += [
+            self.group.ready.eq(~collecting & ~self.o.valid & ~arriving),
+            reader.addr.eq((held << 2) | index[:2]),
+        ]
+        with m.If(self.group.valid & self.group.ready):
+            m.d.sync += [held.eq(self.group.payload), collecting.eq(1), index.eq(0)]
+        with m.If(collecting):
+            m.d.sync += [index.eq(index + 1), lane.eq(index)]
+            with m.If(index == GROUP - 1):
+                m.d.sync += collecting.eq(0)
+        m.d.sync += arriving.eq(collecting)
+        with m.If(arriving):
+            m.d.sync += self.o.payload[lane].eq(reader.data)
+            with m.If(lane == GROUP - 1):
+                m.d.sync += self.o.valid.eq(1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m

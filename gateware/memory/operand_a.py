@@ -1,0 +1,191 @@
+"""The A buffer: one bank a row of the array, written by rotated beats or by single words."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+
+__all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
+
+LANES = 4
+ELEMENTS = 4  # of a lane word
+ROW_BITS = 12
+K_BITS = 10
+
+
+def beat_write_layout(depth: int) -> data.StructLayout:
+    """A beat on its way into A: lane l goes to row ``row + l``, step ``k``, of the region at ``base``."""
+    address = (depth - 1).bit_length()
+    return data.StructLayout(
+        {
+            "beat": 128,
+            "k": K_BITS,
+            "row": signed(ROW_BITS),
+            "row_limit": ROW_BITS,
+            "base": address,
+            "stride": address,
+        }
+    )
+
+
+def word_write_layout(rows: int, depth: int, x_width: int) -> data.StructLayout:
+    """One word (four elements) for one bank."""
+    return data.StructLayout(
+        {
+            "word": data.ArrayLayout(signed(x_width), ELEMENTS),
+            "bank": range(rows),
+            "address": (depth - 1).bit_length(),
+        }
+    )
+
+
+def _divider_constants(rows: int) -> tuple[int, int]:
+    """(m, s) with ``(row * m) >> s == row // rows`` for every row that lane 0 may have."""
+    for shift in range(4, 24):
+        multiplier = -(-(1 << shift) // rows)
+        if all((row * multiplier) >> shift == row // rows for row in range(-LANES, 1 << (ROW_BITS - 1))):
+            return multiplier, shift
+    raise AssertionError(f"no reciprocal of {rows}")  # 2^23 / rows is exact enough for every rows up to 64
+
+
+class OperandA(wiring.Component):
+    """``rows`` banks of ``depth`` words of four elements; a read gives one word of every bank.
+
+    Row r of a region lies in bank ``r mod rows`` at ``base + (r div rows) * stride + k``. A beat (four rows, one
+    step) or a word is written a cycle, words first; it can be read 7 cycles after it was taken. A read takes 2 cycles.
+
+    Parameters
+    ----------
+    rows, depth : int
+        Banks, words a bank.
+    x_width : int
+        Bits of an element: 8, or 9; int8 is extended.
+
+    Members
+    -------
+    beat : In(stream of beat_write_layout(depth))
+    word : In(stream of word_write_layout(rows, depth, x_width))
+    address : In
+        Read address, common to all banks.
+    data : Out(rows x 4 x signed(x_width))
+        What stood at the address two cycles ago.
+    """
+
+    WRITE_LATENCY = 7
+
+    def __init__(self, rows: int, depth: int, x_width: int = 8) -> None:
+        require_range("OperandA", "rows", rows, LANES, 64)
+        require_range("OperandA", "depth", depth, 2, 1 << 16)
+        require_range("OperandA", "x_width", x_width, 8, 9)
+        self.rows, self.depth, self.x_width = rows, depth, x_width
+        self.word_layout = data.ArrayLayout(signed(x_width), ELEMENTS)
+        super().__init__(
+            {
+                "beat": In(stream.Signature(beat_write_layout(depth))),
+                "word": In(stream.Signature(word_write_layout(rows, depth, x_width))),
+                "address": In(range(depth)),
+                "data": Out(data.ArrayLayout(self.word_layout, rows)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        address_bits = (self.depth - 1).bit_length()
+        multiplier, shift = _divider_constants(self.rows)
+        m.d.comb += self.word.ready.eq(1)
+
+        # A word joins the beats where they leave the pipeline. It waits one cycle longer than they do, so that a beat
+        # which would meet it there is held up at the entry, by a register.
+        ahead = [Signal(name=f"word_ahead_{stage}") for stage in range(5)]
+        m.d.comb += self.beat.ready.eq(~ahead[0])
+        word = self.word.payload
+        for stage in range(5):
+            delayed = Signal(self.word.payload.shape(), name=f"word_{stage}", reset_less=True)
+            m.d.sync += [
+                delayed.eq(word),
+                ahead[stage].eq(self.word.valid if stage == 0 else ahead[stage - 1]),
+            ]
+            word = delayed
+
+        # Row to block and bank.
+        entry = self.beat.payload
+        taken = Signal()
+        m.d.comb += taken.eq(self.beat.valid & self.beat.ready)
+        valid = [Signal(name=f"valid_{stage}") for stage in range(5)]
+        first = Signal(entry.shape(), reset_less=True)
+        product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
+        m.d.sync += [valid[0].eq(taken), first.eq(entry), product.eq(entry.row * multiplier)]
+        second = Signal(entry.shape(), reset_less=True)
+        block = Signal(signed(ROW_BITS), reset_less=True)
+        m.d.sync += [valid[1].eq(valid[0]), second.eq(first), block.eq(product >> shift)]
+        start, limit_room = Signal(range(self.rows), reset_less=True), Signal(signed(ROW_BITS + 1), reset_less=True)
+        beat = Signal(128, reset_less=True)
+        offset, stride = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
+        base_k = Signal(address_bits, reset_less=True)
+        negative = Signal(signed(ROW_BITS), reset_less=True)
+        m.d.sync += [
+            valid[2].eq(valid[1]),
+            start.eq((second.row - block * self.rows)[: start.shape().width]),
+            limit_room.eq(second.row_limit - second.row),
+            negative.eq(second.row),
+            beat.eq(second.beat),
+            offset.eq(block * second.stride),
+            stride.eq(second.stride),
+            base_k.eq(second.base + second.k),
+        ]
+        # Rotate the lanes: place p of `rotated` holds lane (p - start) mod 4.
+        rotated = Signal(data.ArrayLayout(data.ArrayLayout(8, ELEMENTS), LANES), reset_less=True)
+        lanes = [beat.word_select(lane, 32) for lane in range(LANES)]
+        for place in range(LANES):
+            m.d.sync += rotated[place].eq(Array(lanes[(place - s) % LANES] for s in range(LANES))[start[:2]])
+        address, address_next = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
+        start_rotated, enables = Signal.like(start, reset_less=True), Signal(LANES)
+        m.d.sync += [
+            valid[3].eq(valid[2]),
+            start_rotated.eq(start),
+            address.eq(base_k + offset),
+            address_next.eq(base_k + offset + stride),
+            enables.eq(Cat((limit_room > lane) & (negative + lane >= 0) for lane in range(LANES))),
+        ]
+
+        # To the banks: bank b takes lane (b - start) mod rows, if that is one of the four.
+        for bank in range(self.rows):
+            m.submodules[f"bank_{bank}"] = ram = memory.Memory(
+                shape=self.word_layout, depth=self.depth, init=[], attrs={"ram_style": "block"}
+            )
+            writer, reader = ram.write_port(), ram.read_port()
+            lane_of = [(bank - s) % self.rows for s in range(self.rows)]
+            wraps = [bank < s for s in range(self.rows)]
+            hit = Signal(name=f"hit_{bank}")
+            m.d.comb += hit.eq(
+                Array(enables[lane] if lane < LANES else 0 for lane in lane_of)[start_rotated] & valid[3]
+            )
+            over = Signal(name=f"over_{bank}")
+            m.d.comb += over.eq(Array(wraps)[start_rotated])
+            plain, wrapped = rotated[bank % LANES], rotated[(bank + self.rows) % LANES]
+            source = plain if bank >= LANES - 1 else Mux(over, wrapped.as_value(), plain.as_value())
+            value = Signal(data.ArrayLayout(signed(8), ELEMENTS), name=f"value_{bank}")
+            m.d.comb += value.eq(source)
+            write_data = Signal(self.word_layout, name=f"write_data_{bank}", reset_less=True)
+            write_address = Signal(address_bits, name=f"write_address_{bank}", reset_less=True)
+            write_enable = Signal(name=f"write_enable_{bank}")
+            for element in range(ELEMENTS):
+                m.d.sync += write_data[element].eq(value[element])
+            m.d.sync += [write_address.eq(Mux(over, address_next, address)), write_enable.eq(hit)]
+            with m.If(ahead[4]):
+                m.d.sync += [
+                    write_data.eq(word.word),
+                    write_address.eq(word.address),
+                    write_enable.eq(word.bank == bank),
+                ]
+            m.d.comb += [
+                writer.en.eq(write_enable),
+                writer.addr.eq(write_address),
+                writer.data.eq(write_data),
+                reader.addr.eq(self.address),
+            ]
+            out = Signal(self.word_layout, name=f"out_{bank}", reset_less=True)
+            m.d.sync += out.eq(reader.data)
+            m.d.comb += self.data[bank].eq(out)
+        return m

@@ -1,0 +1,69 @@
+"""The B buffer: one beat wide, the operand of all columns in a step."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+
+__all__ = ["OperandB", "beat_store_layout"]
+
+
+def beat_store_layout(depth: int) -> data.StructLayout:
+    """A beat and its address."""
+    return data.StructLayout({"beat": 128, "address": (depth - 1).bit_length()})
+
+
+class OperandB(wiring.Component):
+    """``depth`` beats, with two writers that take turns when both have something.
+
+    A beat is written a cycle and can be read 3 cycles after it was taken. A read takes 2 cycles.
+
+    Parameters
+    ----------
+    depth : int
+        Beats.
+
+    Members
+    -------
+    write : In(stream of beat_store_layout(depth)) x 2
+    address : In
+    data : Out(128)
+        What stood at the address two cycles ago.
+    """
+
+    WRITE_LATENCY = 3
+
+    def __init__(self, depth: int) -> None:
+        require_range("OperandB", "depth", depth, 2, 1 << 16)
+        self.depth = depth
+        super().__init__(
+            {
+                "write": In(stream.Signature(beat_store_layout(depth))).array(2),
+                "address": In(range(depth)),
+                "data": Out(128),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = memory.Memory(shape=128, depth=self.depth, init=[], attrs={"ram_style": "block"})
+        writer, reader = ram.write_port(), ram.read_port()
+        turn = Signal()  # who goes first: a register, so that neither's ready hangs on the other's valid
+        m.d.sync += turn.eq(Mux(self.write[0].valid & self.write[1].valid, ~turn, self.write[1].valid))
+        m.d.comb += [self.write[0].ready.eq(~turn), self.write[1].ready.eq(turn)]
+        chosen, taken = Signal(beat_store_layout(self.depth), reset_less=True), Signal()
+        m.d.sync += [
+            chosen.eq(Mux(turn, self.write[1].payload.as_value(), self.write[0].payload.as_value())),
+            taken.eq(Mux(turn, self.write[1].valid, self.write[0].valid)),
+        ]
+        out = Signal(128, reset_less=True)
+        m.d.sync += out.eq(reader.data)
+        m.d.comb += [
+            writer.en.eq(taken),
+            writer.addr.eq(chosen.address),
+            writer.data.eq(chosen.beat),
+            reader.addr.eq(self.address),
+            self.data.eq(out),
+        ]
+        return m
