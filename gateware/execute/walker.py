@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TileWalker", "walk_layout"]
+__all__ = ["TileWalker", "position_layout", "walk_layout"]
 
 ROW_BITS = 13
 
@@ -24,11 +24,32 @@ def walk_layout(address_bits: int) -> data.StructLayout:
     )
 
 
+def position_layout(rows: int, address_bits: int) -> data.StructLayout:
+    """A tile's place. ``valid``: there is one; ``row``, ``rows``: its block's first matrix row, and how many count;
+    ``column``: its first beat column within its slab; ``slab``: address of the slab's row 0; ``slab_end``: it is the
+    last one of its slab or block.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "row": ROW_BITS,
+            "rows": range(rows + 1),
+            "tile": 12,
+            "first_tile": 1,
+            "last_tile": 1,
+            "last_block": 1,
+            "column": 2,
+            "slab": address_bits,
+            "slab_end": 1,
+        }
+    )
+
+
 class TileWalker(wiring.Component):
     """Tiles of each block in turn, with their rows and beat columns.
 
-    ``start`` begins (``walk`` must hold until the end); ``valid`` and the rest hold from the next cycle on; ``step``
-    moves to the next tile.
+    ``start`` begins (``walk`` must hold until the end); ``at`` holds from the next cycle on; ``step`` moves to the next
+    tile, and from the last one to none.
 
     Parameters
     ----------
@@ -41,16 +62,7 @@ class TileWalker(wiring.Component):
     -------
     walk : In(walk_layout(address_bits))
     start, step : In(1)
-    valid : Out(1)
-    row, rows : Out
-        First matrix row of the block, and how many count.
-    tile, first_tile, last_tile, last_block : Out
-    column : Out(2)
-        First beat column of the tile within its slab.
-    slab : Out(address_bits)
-        Address of the slab's row 0.
-    slab_end : Out(1)
-        The tile is the last one of its slab or block.
+    at : Out(position_layout(rows, address_bits))
     """
 
     def __init__(self, rows: int, address_bits: int) -> None:
@@ -60,62 +72,55 @@ class TileWalker(wiring.Component):
                 "walk": In(walk_layout(address_bits)),
                 "start": In(1),
                 "step": In(1),
-                "valid": Out(1),
-                "row": Out(ROW_BITS),
-                "rows": Out(range(rows + 1)),
-                "tile": Out(12),
-                "first_tile": Out(1),
-                "last_tile": Out(1),
-                "last_block": Out(1),
-                "column": Out(2),
-                "slab": Out(address_bits),
-                "slab_end": Out(1),
+                "at": Out(position_layout(rows, address_bits)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         walk = self.walk
+        at = Signal(self.at.shape())
         block = Signal(12)
         first_slab = Signal(self.address_bits)
         m.d.comb += first_slab.eq(walk.base & ~Const(3, self.address_bits))
         after = Signal(3)
         m.d.comb += [
-            after.eq(self.column + walk.columns),
-            self.slab_end.eq(after[2] | self.last_tile),
-            self.rows.eq(Mux(self.last_block, walk.rows_last, self.rows_a_block)),
+            after.eq(at.column + walk.columns),
+            self.at.eq(at),
+            self.at.slab_end.eq(after[2] | at.last_tile),
+            self.at["rows"].eq(Mux(at.last_block, walk.rows_last, self.rows_a_block)),
         ]
         with m.If(self.start):
             m.d.sync += [
-                self.valid.eq(1),
+                at.valid.eq(1),
                 block.eq(0),
-                self.row.eq(walk.row),
-                self.last_block.eq(walk.blocks <= 1),
-                self.tile.eq(0),
-                self.first_tile.eq(1),
-                self.last_tile.eq(walk.tiles <= 1),
-                self.column.eq(walk.base[:2]),
-                self.slab.eq(first_slab),
+                at.row.eq(walk.row),
+                at.last_block.eq(walk.blocks <= 1),
+                at.tile.eq(0),
+                at.first_tile.eq(1),
+                at.last_tile.eq(walk.tiles <= 1),
+                at.column.eq(walk.base[:2]),
+                at.slab.eq(first_slab),
             ]
-        with m.Elif(self.step & self.valid):
+        with m.Elif(self.step & at.valid):
             m.d.sync += [
-                self.tile.eq(self.tile + 1),
-                self.first_tile.eq(0),
-                self.last_tile.eq(self.tile + 2 == walk.tiles),
-                self.column.eq(after[:2]),
+                at.tile.eq(at.tile + 1),
+                at.first_tile.eq(0),
+                at.last_tile.eq(at.tile + 2 == walk.tiles),
+                at.column.eq(after[:2]),
             ]
             with m.If(after[2]):
-                m.d.sync += self.slab.eq(self.slab + walk.slab)
-            with m.If(self.last_tile):
+                m.d.sync += at.slab.eq(at.slab + walk.slab)
+            with m.If(at.last_tile):
                 m.d.sync += [
-                    self.tile.eq(0),
-                    self.first_tile.eq(1),
-                    self.last_tile.eq(walk.tiles <= 1),
-                    self.column.eq(walk.base[:2]),
-                    self.slab.eq(first_slab),
+                    at.tile.eq(0),
+                    at.first_tile.eq(1),
+                    at.last_tile.eq(walk.tiles <= 1),
+                    at.column.eq(walk.base[:2]),
+                    at.slab.eq(first_slab),
                     block.eq(block + 1),
-                    self.row.eq(self.row + self.rows_a_block),
-                    self.last_block.eq(block + 2 == walk.blocks),
-                    self.valid.eq(~self.last_block),
+                    at.row.eq(at.row + self.rows_a_block),
+                    at.last_block.eq(block + 2 == walk.blocks),
+                    at.valid.eq(~at.last_block),
                 ]
         return m
