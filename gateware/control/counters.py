@@ -1,0 +1,76 @@
+"""Event counters, and the copies of them that MARK leaves in memory."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.isa import VALUE_BITS
+from gateware.memory.port import BEAT_BYTES, WritePort
+
+__all__ = ["COUNTER_BITS", "LOG_BEATS", "Counters"]
+
+COUNTER_BITS = 32
+LOG_BEATS = 4  # a MARK's
+A_BEAT = 4  # counters of a beat
+
+
+class Counters(wiring.Component):
+    """A counter an event, of the cycles in which it holds, from the last reset on; they wrap.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Events, at most 16.
+    address_bits : int
+        Bits of a beat address.
+
+    Members
+    -------
+    events : In
+        One bit each, in the order of ``names``.
+    mark : In(stream of 24 bits)
+        Writes the counters to ``log_base + 4 * mark``, 32 bits each; those of a beat are of one cycle.
+    log_base : In(address_bits)
+    memory : Out(WritePort)
+    values : Out
+        The counters as they stand.
+    """
+
+    def __init__(self, names: Sequence[str], address_bits: int) -> None:
+        if not 1 <= len(names) <= LOG_BEATS * A_BEAT:
+            raise ValueError(f"Counters: at most {LOG_BEATS * A_BEAT} events can be counted, not {len(names)}.")
+        self.names, self.address_bits = tuple(names), address_bits
+        super().__init__(
+            {
+                "events": In(len(names)),
+                "mark": In(stream.Signature(VALUE_BITS)),
+                "log_base": In(address_bits),
+                "memory": Out(WritePort(address_bits)),
+                "values": Out(COUNTER_BITS).array(len(names)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        event = Signal(len(self.names))
+        m.d.sync += event.eq(self.events)
+        for index, value in enumerate(self.values):
+            with m.If(event[index]):
+                m.d.sync += value.eq(value + 1)
+        words = [*self.values, *[Const(0, COUNTER_BITS)] * (LOG_BEATS * A_BEAT - len(self.names))]
+        beats = Array(Cat(words[A_BEAT * b : A_BEAT * b + A_BEAT]) for b in range(LOG_BEATS))
+        index, out = Signal(range(LOG_BEATS)), self.memory.beat
+        free = ~out.valid | out.ready
+        m.d.comb += self.mark.ready.eq(free & (index == LOG_BEATS - 1))
+        with m.If(free):
+            m.d.sync += [
+                out.valid.eq(self.mark.valid),
+                out.payload.data.eq(beats[index]),
+                out.payload.mask.eq((1 << BEAT_BYTES) - 1),
+                out.payload.address.eq(self.log_base + (self.mark.payload << 2) + index),
+            ]
+            with m.If(self.mark.valid):
+                m.d.sync += index.eq(index + 1)
+        return m

@@ -1,0 +1,124 @@
+"""Instruction fetch: reads the program and hands every word to its engine's queue."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.config import AcceleratorConfig
+from gateware.isa import Engine, InstructionWord, Op, register
+from gateware.memory.fifo import StreamFifo
+from gateware.memory.port import ReadPort
+from gateware.memory.reader import StridedReader
+
+__all__ = ["ENGINES", "Fetch"]
+
+ENGINES = (Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC)
+WORDS = 4  # of a beat
+
+
+class Fetch(wiring.Component):
+    """One word a cycle, in order; a word whose queue is full holds up all behind it.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    start : In(1), program : In(address_bits)
+        Begin at that beat address.
+    memory : Out(ReadPort)
+    queues : Out(stream of InstructionWord) x 4
+        In the order of ``ENGINES``.
+    log_base : Out(address_bits)
+    ended : Out(1)
+        END has been reached.
+    empty : Out(1)
+        No queue holds a word.
+    illegal, mismatch, wrapped : Out(1)
+        Errors: a word for no engine, a program for another configuration, an end of memory without END.
+    transfer, stalled : Out(1)
+        A word goes; a word waits for its queue.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(config.address_bits),
+                "memory": Out(ReadPort(config.address_bits)),
+                "queues": Out(stream.Signature(InstructionWord)).array(len(ENGINES)),
+                "log_base": Out(config.address_bits),
+                "ended": Out(1),
+                "empty": Out(1),
+                "illegal": Out(1),
+                "mismatch": Out(1),
+                "wrapped": Out(1),
+                "transfer": Out(1),
+                "stalled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.reader = reader = StridedReader(2, self.config.address_bits, 16)
+        queues = []
+        for engine, port in zip(ENGINES, self.queues, strict=True):
+            m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(InstructionWord, self.config.queue_depth)
+            connect(m, queue.o, flipped(port))
+            queues.append(queue)
+        connect(m, reader.memory, flipped(self.memory))
+        longest = (1 << 16) - 1
+        m.d.comb += [
+            reader.descriptor.valid.eq(self.start),
+            reader.descriptor.payload.base.eq(self.program),
+            reader.descriptor.payload.stride[0].eq(1),
+            reader.descriptor.payload.stride[1].eq(longest),
+            reader.descriptor.payload.count[0].eq(longest),
+            reader.descriptor.payload.count[1].eq(longest),
+        ]
+        index, checked = Signal(range(WORDS)), Signal()
+        low = Signal(24)
+        word, valid, taken = Signal(InstructionWord), Signal(), Signal()
+        m.d.comb += [
+            word.eq(reader.o.payload.beat.word_select(index, 32)),
+            valid.eq(reader.o.valid & ~self.ended),
+            reader.o.ready.eq(taken & (index == WORDS - 1)),
+            self.transfer.eq(taken),
+            self.stalled.eq(valid & ~taken),
+            self.wrapped.eq(reader.wrapped & ~reader.o.valid & ~self.ended),
+            self.empty.eq(~Cat(queue.o.valid | (queue.level != 0) for queue in queues).any()),
+        ]
+        with m.If(taken):
+            m.d.sync += index.eq(index + 1)
+        with m.Switch(word.engine):
+            for engine, queue in zip(ENGINES, queues, strict=True):
+                with m.Case(engine):
+                    m.d.comb += [
+                        queue.i.payload.eq(word),
+                        queue.i.valid.eq(valid & checked),
+                        taken.eq(valid & checked & queue.i.ready),
+                        self.mismatch.eq(valid & ~checked),
+                    ]
+            with m.Case(Engine.CONTROL):
+                m.d.comb += taken.eq(valid)
+                fingerprint = self.config.fingerprint
+                with m.Switch(word.op):
+                    with m.Case(register(Engine.CONTROL, "FINGERPRINT_LO").number), m.If(valid):
+                        m.d.sync += low.eq(word.value)
+                    with m.Case(register(Engine.CONTROL, "FINGERPRINT_HI").number):
+                        right = (low == fingerprint & 0xFFFFFF) & (word.value == fingerprint >> 24)
+                        m.d.comb += self.mismatch.eq(valid & ~right)
+                        with m.If(valid):
+                            m.d.sync += checked.eq(right)
+                    with m.Case(register(Engine.CONTROL, "LOG_BASE").number), m.If(valid):
+                        m.d.sync += self.log_base.eq(word.value)
+                    with m.Case(Op.END), m.If(valid):
+                        m.d.sync += self.ended.eq(1)
+                        m.d.comb += self.mismatch.eq(~checked)
+                    with m.Default():
+                        m.d.comb += self.illegal.eq(valid)
+            with m.Default():
+                m.d.comb += self.illegal.eq(valid)
+        return m
