@@ -36,8 +36,10 @@ class AcceleratorConfig:
     a_depth: lane words a bank of the A buffer. b_depth: beats of the B buffer.
     const_depth: channels in the constant memory. ln_channels: most channels of a LayerNorm row.
     softmax_length: most scores of a row. max_rows: most rows of a matrix whose row maxima are tracked.
+    softmax_x0_bits: most bits of |x0|, the scores' scale as Shiftmax knows it.
     queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
     address_bits: beat address bits of the memory port.
+    watchdog_bits: a program in which nothing moves for 2 to this many cycles is stopped.
     clock_mhz: the machine's clock on the board.
     dsp_in_layernorm: LayerNorm's two squares use DSP multipliers.
     """
@@ -53,10 +55,12 @@ class AcceleratorConfig:
     const_depth: int = 1024
     ln_channels: int = 768
     softmax_length: int = 256
+    softmax_x0_bits: int = 10
     max_rows: int = 1024
     queue_depth: int = 64
     semaphores: int = 16
     address_bits: int = 24
+    watchdog_bits: int = 16
     clock_mhz: float = 100.0
     dsp_in_layernorm: bool = True
 

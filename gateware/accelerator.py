@@ -1,0 +1,110 @@
+"""The accelerator: a core behind the memory port, and the state that makes it startable after anything."""
+
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import enum, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.config import AcceleratorConfig
+from gateware.core import COUNTERS, READERS, WRITERS, Core
+from gateware.isa import ErrorCode
+from gateware.memory.arbiter import MemoryArbiter
+from gateware.memory.port import MemoryPort
+
+__all__ = ["Accelerator"]
+
+SETTLE = 16  # cycles of reset: longer than any pipeline that memory's answers go through
+
+
+class State(enum.Enum, shape=2):
+    """IDLE: nothing runs, the core is in reset. CLEAR: waits until memory owes nothing. RUN."""
+
+    IDLE = 0
+    CLEAR = 1
+    RUN = 2
+
+
+class Accelerator(wiring.Component):
+    """Runs programs from memory, one at a time.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    memory : Out(MemoryPort)
+    start : In(1), program : In(address_bits)
+        Run the program at that beat address. While one runs it is abandoned first: that is the machine's reset.
+    stop : In(1)
+        Abandon what runs.
+    busy : Out(1)
+    error : Out(ErrorCode)
+        Why the last program stopped; 0 if it has come to its end.
+    counters : Out
+        `core.COUNTERS` of the program that runs or has run last.
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "memory": Out(MemoryPort(config.address_bits)),
+                "start": In(1),
+                "stop": In(1),
+                "program": In(config.address_bits),
+                "busy": Out(1),
+                "error": Out(4),
+                "counters": Out(32).array(len(COUNTERS)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg = self.config
+        clear, began = Signal(), Signal()
+        core = Core(cfg)
+        m.submodules.core = ResetInserter(clear)(core)
+        m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS), len(WRITERS))
+        connect(m, arbiter.memory, flipped(self.memory))
+        for index in range(len(READERS)):
+            connect(m, core.read[index], arbiter.read[index])
+        for index in range(len(WRITERS)):
+            connect(m, core.write[index], arbiter.write[index])
+
+        state, settled = Signal(State), Signal(range(SETTLE))
+        idle_cycles = Signal(cfg.watchdog_bits)
+        program = Signal(cfg.address_bits)
+        m.d.comb += [
+            clear.eq(state != State.RUN),
+            arbiter.stop.eq(state == State.CLEAR),
+            core.start.eq(began),
+            core.program.eq(program),
+            core.reads.eq(arbiter.reads),
+            core.writes.eq(arbiter.writes),
+            self.busy.eq(state != State.IDLE),
+        ]
+        m.d.sync += began.eq(0)
+        with m.Switch(state):
+            with m.Case(State.CLEAR):
+                m.d.sync += settled.eq(settled + 1)
+                with m.If(~arbiter.quiet):
+                    m.d.sync += settled.eq(0)
+                with m.Elif(settled == SETTLE - 1):
+                    m.d.sync += [state.eq(State.RUN), began.eq(1), idle_cycles.eq(0)]
+            with m.Case(State.RUN):
+                m.d.sync += idle_cycles.eq(idle_cycles + 1)
+                with m.If(core.progress):
+                    m.d.sync += idle_cycles.eq(0)
+                with m.If(core.error != ErrorCode.NONE):
+                    m.d.sync += [state.eq(State.IDLE), self.error.eq(core.error)]
+                with m.Elif(idle_cycles.all()):
+                    m.d.sync += [state.eq(State.IDLE), self.error.eq(ErrorCode.WATCHDOG)]
+                with m.Elif(core.done & arbiter.quiet):
+                    m.d.sync += state.eq(State.IDLE)
+                for index, value in enumerate(core.counters):
+                    m.d.sync += self.counters[index].eq(value)
+        with m.If(self.stop):
+            m.d.sync += state.eq(State.IDLE)
+        with m.Elif(self.start):
+            m.d.sync += [state.eq(State.CLEAR), settled.eq(0), program.eq(self.program), self.error.eq(0)]
+        return m
