@@ -4,8 +4,6 @@ A program is a sequence of 32-bit words. Bits 31..29 name the engine, 28..24 the
 Operations below `Op.RUN` are SET: they write register number `op` of that engine.
 """
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 

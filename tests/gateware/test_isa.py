@@ -3,9 +3,23 @@
 import dataclasses
 
 import pytest
+from amaranth.lib.data import Layout
 
 from gateware.config import ConfigError, config
-from gateware.isa import REGISTERS, RUN_FIELDS, VALUE_BITS, Engine, Field, Op, encode, pack_fields, register
+from gateware.isa import (
+    REGISTERS,
+    RUN_FIELDS,
+    VALUE_BITS,
+    Constants,
+    Engine,
+    Field,
+    InstructionWord,
+    Op,
+    SemaphoreValue,
+    encode,
+    pack_fields,
+    register,
+)
 
 
 def overlapping(fields: tuple[Field, ...], width: int) -> bool:
@@ -26,6 +40,8 @@ def test_registers_fit_and_do_not_collide(engine: Engine):
 
 
 def test_a_word():
+    assert Layout.cast(InstructionWord).size == 32 and Layout.cast(Constants).size == 128
+    assert Layout.cast(SemaphoreValue).size <= VALUE_BITS
     assert encode(Engine.EXEC, Op.RUN, 5) == (2 << 29) | (24 << 24) | 5
     with pytest.raises(ValueError, match="must fit 24 bits, not 16777216"):
         encode(Engine.EXEC, 0, 1 << 24)

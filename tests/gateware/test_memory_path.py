@@ -1,0 +1,314 @@
+"""Readers, the arbiter and semaphores: nothing is lost, nothing is invented, everything keeps its order."""
+
+import itertools
+import random
+from functools import partial
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.sim import Simulator
+
+from gateware.control.semaphores import Semaphores
+from gateware.memory.arbiter import MemoryArbiter
+from gateware.memory.operand_a import OperandA
+from gateware.memory.operand_b import OperandB
+from gateware.memory.port import MemoryPort, WritePort
+from gateware.memory.reader import ReadBeat, StridedReader
+from gateware.memory.strides import descriptor_layout
+
+ADDRESS_BITS = 12
+SEEDS = range(4)
+
+
+class Shared(wiring.Component):
+    """Two readers and two writers behind one port."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "descriptor": In(stream.Signature(descriptor_layout(4, ADDRESS_BITS))).array(2),
+                "o": Out(stream.Signature(ReadBeat)).array(2),
+                "write": In(WritePort(ADDRESS_BITS)).array(2),
+                "memory": Out(MemoryPort(ADDRESS_BITS)),
+                "quiet": Out(1),
+                "wrapped": Out(2),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.arbiter = arbiter = MemoryArbiter(ADDRESS_BITS, 2, 2, burst=8)
+        connect(m, arbiter.memory, flipped(self.memory))
+        m.d.comb += self.quiet.eq(arbiter.quiet)
+        for index in range(2):
+            m.submodules[f"reader_{index}"] = reader = StridedReader(4, ADDRESS_BITS, 16)
+            connect(m, reader.memory, arbiter.read[index])
+            connect(m, flipped(self.descriptor[index]), reader.descriptor)
+            connect(m, reader.o, flipped(self.o[index]))
+            connect(m, flipped(self.write[index]), arbiter.write[index])
+            m.d.comb += self.wrapped[index].eq(reader.wrapped)
+        return m
+
+
+def addresses(descriptor: dict) -> list[int]:
+    loops = [range(max(1, count)) for count in reversed(descriptor["count"])]
+    strides = descriptor["stride"][::-1]
+    return [
+        descriptor["base"] + sum(i * s for i, s in zip(place, strides, strict=True))
+        for place in itertools.product(*loops)
+    ]
+
+
+def descriptor(rng: random.Random) -> dict:
+    while True:
+        chosen = {
+            "base": rng.randrange(1 << ADDRESS_BITS),
+            "count": [rng.randrange(0, 5) for _ in range(4)],
+            "stride": [rng.randrange(-200, 200) for _ in range(4)],
+        }
+        if all(0 <= a < 1 << ADDRESS_BITS for a in addresses(chosen)):
+            return chosen
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_readers_and_writers_share_memory(seed: int):
+    print("seed", seed)
+    rng = random.Random(seed)
+    dut = Shared()
+    store = {a: rng.getrandbits(128) for a in range(1 << ADDRESS_BITS)}
+    written: dict[int, int] = {}
+    done = []
+
+    async def read(ctx, index):
+        # Readers and writers keep to halves of the memory: order between different clients is not promised.
+        for _ in range(12):
+            d = descriptor(rng)
+            while any(a >= 1 << (ADDRESS_BITS - 1) for a in addresses(d)):
+                d = descriptor(rng)
+            ctx.set(dut.descriptor[index].payload, d)
+            ctx.set(dut.descriptor[index].valid, 1)
+            await ctx.tick().until(dut.descriptor[index].ready)
+            ctx.set(dut.descriptor[index].valid, 0)
+            expected = addresses(d)
+            for position, address in enumerate(expected):
+                while rng.random() < 0.3:
+                    await ctx.tick()
+                ctx.set(dut.o[index].ready, 1)
+                (got,) = await ctx.tick().sample(dut.o[index].payload).until(dut.o[index].valid)
+                ctx.set(dut.o[index].ready, 0)
+                assert got.beat == store[address]
+                assert got.last == (position == len(expected) - 1)
+        done.append(index)
+
+    async def write(ctx, index):
+        beat = dut.write[index].beat
+        for n in range(150):
+            address = (1 << (ADDRESS_BITS - 1)) + (2 * n + index)
+            data, mask = rng.getrandbits(128), rng.getrandbits(16)
+            value = store[address]
+            for byte in range(16):
+                if mask >> byte & 1:
+                    value = value & ~(255 << 8 * byte) | data & (255 << 8 * byte)
+            written[address] = value
+            while rng.random() < 0.4:
+                await ctx.tick()
+            ctx.set(beat.payload, {"address": address, "data": data, "mask": mask})
+            ctx.set(beat.valid, 1)
+            await ctx.tick().until(beat.ready)
+            ctx.set(beat.valid, 0)
+        done.append(2 + index)
+
+    async def memory(ctx):
+        port, waiting, answers, words = dut.memory, [], [], []
+        for cycle in range(60_000):
+            for signal in (port.cmd.ready, port.wdata.ready):
+                ctx.set(signal, rng.random() < 0.7)
+            if ctx.get(port.cmd.valid) and ctx.get(port.cmd.ready):
+                command = ctx.get(port.cmd.payload)
+                if command.we:
+                    waiting.append(command.address)
+                else:
+                    answers.append((cycle + rng.randrange(2, 25), store[command.address]))
+            if ctx.get(port.wdata.valid) and ctx.get(port.wdata.ready):
+                words.append(ctx.get(port.wdata.payload))
+            while words and waiting:
+                address, word = waiting.pop(0), words.pop(0)
+                for byte in range(16):
+                    if word.mask >> byte & 1:
+                        old = store[address] & ~(255 << 8 * byte)
+                        store[address] = old | word.data & (255 << 8 * byte)
+            due = bool(answers) and answers[0][0] <= cycle
+            ctx.set(port.rdata.valid, due)
+            if due:
+                ctx.set(port.rdata.payload, answers.pop(0)[1])
+            if len(done) == 4 and ctx.get(dut.quiet):
+                done.append("quiet")
+            await ctx.tick()
+        raise AssertionError("watchdog: the clients did not finish")
+
+    async def wait(ctx):
+        while "quiet" not in done:
+            await ctx.tick()
+        for _ in range(4):
+            await ctx.tick()
+        assert {a: store[a] for a in written} == written
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    for index in range(2):
+        simulator.add_testbench(partial(read, index=index), background=True)
+        simulator.add_testbench(partial(write, index=index), background=True)
+    simulator.add_testbench(memory, background=True)
+    simulator.add_testbench(wait)
+    simulator.run()
+
+
+def test_a_descriptor_that_leaves_memory_is_flagged():
+    dut = StridedReader(4, ADDRESS_BITS, 16)
+    asked = []
+
+    async def use(ctx):
+        ctx.set(dut.memory.cmd.ready, 1)
+        ctx.set(dut.descriptor.payload, {"base": 4090, "count": [20, 1, 1, 1], "stride": [2, 0, 0, 0]})
+        ctx.set(dut.descriptor.valid, 1)
+        await ctx.tick().until(dut.descriptor.ready)
+        ctx.set(dut.descriptor.valid, 0)
+        for _ in range(30):
+            if ctx.get(dut.memory.cmd.valid):
+                asked.append(ctx.get(dut.memory.cmd.payload))
+            await ctx.tick()
+        assert ctx.get(dut.wrapped)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(use)
+    simulator.run()
+    assert asked == [4090, 4092, 4094]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_semaphores_count(seed: int):
+    print("seed", seed)
+    rng = random.Random(seed)
+    dut = Semaphores(3, 2)
+    given, taken = [0] * 16, [0] * 16
+
+    async def clear(ctx):
+        ctx.set(dut.clear, 1)
+        await ctx.tick().repeat(17)
+        ctx.set(dut.clear, 0)
+
+    async def give(ctx, index):
+        await ctx.tick().repeat(20)
+        for _ in range(100):
+            semaphore, count = rng.randrange(16), rng.randrange(1, 3)
+            ctx.set(dut.give[index].payload, {"semaphore": semaphore, "count": count})
+            ctx.set(dut.give[index].valid, 1)
+            given[semaphore] += count
+            await ctx.tick().until(dut.give[index].ready)
+            ctx.set(dut.give[index].valid, 0)
+            await ctx.tick().repeat(rng.randrange(1, 6))
+
+    async def take(ctx, index):
+        # Taker 0 uses the even semaphores, taker 1 the odd ones: one engine waits on one semaphore.
+        port = dut.take[index]
+        for turn in range(60):
+            semaphore, count = 2 * rng.randrange(1, 8) - 1 + (1 - index), rng.randrange(1, 3)
+            ctx.set(port.take, {"semaphore": semaphore, "count": count})
+            ctx.set(port.taking, 1)
+            for _ in range(400):
+                await ctx.tick()
+                if ctx.get(port.taken):
+                    taken[semaphore] += count
+                    assert taken[semaphore] <= given[semaphore], f"turn {turn}"
+                    await ctx.tick()
+                    break
+            else:
+                assert taken[semaphore] + count > given[semaphore], "enough was given, and the engine still waits"
+            ctx.set(port.taking, 0)
+            await ctx.tick().repeat(rng.randrange(1, 5))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(clear)
+    for index in range(3):
+        simulator.add_testbench(partial(give, index=index))
+    for index in range(2):
+        simulator.add_testbench(partial(take, index=index))
+    simulator.run()
+    assert sum(taken) > 50
+
+
+@pytest.mark.parametrize("rows", [4, 9, 11, 26])
+def test_operand_a(rows: int):
+    depth, rng = 256, random.Random(rows)
+    dut = OperandA(rows, depth, x_width=9)
+    model: dict[tuple[int, int], list[int]] = {}
+
+    async def use(ctx):
+        for _ in range(300):
+            row, k, limit = rng.randrange(-3, 6 * rows), rng.randrange(8), rng.randrange(3 * rows, 6 * rows)
+            beat = [rng.randrange(-128, 128) for _ in range(16)]
+            word = [rng.randrange(-256, 256) for _ in range(4)]
+            bank, address, with_word = rng.randrange(rows), rng.randrange(200, 256), rng.random() < 0.3
+            packed = int.from_bytes(bytes(v & 255 for v in beat), "little")
+            ctx.set(dut.beat.payload, {"beat": packed, "k": k, "row": row, "row_limit": limit, "base": 5, "stride": 9})
+            ctx.set(dut.beat.valid, 1)
+            ctx.set(dut.word.payload, {"word": word, "bank": bank, "address": address})
+            ctx.set(dut.word.valid, with_word)
+            if with_word:
+                model[bank, address] = word
+            while True:
+                ready = ctx.get(dut.beat.ready)
+                await ctx.tick()
+                ctx.set(dut.word.valid, 0)
+                if ready:
+                    break
+            for lane in range(4):
+                if 0 <= row + lane < limit:
+                    place = (row + lane) % rows, 5 + (row + lane) // rows * 9 + k
+                    model[place] = beat[4 * lane : 4 * lane + 4]
+        ctx.set(dut.beat.valid, 0)
+        await ctx.tick().repeat(OperandA.WRITE_LATENCY - 1)
+        for (bank, address), expected in model.items():
+            ctx.set(dut.address, address)
+            await ctx.tick().repeat(2)
+            assert [ctx.get(dut.data[bank][e]) for e in range(4)] == expected
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(use)
+    simulator.run()
+    assert len(model) > 100
+
+
+def test_operand_b():
+    depth, rng = 64, random.Random(3)
+    dut = OperandB(depth)
+    model: dict[int, int] = {}
+
+    async def write(ctx, index):
+        for n in range(100):
+            address, beat = 2 * rng.randrange(depth // 2) + index, rng.getrandbits(128)
+            ctx.set(dut.write[index].payload, {"beat": beat, "address": address})
+            ctx.set(dut.write[index].valid, 1)
+            await ctx.tick().until(dut.write[index].ready)
+            model[address] = beat
+            ctx.set(dut.write[index].valid, 0)
+            await ctx.tick().repeat(rng.randrange(1, 3) if n % 7 else 1)
+
+    async def check(ctx):
+        await ctx.tick().repeat(1000)
+        for address, beat in model.items():
+            ctx.set(dut.address, address)
+            await ctx.tick().repeat(2)
+            assert ctx.get(dut.data) == beat
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    for index in range(2):
+        simulator.add_testbench(partial(write, index=index))
+    simulator.add_testbench(check)
+    simulator.run()
