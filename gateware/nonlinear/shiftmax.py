@@ -1,0 +1,184 @@
+"""Shiftmax over blocks of score rows: scores go in as the array drains, probabilities come out as operands."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.arith.checks import require_range
+from gateware.arith.divider import ReciprocalDivider
+from gateware.memory.fifo import StreamFifo
+from gateware.memory.register import StreamRegister
+from gateware.nonlinear.shiftmax_layouts import (
+    descriptor_layout,
+    job_layout,
+    pair_layout,
+    result_layout,
+    score_signature,
+    words,
+)
+from gateware.nonlinear.shiftmax_output import RowOutput
+from gateware.nonlinear.shiftmax_scores import ScoreMemory
+from gateware.nonlinear.shiftmax_sum import SUM_BITS, RowSum
+from sim.reference.arithmetic import Arithmetic
+
+__all__ = ["Shiftmax", "job_layout", "result_layout", "score_signature"]
+
+SLOTS = 4  # rows between the two passes: one in the sum, one in the division, one in the output, one of slack
+
+
+class Shiftmax(wiring.Component):
+    """Probabilities of blocks of score rows, bit for bit `sim.reference.Shiftmax`.
+
+    The maximum of each row is kept while its scores are written. A job then goes over its rows twice, two scores a
+    cycle: the first pass sums the exponentials and keeps them as mantissa and shift, a serial division gives the row's
+    factor, the second pass multiplies. Both passes and the division work at the same time on different rows.
+
+    A row of W words takes ``2 * W + 1`` cycles, sustained, and at least `row_cycles`; its first word leaves `latency`
+    cycles after the last of its scores was read, where nothing is in its way. There are no DSP blocks in it.
+
+    Two things are not supported and give wrong probabilities, nothing worse: a row in which every score is masked, and
+    columns of a block that were never written.
+
+    Source: I-ViT, Algorithm 1.
+
+    Parameters
+    ----------
+    rows : int
+        R, rows of a block, 2 to 64.
+    max_length : int
+        Scores of the longest row, a multiple of 4, 8 to 1024.
+    arithmetic : Arithmetic
+        Gives n, the rounding, and the order of ShiftExp.
+    bits : int
+        Of a probability, 8 to 16: what `sim.reference.Shiftmax.of` takes from the arithmetic or else from the graph.
+    x0_bits : int
+        Of ``|x0|`` = ``-floor(-1/S)`` of the scores' scale S, 1 to 13.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from the read of a row's last score to the row's first word at ``o`` (one more until the high halves).
+    row_cycles : int
+        Least number of cycles a row.
+
+    Members
+    -------
+    scores : In(score_signature)
+        Score words, written in any cycle, also while a job works on the other half.
+    write_length : In
+        Length of the rows that are being written: columns from here on take no part in a maximum.
+    job : In(stream, job_layout)
+        A block to process, at the earliest in the cycle of its last score. The next one is taken while rows of this
+        one are still on their way. Its half is free again with ``done``.
+    o : Out(stream, result_layout)
+        Words ``0 .. ceil(length / 4) - 1`` of each row, row after row; columns from ``length`` on are 0.
+    done : Out(1)
+        The last word of a job is being taken.
+
+    Raises
+    ------
+    ValueError
+        For a parameter out of range, or ``bits`` that contradict the arithmetic.
+    """
+
+    def __init__(self, rows: int, max_length: int, arithmetic: Arithmetic, bits: int, x0_bits: int = 10) -> None:
+        require_range("Shiftmax", "rows", rows, 2, 64)
+        require_range("Shiftmax", "max_length", max_length, 8, 1024)
+        require_range("Shiftmax", "bits", bits, 8, 16)
+        require_range("Shiftmax", "x0_bits", x0_bits, 1, 13)
+        if max_length % 4:
+            raise ValueError(f"Shiftmax: max_length must be a multiple of 4, not {max_length}; round it up.")
+        if arithmetic.softmax_bits not in (None, bits):
+            raise ValueError(
+                f"Shiftmax: bits must be {arithmetic.softmax_bits} in the {arithmetic.name} arithmetic, not {bits}."
+            )
+        self.rows, self.max_length, self.arithmetic, self.bits, self.x0_bits = (
+            rows, max_length, arithmetic, bits, x0_bits,
+        )  # fmt: skip
+        # The largest exponential of a row is x0 * 2^n, so the sum is at least that.
+        self.factor_bits = 31 - arithmetic.softmax_n
+        self._output = RowOutput(rows, max_length, x0_bits, self.factor_bits, bits, arithmetic.softmax_half_up)
+        self._sum = RowSum(
+            rows,
+            max_length,
+            arithmetic.softmax_n,
+            x0_bits,
+            arithmetic.half_shifted_first,
+            row_cycles=self.factor_bits + 1,
+        )
+        self.row_cycles = self._sum.row_cycles
+        super().__init__(
+            {
+                "scores": In(score_signature(rows, max_length)),
+                "write_length": In(range(max_length + 1)),
+                "job": In(stream.Signature(job_layout(rows, max_length, x0_bits))),
+                "o": Out(stream.Signature(result_layout(rows, max_length, bits))),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.scores = scores = ScoreMemory(self.rows, self.max_length)
+        m.submodules.sum = row_sum = self._sum
+        m.submodules.divider = divider = ReciprocalDivider(31, SUM_BITS, self.factor_bits)
+        m.submodules.descriptors = descriptors = StreamFifo(descriptor_layout(self.rows, self.max_length), SLOTS)
+        m.submodules.factors = factors = StreamFifo(self.factor_bits, SLOTS)
+        m.submodules.output = output = self._output
+        m.submodules.register = register = StreamRegister(result_layout(self.rows, self.max_length, self.bits))
+
+        connect(m, flipped(self.scores), scores.scores)
+        connect(m, flipped(self.job), row_sum.job)
+        m.d.comb += [
+            scores.write_length.eq(self.write_length),
+            scores.half.eq(row_sum.half),
+            scores.row.eq(row_sum.row),
+            scores.word.eq(row_sum.word),
+            scores.read.eq(row_sum.read),
+            row_sum.data.eq(scores.data),
+            row_sum.mask.eq(scores.mask),
+            row_sum.maximum.eq(scores.maximum),
+        ]
+
+        # Rows that have begun the first pass and not ended the second: none of the queues below can be full.
+        inside = Signal(range(SLOTS + 1))
+        m.d.comb += row_sum.room.eq(inside != SLOTS)
+        m.d.sync += inside.eq(inside + row_sum.begin - output.finish)
+        m.d.comb += [
+            descriptors.i.valid.eq(row_sum.begin),
+            descriptors.i.payload.eq(row_sum.descriptor),
+            divider.i.valid.eq(row_sum.complete),
+            divider.i.payload.eq(row_sum.total),
+        ]
+        connect(m, divider.o, factors.i)
+        m.d.comb += [
+            output.row.valid.eq(descriptors.o.valid & factors.o.valid),
+            output.row.payload.factor.eq(factors.o.payload),
+            output.row.payload.descriptor.eq(descriptors.o.payload),
+            descriptors.o.ready.eq(output.row.ready & factors.o.valid),
+            factors.o.ready.eq(output.row.ready & descriptors.o.valid),
+        ]
+
+        pairs = pair_layout(self.x0_bits)
+        m.submodules.exponentials = exponentials = memory.Memory(
+            shape=pairs.size,
+            depth=SLOTS << (2 * words(self.max_length) - 1).bit_length(),
+            init=[],
+            attrs={"ram_style": "block"},
+        )
+        writer, reader = exponentials.write_port(), exponentials.read_port()
+        m.d.comb += [
+            writer.addr[:-2].eq(row_sum.pair),
+            writer.addr[-2:].eq(row_sum.slot),
+            writer.data.eq(row_sum.exponentials),
+            writer.en.eq(row_sum.write),
+            reader.addr[:-2].eq(output.pair),
+            reader.addr[-2:].eq(output.slot),
+            reader.en.eq(output.read),
+            output.exponentials.eq(reader.data),
+        ]
+
+        connect(m, output.o, register.i)
+        connect(m, register.o, flipped(self.o))
+        m.d.comb += self.done.eq(self.o.valid & self.o.ready & self.o.payload.last)
+        return m
