@@ -27,6 +27,10 @@ PARAMETERS = "BENCH_PARAMETERS"  # how the parameters reach the simulator's proc
 SEED = "IVIT_TEST_SEED"
 # Yosys writes the Verilog, not a person: style warnings are no news. -O1 halves what g++ takes; benches are short.
 VERILATOR_OPTIONS = ["-Wno-lint", "-Wno-fatal", "-CFLAGS", "-O1"]
+# From Verilog 2009 on initial values are there before anything waits for a change, and Yosys's combinational blocks
+# then stay at x until an input changes. Icarus takes the last -g.
+ICARUS_OPTIONS = ["-g2005"]
+OPTIONS = {"verilator": VERILATOR_OPTIONS, "icarus": ICARUS_OPTIONS}
 
 
 class BenchFailure(AssertionError):
@@ -113,7 +117,7 @@ def run_bench(
     print(f"{toplevel}: {test_module} on {simulator}, {SEED}={seed}")
     source = _verilog(component, toplevel)
     path, environment = verilator_command() if simulator == "verilator" else (str(shutil.which("iverilog")), {})
-    key = hashlib.sha256(path.encode())
+    key = hashlib.sha256(" ".join([path, *OPTIONS[simulator]]).encode())
     for extra in extra_sources:
         key.update(Path(extra).read_bytes())
     build = source.parent / f"{simulator}{'-waves' if waves else ''}-{key.hexdigest()[:8]}"
@@ -137,7 +141,7 @@ def run_bench(
                     sources=[source, *extra_sources],
                     hdl_toplevel=toplevel,
                     build_dir=build,
-                    build_args=VERILATOR_OPTIONS if simulator == "verilator" else [],
+                    build_args=OPTIONS[simulator],
                     timescale=("1ns", "1ps"),
                     waves=waves,
                     log_file=log,
