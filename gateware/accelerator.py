@@ -1,7 +1,9 @@
 """The accelerator: a core behind the memory port, and the state that makes it startable after anything."""
 
+import enum
+
 from amaranth.hdl import Module, ResetInserter, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
@@ -15,7 +17,7 @@ __all__ = ["Accelerator"]
 SETTLE = 16  # cycles of reset: longer than any pipeline that memory's answers go through
 
 
-class State(enum.Enum, shape=2):
+class State(enum.IntEnum):
     """IDLE: nothing runs, the core is in reset. CLEAR: waits until memory owes nothing. RUN."""
 
     IDLE = 0
@@ -71,7 +73,7 @@ class Accelerator(wiring.Component):
         for index in range(len(WRITERS)):
             connect(m, core.write[index], arbiter.write[index])
 
-        state, settled = Signal(State), Signal(range(SETTLE))
+        state, settled = Signal(2), Signal(range(SETTLE))
         idle_cycles = Signal(cfg.watchdog_bits)
         program = Signal(cfg.address_bits)
         m.d.comb += [

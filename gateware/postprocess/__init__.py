@@ -1,0 +1,1 @@
+"""What the accumulators go through on their way out: bias, dyadic rescale, residual addition."""
