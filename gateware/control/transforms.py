@@ -1,11 +1,11 @@
 """What LOADT does to beats between memory and a buffer: nothing, LayerNorm, or ShiftGELU."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 from gateware.nonlinear.shiftgelu import ShiftGELU
 
-from gateware.config import AcceleratorConfig
+from gateware.config import LANES, AcceleratorConfig
 from gateware.control.sequencer import register_layout
 from gateware.execute.constants import constant_record
 from gateware.isa import Engine, Transform
@@ -60,7 +60,7 @@ class Transforms(wiring.Component):
                     )
                 ),
                 "group": Out(stream.Signature(group_bits)),
-                "maxima": In(self.gelu.maxima.signature),
+                "maxima": In(stream.Signature(data.ArrayLayout(signed(8), LANES))),
             }
         )
 
