@@ -23,6 +23,8 @@ from sim.reference.arithmetic import Arithmetic
 
 __all__ = ["Shiftmax", "job_layout", "result_layout", "score_signature"]
 
+# From a job's transfer to its first read, and around lanes, sum, division, multiplication: queues and registers.
+STAGES = 28
 SLOTS = 4  # rows between the two passes: one in the sum, one in the division, one in the output, one of slack
 
 
@@ -33,8 +35,8 @@ class Shiftmax(wiring.Component):
     cycle: the first pass sums the exponentials and keeps them as mantissa and shift, a serial division gives the row's
     factor, the second pass multiplies. Both passes and the division work at the same time on different rows.
 
-    A row of W words takes ``2 * W + 1`` cycles, sustained, and at least `row_cycles`; its first word leaves `latency`
-    cycles after the last of its scores was read, where nothing is in its way. There are no DSP blocks in it.
+    A row of W words takes ``2 * W + 1`` cycles, sustained, and at least `row_cycles`; a job's first word is offered
+    ``2 * W + latency`` cycles after the job was taken. There are no DSP blocks in it.
 
     Two things are not supported and give wrong probabilities, nothing worse: a row in which every score is masked, and
     columns of a block that were never written.
@@ -57,7 +59,7 @@ class Shiftmax(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from the read of a row's last score to the row's first word at ``o`` (one more until the high halves).
+        Cycles from a job's transfer to its first word, beside those that its first row takes.
     row_cycles : int
         Least number of cycles a row.
 
@@ -107,6 +109,7 @@ class Shiftmax(wiring.Component):
             row_cycles=self.factor_bits + 1,
         )
         self.row_cycles = self._sum.row_cycles
+        self.latency = STAGES + self.factor_bits + self._output.multipliers[0].latency
         super().__init__(
             {
                 "scores": In(score_signature(rows, max_length)),

@@ -110,8 +110,8 @@ async def count_jobs(dut: Any, finished: list[int]) -> None:
             finished.append(cycle())
 
 
-async def check(dut: Any, blocks: list[Block], rng: random.Random, stall: float) -> StreamMonitor:
-    """Writes blocks as soon as their half is free, and compares every word."""
+async def check(dut: Any, blocks: list[Block], rng: random.Random, stall: float) -> tuple[StreamMonitor, list[int]]:
+    """Writes blocks as soon as their half is free, and compares every word. The monitor, and when jobs were taken."""
     settings = parameters()
     layout = job_layout(settings["rows"], settings["max_length"], settings["x0_bits"])
     results = result_layout(settings["rows"], settings["max_length"], settings["bits"])
@@ -142,7 +142,7 @@ async def check(dut: Any, blocks: list[Block], rng: random.Random, stall: float)
     assert dut.o__valid.value == 0, "a word after the last"
     monitor.stop()
     counting.cancel()
-    return monitor
+    return monitor, source.sent
 
 
 @cocotb.test()
@@ -153,12 +153,13 @@ async def random_blocks(dut: Any) -> None:
     rng = generator("blocks")
     await start(dut, cycles=400_000)
     rows, longest, largest = settings["rows"], settings["max_length"], (1 << settings["x0_bits"]) - 1
-    blocks = []
-    for _ in range(settings["blocks"]):
-        length = rng.choice([1, 2, 3, 4, 5, longest, rng.randrange(1, longest + 1)])
-        x0 = rng.choice([1, 2, 3, largest, rng.randrange(1, largest + 1), rng.randrange(1, 64)])
-        blocks.append(random_block(rng.choice([1, 2, rows, rows]), length, x0, rng, rng.choice([0, 0, 0.2, 0.9])))
-    await check(dut, blocks, rng, settings["stall"])
+    for stall in settings["stalls"]:
+        blocks = []
+        for _ in range(settings["blocks"]):
+            length = rng.choice([1, 2, 3, 4, 5, longest, rng.randrange(1, longest + 1)])
+            x0 = rng.choice([1, 2, 3, largest, rng.randrange(1, largest + 1), rng.randrange(1, 64)])
+            blocks.append(random_block(rng.choice([1, 2, rows, rows]), length, x0, rng, rng.choice([0, 0, 0.2, 0.9])))
+        await check(dut, blocks, rng, stall)
 
 
 @cocotb.test()
@@ -190,20 +191,21 @@ async def edge_rows(dut: Any) -> None:
 
 @cocotb.test()
 async def golden_rows(dut: Any) -> None:
-    """Rows from a file."""
+    """Rows from files."""
     settings = parameters()
     initial(dut)
     rng = generator("golden")
     await start(dut, cycles=400_000)
     arithmetic = Arithmetic(**settings["arithmetic"])
     blocks = []
-    with np.load(settings["file"]) as vectors:
-        assert len(vectors["x0"]) > 0
-        for scores, x0, golden in zip(vectors["scores"], vectors["x0"], vectors["golden"], strict=True):
-            exponential = ShiftExp(int(x0), arithmetic.softmax_n)
-            reference = Shiftmax(exponential, settings["bits"], arithmetic.softmax_half_up).apply(scores)
-            np.testing.assert_array_equal(reference, golden)
-            blocks.append(Block(scores, np.zeros(scores.shape, dtype=bool), exponential.step))
+    for file in settings["files"]:
+        with np.load(file) as vectors:
+            assert len(vectors["x0"]) > 0
+            for scores, x0, golden in zip(vectors["scores"], vectors["x0"], vectors["golden"], strict=True):
+                exponential = ShiftExp(int(x0), arithmetic.softmax_n)
+                reference = Shiftmax(exponential, settings["bits"], arithmetic.softmax_half_up).apply(scores)
+                np.testing.assert_array_equal(reference, golden)
+                blocks.append(Block(scores, np.zeros(scores.shape, dtype=bool), exponential.step))
     await check(dut, blocks, rng, 0.0)
 
 
@@ -234,17 +236,20 @@ async def reset_in_a_row(dut: Any) -> None:
 
 @cocotb.test()
 async def throughput(dut: Any) -> None:
-    """Cycles a row, sustained and without stalls, are within the limit; the latency is logged."""
+    """Cycles a row, sustained and without stalls, are within the limit, and the latency is as stated."""
     settings = parameters()
     initial(dut)
     rng = generator("throughput")
     await start(dut, cycles=400_000)
-    length = settings["length"]
-    block = random_block(settings["rows"], length, 30, rng, 0.0)
-    monitor = await check(dut, [block], rng, 0.0)
-    words = -(-length // 4) * (1 if settings["bits"] == 8 else 2)
-    firsts = monitor.times[::words]
-    spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]
-    dut._log.info("length %d: %s cycles a row, first to last word %d cycles", length, spans,
-                  monitor.times[-1] - monitor.times[0])  # fmt: skip
-    assert max(spans) <= settings["limit"], spans
+    for length, limit in settings["rates"]:
+        block = random_block(settings["rows"], length, 30, rng, 0.0)
+        monitor, accepted = await check(dut, [block], rng, 0.0)
+        words = -(-length // 4) * (1 if settings["bits"] == 8 else 2)
+        firsts = monitor.times[::words]
+        spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]
+        dut._log.info(
+            "length %d: %s cycles a row; the job's first word after %d cycles, its last after %d",
+            length, spans, firsts[0] - accepted[0], monitor.times[-1] - accepted[0],
+        )  # fmt: skip
+        assert max(spans) <= limit, spans
+        assert firsts[0] - accepted[0] == 2 * -(-length // 4) + settings["latency"]
