@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
-__all__ = ["Tap", "design_header", "scalar_ports", "taps"]
+__all__ = ["Tap", "design_header", "link_present", "scalar_ports", "taps"]
 
 # name -> width (None: any up to 64) of what a component must have; "in" is into the component
 REQUIRED: dict[str, tuple[str, int | None]] = {
@@ -54,7 +54,8 @@ def _flat(component: object) -> dict[str, tuple[str, int]]:
     signature = getattr(component, "signature", None)
     if signature is None:
         raise ValueError(
-            f"{type(component).__name__} has no signature, so its ports are unknown; give an amaranth.lib.wiring.Component."
+            f"{type(component).__name__} has no signature, so its ports are unknown; "
+            "give an amaranth.lib.wiring.Component."
         )
     ports = {}
     for path, member, _value in signature.flatten(component):
@@ -71,7 +72,8 @@ def _check(component: object, ports: dict[str, tuple[str, int]], wanted: dict[st
             size = f"of {width} bits" if width else "of up to 64 bits"
             has = f"one of {found[1]} bits, {found[0]}" if found else "none"
             raise ValueError(
-                f"{type(component).__name__}: the emulator needs the port {name} {size}, {direction}, and there is {has}."
+                f"{type(component).__name__}: the emulator needs the port {name} {size}, {direction}, "
+                f"and there is {has}."
             )
 
 
@@ -85,6 +87,11 @@ def taps(component: object) -> list[Tap]:
             _check(component, ports, {name: ("out", width), f"{stream}__valid": ("out", 1)})
             found.append(Tap(stream.removeprefix(TAP), width))
     return found
+
+
+def link_present(component: object) -> bool:
+    """Whether the component has the byte stream of a link, or part of it."""
+    return any(name in LINK for name in _flat(component))
 
 
 def scalar_ports(component: object) -> tuple[list[str], list[str]]:
@@ -108,7 +115,7 @@ def design_header(component: object, prefix: str) -> str:
     ports = _flat(component)
     _check(component, ports, REQUIRED)
     _check(component, ports, {name: rule for name, rule in OPTIONAL.items() if name in ports})
-    link = any(name in ports for name in LINK)
+    link = link_present(component)
     if link:
         _check(component, ports, LINK)
     inputs, outputs = scalar_ports(component)

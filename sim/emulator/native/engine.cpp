@@ -1,0 +1,275 @@
+// The emulated board: one design out of Verilator, its memory, its link and its taps, behind a C interface.
+//
+// `design.h` is generated: the design's class and which of the optional ports it has.
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "design.h"
+#include "memory_model.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+namespace {
+
+using emulator::BEAT_WORDS;
+using emulator::MemoryModel;
+using emulator::Statistics;
+using emulator::Timing;
+
+constexpr int RESET_CYCLES = 4;
+
+// What ended a run. The same order as `RunState` in emulation.py.
+enum Ended { LIMIT, DONE, ERROR, RECEIVED };
+
+// 32-bit words of a port of any width.
+template <std::size_t N> void to_words(const VlWide<N> &port, uint32_t *words, int count) {
+    for (int i = 0; i < count; i++) words[i] = port[i];
+}
+template <class T, class = std::enable_if_t<std::is_integral_v<T>>> void to_words(T port, uint32_t *words, int count) {
+    for (int i = 0; i < count; i++) words[i] = static_cast<uint32_t>(static_cast<uint64_t>(port) >> (32 * i));
+}
+
+struct Recording {
+    bool enabled = false;
+    std::vector<uint64_t> cycles;
+    std::vector<uint32_t> words;
+};
+
+// Taps, numbered in the order of the signature.
+#define NUMBER(port, words) TAP_##port,
+enum TapNumber { FOR_EACH_TAP(NUMBER) TAPS };
+#undef NUMBER
+
+class Engine {
+  public:
+    Engine(uint64_t bytes, const Timing &timing) : memory(bytes, timing), recordings(TAPS) {
+        context_.traceEverOn(VM_TRACE);
+        context_.threads(1);
+        top_ = std::make_unique<Design>(&context_, "emulated");
+        top_->clk = 1;
+        top_->rst = 1;
+        reset();
+    }
+    ~Engine() {
+        close_waves();
+        top_->final();
+    }
+
+    void reset() {
+        memory.reset();
+        to_link.clear();
+        from_link.clear();
+        was_busy_ = false;
+        was_error_ = 0;
+        in_reset_ = true;
+        for (int i = 0; i < RESET_CYCLES; i++) cycle();
+        in_reset_ = false;
+    }
+
+    void start(uint64_t program) {
+#if HAS_PROGRAM
+        top_->program = program;
+#endif
+#if HAS_START
+        top_->start = 1;
+        cycle();
+        top_->start = 0;
+#endif
+        (void)program;
+    }
+
+    Ended run(uint64_t limit, uint64_t bytes) {
+        for (uint64_t i = 0; i < limit; i++) {
+            const bool busy_before = was_busy_;
+            const uint64_t error_before = was_error_;
+            cycle();
+            if (was_error_ && was_error_ != error_before) return ERROR;
+            if (busy_before && !was_busy_) return was_error_ ? ERROR : DONE;
+            if (bytes && from_link.size() >= bytes) return RECEIVED;
+        }
+        return LIMIT;
+    }
+
+    bool waves(const char *path, uint64_t from, uint64_t to) {
+#if VM_TRACE
+        close_waves();
+        trace_ = std::make_unique<VerilatedVcdC>();
+        top_->trace(trace_.get(), 99);
+        trace_->open(path);
+        wave_from_ = from;
+        wave_to_ = to;
+        return trace_->isOpen();
+#else
+        (void)path, (void)from, (void)to;
+        return false;
+#endif
+    }
+
+    void set_input(int number, uint64_t value) {
+        int index = 0;
+#define INPUT(port) \
+    if (index++ == number) top_->port = value;
+        FOR_EACH_INPUT(INPUT)
+#undef INPUT
+        (void)index, (void)number, (void)value;
+    }
+
+    uint64_t output(int number) const {
+        int index = 0;
+#define OUTPUT(port) \
+    if (index++ == number) return top_->port;
+        FOR_EACH_OUTPUT(OUTPUT)
+#undef OUTPUT
+        (void)index, (void)number;
+        return 0;
+    }
+
+    uint64_t error() const {
+#if HAS_ERROR
+        return top_->error;
+#else
+        return 0;
+#endif
+    }
+    bool busy() const { return top_->busy; }
+    uint64_t cycles() const { return cycles_; }
+
+    MemoryModel memory;
+    std::deque<uint8_t> to_link, from_link;
+    std::vector<Recording> recordings;
+
+  private:
+    void cycle() {
+        Design &top = *top_;
+        top.rst = in_reset_;
+        top.memory___05Fcmd___05Fready = memory.cmd_ready && !in_reset_;
+        top.memory___05Fwdata___05Fready = memory.wdata_ready && !in_reset_;
+        top.memory___05Frdata___05Fvalid = memory.rdata_valid;
+        for (int i = 0; i < BEAT_WORDS; i++) top.memory___05Frdata___05Fpayload[i] = memory.rdata.words[i];
+#if HAS_LINK
+        top.link___05Frx___05Fvalid = !to_link.empty();
+        top.link___05Frx___05Fpayload = to_link.empty() ? 0 : to_link.front();
+        top.link___05Ftx___05Fready = 1;
+#endif
+        top.clk = 0;
+        top.eval();
+        dump(0);
+        was_busy_ = top.busy;
+        was_error_ = error();
+        if (!in_reset_) {
+            const auto command = static_cast<uint64_t>(top.memory___05Fcmd___05Fpayload);
+            uint32_t wdata[BEAT_WORDS + 1];
+            if (top.memory___05Fwdata___05Fvalid) to_words(top.memory___05Fwdata___05Fpayload, wdata, BEAT_WORDS + 1);
+            else wdata[BEAT_WORDS] = 0;
+            sample();
+            memory.tick(top.memory___05Fcmd___05Fvalid, command & ((uint64_t{1} << ADDRESS_BITS) - 1),
+                        command >> ADDRESS_BITS & 1, top.memory___05Fwdata___05Fvalid, wdata,
+                        static_cast<uint16_t>(wdata[BEAT_WORDS]), top.memory___05Frdata___05Fready);
+        }
+        top.clk = 1;
+        top.eval();
+        dump(1);
+        cycles_++;
+    }
+
+    // What the link and the taps show before the clock's edge.
+    void sample() {
+        Design &top = *top_;
+#if HAS_LINK
+        if (!to_link.empty() && top.link___05Frx___05Fready) to_link.pop_front();
+        if (top.link___05Ftx___05Fvalid) from_link.push_back(top.link___05Ftx___05Fpayload);
+#endif
+#define RECORD(port, count)                                                            \
+    if (recordings[TAP_##port].enabled && top.port##___05Fvalid) {                     \
+        Recording &recording = recordings[TAP_##port];                                 \
+        recording.cycles.push_back(cycles_);                                           \
+        recording.words.resize(recording.words.size() + count);                        \
+        to_words(top.port##___05Fpayload, recording.words.data() + recording.words.size() - count, count);    \
+    }
+        FOR_EACH_TAP(RECORD)
+#undef RECORD
+        (void)top;
+    }
+
+    void dump(int half) {
+#if VM_TRACE
+        if (trace_ && cycles_ >= wave_from_ && cycles_ < wave_to_) trace_->dump(2 * cycles_ + half);
+        if (trace_ && half && cycles_ + 1 >= wave_to_) close_waves();
+#else
+        (void)half;
+#endif
+    }
+
+    void close_waves() {
+#if VM_TRACE
+        if (trace_) trace_->close();
+        trace_.reset();
+#endif
+    }
+
+    VerilatedContext context_;
+    std::unique_ptr<Design> top_;
+    uint64_t cycles_ = 0, was_error_ = 0;
+    bool was_busy_ = false, in_reset_ = false;
+#if VM_TRACE
+    std::unique_ptr<VerilatedVcdC> trace_;
+    uint64_t wave_from_ = 0, wave_to_ = 0;
+#endif
+};
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+void *emulator_open(uint64_t bytes, const Timing *timing) {
+    try {
+        return new Engine(bytes, *timing);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
+}
+void emulator_close(Engine *engine) { delete engine; }
+void emulator_reset(Engine *engine) { engine->reset(); }
+void emulator_start(Engine *engine, uint64_t program) { engine->start(program); }
+int emulator_run(Engine *engine, uint64_t limit, uint64_t bytes) { return engine->run(limit, bytes); }
+uint64_t emulator_cycles(const Engine *engine) { return engine->cycles(); }
+int emulator_busy(const Engine *engine) { return engine->busy(); }
+uint64_t emulator_error(const Engine *engine) { return engine->error(); }
+int emulator_copy(Engine *engine, int write, uint64_t offset, uint8_t *bytes, uint64_t length) {
+    return engine->memory.copy(write, offset, bytes, length);
+}
+void emulator_statistics(Engine *engine, Statistics *statistics) { *statistics = engine->memory.statistics(); }
+void emulator_send(Engine *engine, const char *bytes, uint64_t length) {
+    engine->to_link.insert(engine->to_link.end(), bytes, bytes + length);
+}
+uint64_t emulator_unsent(const Engine *engine) { return engine->to_link.size(); }
+uint64_t emulator_received(const Engine *engine) { return engine->from_link.size(); }
+uint64_t emulator_receive(Engine *engine, uint8_t *bytes, uint64_t most) {
+    const uint64_t count = std::min<uint64_t>(most, engine->from_link.size());
+    std::copy_n(engine->from_link.begin(), count, bytes);
+    engine->from_link.erase(engine->from_link.begin(), engine->from_link.begin() + count);
+    return count;
+}
+void emulator_set_input(Engine *engine, int number, uint64_t value) { engine->set_input(number, value); }
+uint64_t emulator_output(const Engine *engine, int number) { return engine->output(number); }
+void emulator_record(Engine *engine, int tap, int enabled) {
+    engine->recordings[tap].enabled = enabled;
+    if (enabled) engine->recordings[tap].cycles.clear(), engine->recordings[tap].words.clear();
+}
+uint64_t emulator_recorded(const Engine *engine, int tap) { return engine->recordings[tap].cycles.size(); }
+void emulator_recording(const Engine *engine, int tap, uint64_t *cycles, uint32_t *words) {
+    const Recording &recording = engine->recordings[tap];
+    std::copy(recording.cycles.begin(), recording.cycles.end(), cycles);
+    std::copy(recording.words.begin(), recording.words.end(), words);
+}
+int emulator_waves(Engine *engine, const char *path, uint64_t from, uint64_t to) {
+    return engine->waves(path, from, to);
+}
+}
+#pragma GCC visibility pop
