@@ -1,7 +1,7 @@
 """Matrices as the machine keeps them in memory: beats of four rows, slabs of four beat columns.
 
-`address(row t, beat column kb) = base + (kb >> 2) * slab + (t >> 2) * 4 + (kb & 3)` in beats; row t is lane t & 3 of its
-beat, 32 bits: four int8, two int16 or one int32 (docs/machine.md).
+`address(row t, beat column kb) = base + (kb >> 2) * slab + (t >> 2) * 4 + (kb & 3)` in beats; row t is lane t & 3 of
+its beat, 32 bits: four int8, two int16 or one int32 (docs/machine.md).
 """
 
 from __future__ import annotations
