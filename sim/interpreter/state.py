@@ -1,0 +1,111 @@
+"""What an instruction-level machine remembers, and how it addresses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gateware.config import LANES, AcceleratorConfig
+from gateware.isa import REGISTERS, Engine, ErrorCode, register
+
+__all__ = ["MachineError", "MachineState", "Observer", "strided"]
+
+BEAT = 16
+Observer = Callable[[str, dict[str, Any]], None]
+
+
+class MachineError(RuntimeError):
+    """The machine would stop here; `code` is what it would report."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def strided(base: int, counts: list[int], strides: list[int]) -> npt.NDArray[np.int64]:
+    """base + sum(i_l * stride_l), level 0 fastest; a count of 0 counts as 1."""
+    places = np.array([base], np.int64)
+    for count, stride in zip(counts, strides, strict=True):
+        places = (np.arange(max(1, count), dtype=np.int64)[:, None] * stride + places[None, :]).reshape(-1)
+    return places
+
+
+@dataclass
+class MachineState:
+    """Buffers, registers and memory of one machine.
+
+    What has never been written holds seeded noise, so that a program that relies on it shows.
+
+    Parameters
+    ----------
+    config : the machine
+    memory : its DRAM, uint8, whole beats; written in place
+    observer : is told of tensors that never reach memory: "load" (rows of a transform), "scores", "probabilities"
+    """
+
+    config: AcceleratorConfig
+    memory: npt.NDArray[np.uint8]
+    observer: Observer | None = None
+    semaphores: list[int] = field(default_factory=lambda: [0] * 16)
+
+    def __post_init__(self) -> None:
+        cfg, noise = self.config, np.random.default_rng(0)
+        self.beats = self.memory.reshape(-1, LANES, 4)
+        self.a = noise.integers(-128, 128, (cfg.rows, cfg.a_depth, 4)).astype(np.int16)
+        self.b = noise.integers(-128, 128, (cfg.b_depth, LANES, 4)).astype(np.int8)
+        self.constants = noise.integers(-100, 100, (cfg.const_depth, 3))
+        self.norm_constants = noise.integers(-100, 100, (cfg.ln_channels, 3))
+        for records in (self.constants, self.norm_constants):
+            records[:, 2] = np.abs(records[:, 2])
+        self.maxima = noise.integers(-128, 128, cfg.max_rows)
+        self.blocks: list[npt.NDArray[np.int64]] = []
+        self.registers = {engine: dict.fromkeys((r.name for r in rs), 0) for engine, rs in REGISTERS.items()}
+
+    def set(self, engine: Engine, number: int, value: int) -> None:
+        """A SET. Raises MachineError for a register that is not there."""
+        for r in REGISTERS[engine]:
+            if r.number == number:
+                value &= (1 << r.width) - 1
+                self.registers[engine][r.name] = (
+                    value - (1 << r.width) if r.signed and value >> (r.width - 1) else value
+                )
+                return
+        raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"{engine.name} has no operation {number}")
+
+    def value(self, engine: Engine, name: str) -> int:
+        return self.registers[engine][name]
+
+    def fields(self, engine: Engine, name: str) -> dict[str, int]:
+        """A register's fields."""
+        value = self.registers[engine][name]
+        return {f.name: (value >> f.low) & ((1 << f.width) - 1) for f in register(engine, name).fields}
+
+    def joined(self, engine: Engine, low: str, high: str) -> int:
+        """The signed 32-bit number in two registers."""
+        value = self.registers[engine][low] | self.registers[engine][high] << 24
+        return value - (1 << 32) if value >> 31 else value
+
+    def check_addresses(self, addresses: npt.NDArray[np.int64], what: str) -> None:
+        """Raises MachineError where one is outside memory."""
+        if len(addresses) and not (addresses.min() >= 0 and addresses.max() < len(self.beats)):
+            raise MachineError(
+                ErrorCode.ADDRESS_RANGE,
+                f"{what} reaches beats {addresses.min()} to {addresses.max()}, memory has {len(self.beats)}",
+            )
+
+    def matrix_places(
+        self, base: int, slab: int, rows: npt.NDArray[np.int64], columns: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Beat addresses (rows, beat columns) and lanes (rows, 1) of a matrix whose tile 0 begins at `base`."""
+        kb = (base & 3) + np.arange(columns, dtype=np.int64)
+        addresses = (base & ~3) + (kb[None, :] >> 2) * slab + (rows[:, None] >> 2) * 4 + (kb[None, :] & 3)
+        self.check_addresses(addresses.reshape(-1), "an operation")
+        return addresses, rows[:, None] & 3
+
+    def observe(self, kind: str, **facts: Any) -> None:
+        if self.observer is not None:
+            self.observer(kind, facts)
