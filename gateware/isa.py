@@ -256,7 +256,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
 RUN_FIELDS: dict[Engine, tuple[Field, ...]] = {
     Engine.LOADT: (Field("done", 0, 4),),
     Engine.LOADB: (Field("done", 0, 4),),
-    Engine.EXEC: (Field("read", 0, 4), Field("written", 4, 4), Field("read2", 8, 4)),
+    Engine.EXEC: (Field("read", 0, 4), Field("read2", 4, 4), Field("written", 8, 4), Field("written2", 12, 4)),
     Engine.VEC: (Field("done", 0, 4),),
 }
 

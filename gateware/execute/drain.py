@@ -18,6 +18,7 @@ from gateware.memory.port import ReadPort, WritePort
 
 __all__ = ["Drain", "score_layout"]
 
+PAIR = data.ArrayLayout(4, 2)  # semaphores that an operation gives at its end
 FRONT = ("a_base", "a_block_stride", "b_base", "b_tile_stride", "steps")  # registers that only the front needs
 
 
@@ -64,7 +65,7 @@ class Drain(wiring.Component):
     update : Out
         For the row maxima.
     written : Out(stream of SemaphoreValue) x 2
-        Results are in memory; results are in the score memory.
+        Results are in memory, or in the score memory: `written` and `written2` of the operation.
     idle : Out(1)
     """
 
@@ -113,13 +114,13 @@ class Drain(wiring.Component):
         cfg = self.config
         names = [name for name in register_layout(Engine.EXEC).members if name not in FRONT]
         operation = data.StructLayout(
-            {**{name: register_layout(Engine.EXEC).members[name] for name in names}, "written": 4}
+            {**{name: register_layout(Engine.EXEC).members[name] for name in names}, "written": PAIR}
         )
         pending, op = Signal(operation, reset_less=True), Signal(operation, reset_less=True)
         waiting, active, starting = Signal(), Signal(), Signal()
         m.d.comb += self.ready.eq(~waiting)
         with m.If(self.take):
-            m.d.sync += [waiting.eq(1), pending.written.eq(self.run.written)]
+            m.d.sync += [waiting.eq(1), pending.written.eq(Cat(self.run.written, self.run.written2))]
             m.d.sync += [pending[name].eq(self.registers[name]) for name in names]
 
         m.submodules.queue = queue = StreamFifo(data.ArrayLayout(signed(cfg.acc_width), LANES), self.queue_depth)
@@ -179,30 +180,36 @@ class Drain(wiring.Component):
                 m.d.sync += [row.eq(0), self.release.eq(1)]
 
         # Telling: memory's answers come later than the operation's end, but in order.
-        m.submodules.expected = expected = StreamFifo(4, 8)
-        m.submodules.told = told = StreamFifo(4, 4)
-        in_scores = Signal()
+        m.submodules.expected = expected = StreamFifo(PAIR, 8)
+        m.submodules.told = told = StreamFifo(PAIR, 8)
+        in_scores, scored = Signal(), Signal(PAIR)
         m.d.comb += [
             expected.i.payload.eq(op.written),
             expected.i.valid.eq(starting & ~op.post.to_scores),
             expected.o.ready.eq(store.stored),
-            told.i.valid.eq(store.stored),
-            told.i.payload.eq(expected.o.payload),
-            self.written[0].valid.eq(told.o.valid),
-            self.written[0].payload.semaphore.eq(told.o.payload),
-            self.written[0].payload.count.eq(1),
-            told.o.ready.eq(self.written[0].ready),
-            self.written[1].payload.count.eq(1),
-            self.written[1].valid.eq(in_scores),
+            told.i.valid.eq(store.stored | in_scores),
+            told.i.payload.eq(Mux(store.stored, expected.o.payload.as_value(), scored.as_value())),
         ]
         done = Signal()
         m.d.comb += done.eq(places.step & places.at.last_tile & places.at.last_block)
+        with m.If(in_scores & ~store.stored):
+            m.d.sync += in_scores.eq(0)
         with m.If(done):
             m.d.sync += active.eq(0)
             with m.If(op.post.to_scores):
-                m.d.sync += [in_scores.eq(1), self.written[1].payload.semaphore.eq(op.written)]
-        with m.If(in_scores & self.written[1].ready):
-            m.d.sync += in_scores.eq(0)
+                m.d.sync += [in_scores.eq(1), scored.eq(op.written)]
+        given = Signal(2)
+        for index, port in enumerate(self.written):
+            m.d.comb += [
+                port.valid.eq(told.o.valid & ~given[index]),
+                port.payload.semaphore.eq(told.o.payload[index]),
+                port.payload.count.eq(1),
+            ]
+            with m.If(port.valid & port.ready):
+                m.d.sync += given[index].eq(1)
+        m.d.comb += told.o.ready.eq(Cat(g | p.ready for g, p in zip(given, self.written, strict=True)).all())
+        with m.If(told.o.valid & told.o.ready):
+            m.d.sync += given.eq(0)
         m.d.comb += self.idle.eq(~waiting & ~active & store.idle & ~told.o.valid & (told.level == 0) & ~in_scores)
         return m
 
