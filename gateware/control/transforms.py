@@ -3,7 +3,6 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
-from gateware.nonlinear.shiftgelu import ShiftGELU
 
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.sequencer import register_layout
@@ -13,6 +12,7 @@ from gateware.memory.port import BEAT_BITS
 from gateware.memory.reader import ReadBeat
 from gateware.memory.register import StreamRegister
 from gateware.nonlinear.layernorm import LayerNorm
+from gateware.nonlinear.shiftgelu import ShiftGELU
 
 __all__ = ["Transforms"]
 

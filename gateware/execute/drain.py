@@ -3,7 +3,6 @@
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from gateware.postprocess.postprocessor import PostProcessor
 
 from gateware.array.layouts import result_layout
 from gateware.config import LANES, AcceleratorConfig
@@ -15,6 +14,7 @@ from gateware.execute.walker import TileWalker
 from gateware.isa import Engine, PostMode, SemaphoreValue
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort, WritePort
+from gateware.postprocess.postprocessor import PostProcessor
 
 __all__ = ["Drain", "score_layout"]
 

@@ -1,0 +1,1 @@
+"""From an integer graph to a program."""

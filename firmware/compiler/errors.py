@@ -1,0 +1,9 @@
+"""What a model can fail on."""
+
+from sim.reference.errors import UserError
+
+__all__ = ["CompileError"]
+
+
+class CompileError(UserError):
+    """A node that this machine cannot run: the message names it, the limit and the remedy."""

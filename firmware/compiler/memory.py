@@ -1,0 +1,127 @@
+"""Where tensors live in DRAM, and the bytes that are there before a program starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware.compiler.errors import CompileError
+from firmware.layout import BEAT, matrix_beats, pack_matrix, slab_beats, unpack_matrix
+
+__all__ = ["Home", "Memory", "Ring"]
+
+
+@dataclass(frozen=True)
+class Home:
+    """A matrix in memory.
+
+    Parameters
+    ----------
+    name : the tensor
+    base : beat address
+    rows, columns, size : integers of `size` bytes
+    transposed : rows of the matrix are the tensor's last axis
+    first_row, first_column : where the tensor's matrix begins in this home, and where the home begins in the tensor
+    """
+
+    name: str
+    base: int
+    rows: int
+    columns: int
+    size: int
+    transposed: bool = False
+    first_row: int = 0
+    first_column: int = 0
+
+    @property
+    def slab(self) -> int:
+        """Beats from one slab to the next."""
+        return slab_beats(self.rows)
+
+    @property
+    def slabs(self) -> int:
+        return self.beats // self.slab
+
+    @property
+    def beats(self) -> int:
+        return matrix_beats(self.rows, self.columns, self.size)
+
+    def column_base(self, beat_column: int) -> int:
+        """Address of row 0 at a beat column, its place within the slab in the low two bits (OUT_BASE, SKIP_BASE)."""
+        return self.base + (beat_column >> 2) * self.slab + (beat_column & 3)
+
+    def read(self, memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """The matrix out of the bytes of the whole memory."""
+        octets = memory[self.base * BEAT : (self.base + self.beats) * BEAT]
+        return unpack_matrix(octets, self.rows, self.columns, self.size)
+
+
+class Memory:
+    """Places things one after the other, slabs at multiples of 4 beats.
+
+    Parameters
+    ----------
+    address_bits : bits of a beat address
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        self.limit = 1 << address_bits
+        self.next = 0
+        self.initial: list[tuple[int, npt.NDArray[np.uint8]]] = []
+
+    def reserve(self, beats: int, what: str) -> int:
+        """The address of that many beats. Raises CompileError where memory is full."""
+        base = self.next
+        self.next = -(-(base + beats) // 4) * 4
+        if self.next > self.limit:
+            raise CompileError(
+                f"{what}: the model needs more than the {self.limit * BEAT >> 20} MiB that the machine addresses; "
+                "choose a board with more memory."
+            )
+        return base
+
+    def place(self, octets: npt.NDArray[np.uint8], what: str) -> int:
+        """The address at which these bytes will stand."""
+        padded = np.concatenate([octets, np.zeros(-len(octets) % BEAT, np.uint8)])
+        base = self.reserve(len(padded) // BEAT, what)
+        self.initial.append((base, padded))
+        return base
+
+    def home(self, name: str, rows: int, columns: int, size: int, **where: Any) -> Home:
+        """A place for a matrix."""
+        return Home(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size, **where)
+
+    def constant(self, name: str, matrix: npt.NDArray[Any], size: int, **where: Any) -> Home:
+        """A home that holds a matrix from the start."""
+        home = self.home(name, matrix.shape[0], matrix.shape[1], size, **where)
+        self.initial.append((home.base, pack_matrix(matrix, size)))
+        return home
+
+
+class Ring:
+    """An on-chip buffer, given out in turn; what is overwritten is the dependency pass's business.
+
+    Parameters
+    ----------
+    depth : its words
+    name : for messages
+    """
+
+    def __init__(self, depth: int, name: str) -> None:
+        self.depth, self.name, self.cursor = depth, name, 0
+
+    def take(self, size: int, what: str) -> int:
+        """The first of `size` consecutive words. Raises CompileError where the buffer is smaller."""
+        if size > self.depth:
+            raise CompileError(
+                f"{what}: needs {size} words of the {self.name} buffer, which has {self.depth}; enlarge it in the "
+                "configuration."
+            )
+        if self.cursor + size > self.depth:
+            self.cursor = 0
+        start = self.cursor
+        self.cursor += size
+        return start

@@ -1,0 +1,167 @@
+"""The order of operations, and the semaphores that let engines overlap no further than is right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from firmware.assembler import Assembler
+from firmware.compiler.errors import CompileError
+from firmware.compiler.operations import Access, Operation
+from gateware.config import AcceleratorConfig
+from gateware.isa import Engine
+
+__all__ = ["assemble", "prefetched"]
+
+LOADS = (Engine.LOADT, Engine.LOADB)
+EVENTS = {Engine.LOADT: ("done",), Engine.LOADB: ("done",), Engine.VEC: ("done",), Engine.EXEC: ("read", "written")}
+FIELDS = {"done": ("done",), "read": ("read", "read2"), "written": ("written", "written2")}  # of RUN
+SEMAPHORES = range(1, 16)
+
+Stream = tuple[Engine, str]
+
+
+def prefetched(operations: list[Operation], ahead: int) -> list[Operation]:
+    """The same operations with each load moved before up to `ahead` EXEC and VEC operations that it does not touch.
+
+    Engines keep their own order, and no two operations that conflict change theirs, so the program stays right word
+    by word.
+    """
+    order: list[Operation] = []
+    for operation in operations:
+        place = len(order)
+        if operation.engine in LOADS:
+            passed = 0
+            while place > 0:
+                before = order[place - 1]
+                if before.engine in LOADS and before.engine is operation.engine:
+                    break
+                if before.engine not in LOADS:
+                    passed += 1
+                if passed > ahead or operation.conflicts(before):
+                    break
+                place -= 1
+        order.insert(place, operation)
+    return order
+
+
+@dataclass
+class _Step:
+    """An operation with its place in its engine's streams, and what it must wait for."""
+
+    operation: Operation
+    number: dict[str, int]  # event -> number in its stream
+    waits: list[tuple[Stream, int]] = field(default_factory=list)
+    knows: dict[Stream, int] = field(default_factory=dict)  # stream -> number of events known to have happened
+
+
+def _implied(engine: Engine, earlier: Operation, access: Access, before: Access) -> bool:
+    """Whether one engine's own order already keeps two of its operations right."""
+    if engine is not earlier.engine:
+        return False
+    # A skip operand is read by another way than results are written, and may overtake them.
+    return not (engine is Engine.EXEC and before.write and before.event == "written" and not access.write)
+
+
+def _dependencies(operations: list[Operation]) -> list[_Step]:
+    """For every operation the events that it must wait for: only those that it does not know of already."""
+    history: dict[str, list[tuple[Access, _Step]]] = defaultdict(list)
+    counts: dict[Stream, int] = defaultdict(int)
+    knowledge: dict[Engine, dict[Stream, int]] = {engine: {} for engine in EVENTS}
+    steps: list[_Step] = []
+    by_event: dict[tuple[Stream, int], _Step] = {}
+    for operation in operations:
+        step = _Step(operation, {})
+        steps.append(step)
+        if operation.mark is not None:
+            continue
+        engine = operation.engine
+        known = knowledge[engine]
+        needed: dict[Stream, int] = {}
+        for access in operation.accesses:
+            for before, earlier in history[access.space]:
+                if not (access.write or before.write) or not access.overlaps(before):
+                    continue
+                if _implied(engine, earlier.operation, access, before):
+                    continue
+                stream = (earlier.operation.engine, before.event)
+                needed[stream] = max(needed.get(stream, 0), earlier.number[before.event])
+        # Later events first: what they bring along may make the others superfluous.
+        for stream, number in sorted(needed.items(), key=lambda item: -steps.index(by_event[item])):
+            if known.get(stream, 0) >= number:
+                continue
+            step.waits.append((stream, number))
+            cause = by_event[stream, number]
+            for other, count in [*cause.knows.items(), (stream, number)]:
+                known[other] = max(known.get(other, 0), count)
+            if stream[1] == "written":
+                read = (stream[0], "read")
+                known[read] = max(known.get(read, 0), cause.number["read"])
+        step.knows = dict(known)
+        for event in EVENTS[engine]:
+            counts[engine, event] += 1
+            step.number[event] = counts[engine, event]
+            by_event[(engine, event), counts[engine, event]] = step
+        for access in operation.accesses:
+            entries = history[access.space]
+            if access.write:
+                entries[:] = [entry for entry in entries if not access.covers(entry[0])]
+            entries.append((access, step))
+    return steps
+
+
+def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: int) -> Assembler:
+    """The program.
+
+    Raises
+    ------
+    CompileError : more pairs of engines wait for each other than there are semaphores
+    """
+    steps = _dependencies(operations)
+    wanted: dict[tuple[Stream, int], set[Engine]] = defaultdict(set)
+    for step in steps:
+        for event in step.waits:
+            wanted[event].add(step.operation.engine)
+    numbers: dict[tuple[Stream, Engine], int] = {}
+    for (stream, _), engines in wanted.items():
+        for engine in sorted(engines):
+            if (stream, engine) not in numbers:
+                if len(numbers) == len(SEMAPHORES):
+                    raise CompileError("the program needs more than 15 semaphores; this is a fault of the compiler.")
+                numbers[stream, engine] = SEMAPHORES[len(numbers)]
+    program = Assembler(config)
+    program.set(Engine.CONTROL, "LOG_BASE", log_base)
+    # Events of a stream that an engine is told of, in order; how many of them it has taken.
+    told: dict[tuple[Stream, Engine], list[int]] = defaultdict(list)
+    taken: dict[tuple[Stream, Engine], int] = defaultdict(int)
+    for step in steps:
+        operation = step.operation
+        engine = operation.engine
+        if operation.mark is not None:
+            program.mark(operation.mark)
+            continue
+        for stream, number in step.waits:
+            pair = (stream, engine)
+            due = sum(1 for event in told[pair] if event <= number)
+            if due > taken[pair]:
+                program.wait(engine, numbers[pair], due - taken[pair])
+                taken[pair] = due
+        for name, value in operation.registers.items():
+            program.set(engine, name, value)
+        given: dict[str, int] = {}
+        late: list[int] = []
+        for event in EVENTS[engine]:
+            stream = (engine, event)
+            fields = list(FIELDS[event])
+            for consumer in sorted(wanted.get((stream, step.number[event]), ())):
+                pair = (stream, consumer)
+                told[pair].append(step.number[event])
+                if fields:
+                    given[fields.pop(0)] = numbers[pair]
+                else:
+                    late.append(numbers[pair])
+        program.run(engine, **given)
+        for semaphore in late:
+            program.signal(engine, semaphore)
+    program.end()
+    return program
