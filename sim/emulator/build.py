@@ -15,6 +15,7 @@ from amaranth.back import rtlil, verilog
 from amaranth.hdl import Elaboratable
 
 from sim.emulator.ports import design_header
+from sim.emulator.registered import RegisteredInputs
 from sim.verilator import verilator_command
 
 __all__ = ["BuildError", "build_design", "build_patterns"]
@@ -130,13 +131,13 @@ def build_design(component: Elaboratable, waves: bool = False) -> Path:
     Raises BuildError; VerilatorError; ValueError for a component with other ports.
     """
     header = design_header(component, PREFIX)
-    text = rtlil.convert(component, name=TOP, emit_src=False)
+    text = rtlil.convert(RegisteredInputs(component), name=TOP, emit_src=False)
     tool, environment = verilator_command()
     key = _key(text.encode(), header.encode(), _native_sources(), _machine(), tool.encode(), bytes([waves]))
     folder = CACHE / f"{type(component).__name__.lower()}{'-waves' if waves else ''}-{key}"
     with _once(folder) as partial:
         if partial:
-            (partial / f"{TOP}.v").write_text(verilog.convert(component, name=TOP, emit_src=False))
+            (partial / f"{TOP}.v").write_text(verilog.convert(RegisteredInputs(component), name=TOP, emit_src=False))
             (partial / "design.h").write_text(header)
             _verilate(partial, tool, environment, waves)
     return folder / f"{TOP}.so"

@@ -51,8 +51,6 @@ class Engine {
         context_.traceEverOn(VM_TRACE);
         context_.threads(1);
         top_ = std::make_unique<Design>(&context_, "emulated");
-        top_->clk = 1;
-        top_->rst = 1;
         reset();
     }
     ~Engine() {
@@ -67,7 +65,12 @@ class Engine {
         was_busy_ = false;
         was_error_ = 0;
         in_reset_ = true;
-        for (int i = 0; i < RESET_CYCLES; i++) cycle();
+        rx_shown_ = false;
+        for (int i = 0; i < RESET_CYCLES; i++) {
+            // Inputs and reset arrive a cycle later: the last cycle takes the reset away.
+            top_->rst = i < RESET_CYCLES - 1;
+            cycle();
+        }
         in_reset_ = false;
     }
 
@@ -144,44 +147,47 @@ class Engine {
     std::vector<Recording> recordings;
 
   private:
+    // Takes what the design shows in this cycle, drives what it will see in the next, and goes there.
     void cycle() {
         Design &top = *top_;
-        top.rst = in_reset_;
-        top.memory___05Fcmd___05Fready = memory.cmd_ready && !in_reset_;
-        top.memory___05Fwdata___05Fready = memory.wdata_ready && !in_reset_;
+        was_busy_ = top.busy;
+        was_error_ = error();
+        if (!in_reset_) observe();
+        top.memory___05Fcmd___05Fready = memory.cmd_ready;
+        top.memory___05Fwdata___05Fready = memory.wdata_ready;
         top.memory___05Frdata___05Fvalid = memory.rdata_valid;
         for (int i = 0; i < BEAT_WORDS; i++) top.memory___05Frdata___05Fpayload[i] = memory.rdata.words[i];
 #if HAS_LINK
-        top.link___05Frx___05Fvalid = !to_link.empty();
-        top.link___05Frx___05Fpayload = to_link.empty() ? 0 : to_link.front();
+        rx_shown_ = !to_link.empty();
+        top.link___05Frx___05Fvalid = rx_shown_;
+        top.link___05Frx___05Fpayload = rx_shown_ ? to_link.front() : 0;
         top.link___05Ftx___05Fready = 1;
 #endif
         top.clk = 0;
         top.eval();
         dump(0);
-        was_busy_ = top.busy;
-        was_error_ = error();
-        if (!in_reset_) {
-            const auto command = static_cast<uint64_t>(top.memory___05Fcmd___05Fpayload);
-            uint32_t wdata[BEAT_WORDS + 1];
-            if (top.memory___05Fwdata___05Fvalid) to_words(top.memory___05Fwdata___05Fpayload, wdata, BEAT_WORDS + 1);
-            else wdata[BEAT_WORDS] = 0;
-            sample();
-            memory.tick(top.memory___05Fcmd___05Fvalid, command & ((uint64_t{1} << ADDRESS_BITS) - 1),
-                        command >> ADDRESS_BITS & 1, top.memory___05Fwdata___05Fvalid, wdata,
-                        static_cast<uint16_t>(wdata[BEAT_WORDS]), top.memory___05Frdata___05Fready);
-        }
         top.clk = 1;
         top.eval();
         dump(1);
         cycles_++;
     }
 
-    // What the link and the taps show before the clock's edge.
+    void observe() {
+        Design &top = *top_;
+        const auto command = static_cast<uint64_t>(top.memory___05Fcmd___05Fpayload);
+        uint32_t wdata[BEAT_WORDS + 1] = {};
+        if (top.memory___05Fwdata___05Fvalid) to_words(top.memory___05Fwdata___05Fpayload, wdata, BEAT_WORDS + 1);
+        memory.tick(top.memory___05Fcmd___05Fvalid, command & ((uint64_t{1} << ADDRESS_BITS) - 1),
+                    command >> ADDRESS_BITS & 1, top.memory___05Fwdata___05Fvalid, wdata,
+                    static_cast<uint16_t>(wdata[BEAT_WORDS]), top.memory___05Frdata___05Fready);
+        sample();
+    }
+
+    // What the link and the taps show.
     void sample() {
         Design &top = *top_;
 #if HAS_LINK
-        if (!to_link.empty() && top.link___05Frx___05Fready) to_link.pop_front();
+        if (rx_shown_ && top.link___05Frx___05Fready) to_link.pop_front();
         if (top.link___05Ftx___05Fvalid) from_link.push_back(top.link___05Ftx___05Fpayload);
 #endif
 #define RECORD(port, count)                                                            \
@@ -215,7 +221,7 @@ class Engine {
     VerilatedContext context_;
     std::unique_ptr<Design> top_;
     uint64_t cycles_ = 0, was_error_ = 0;
-    bool was_busy_ = false, in_reset_ = false;
+    bool was_busy_ = false, in_reset_ = false, rx_shown_ = false;
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace_;
     uint64_t wave_from_ = 0, wave_to_ = 0;
