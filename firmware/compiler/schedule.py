@@ -50,7 +50,8 @@ class _Step:
     """An operation with its place in its engine's streams, and what it must wait for."""
 
     operation: Operation
-    number: dict[str, int]  # event -> number in its stream
+    position: int
+    number: dict[str, int] = field(default_factory=dict)  # event -> number in its stream
     waits: list[tuple[Stream, int]] = field(default_factory=list)
     knows: dict[Stream, int] = field(default_factory=dict)  # stream -> number of events known to have happened
 
@@ -63,6 +64,10 @@ def _implied(engine: Engine, earlier: Operation, access: Access, before: Access)
     return not (engine is Engine.EXEC and before.write and before.event == "written" and not access.write)
 
 
+def _same_stream(operation: Operation, access: Access, earlier: _Step, before: Access) -> bool:
+    return operation.engine is earlier.operation.engine and access.event == before.event
+
+
 def _dependencies(operations: list[Operation]) -> list[_Step]:
     """For every operation the events that it must wait for: only those that it does not know of already."""
     history: dict[str, list[tuple[Access, _Step]]] = defaultdict(list)
@@ -71,7 +76,7 @@ def _dependencies(operations: list[Operation]) -> list[_Step]:
     steps: list[_Step] = []
     by_event: dict[tuple[Stream, int], _Step] = {}
     for operation in operations:
-        step = _Step(operation, {})
+        step = _Step(operation, len(steps))
         steps.append(step)
         if operation.mark is not None:
             continue
@@ -87,7 +92,7 @@ def _dependencies(operations: list[Operation]) -> list[_Step]:
                 stream = (earlier.operation.engine, before.event)
                 needed[stream] = max(needed.get(stream, 0), earlier.number[before.event])
         # Later events first: what they bring along may make the others superfluous.
-        for stream, number in sorted(needed.items(), key=lambda item: -steps.index(by_event[item])):
+        for stream, number in sorted(needed.items(), key=lambda item: -by_event[item].position):
             if known.get(stream, 0) >= number:
                 continue
             step.waits.append((stream, number))
@@ -104,8 +109,13 @@ def _dependencies(operations: list[Operation]) -> list[_Step]:
             by_event[(engine, event), counts[engine, event]] = step
         for access in operation.accesses:
             entries = history[access.space]
-            if access.write:
-                entries[:] = [entry for entry in entries if not access.covers(entry[0])]
+            # Whoever waits for this access need not know of what it makes superfluous.
+            entries[:] = [
+                (before, earlier)
+                for before, earlier in entries
+                if not access.covers(before)
+                or not (access.write or (not before.write and _same_stream(operation, access, earlier, before)))
+            ]
             entries.append((access, step))
     return steps
 
@@ -120,8 +130,8 @@ def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: i
     steps = _dependencies(operations)
     wanted: dict[tuple[Stream, int], set[Engine]] = defaultdict(set)
     for step in steps:
-        for event in step.waits:
-            wanted[event].add(step.operation.engine)
+        for wait in step.waits:
+            wanted[wait].add(step.operation.engine)
     numbers: dict[tuple[Stream, Engine], int] = {}
     for (stream, _), engines in wanted.items():
         for engine in sorted(engines):

@@ -1,0 +1,366 @@
+"""Builds operations from what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware.compiler.errors import CompileError
+from firmware.compiler.layers import Gelu, Norm
+from firmware.compiler.memory import Home, Memory, Ring
+from firmware.compiler.operations import Access, Operation
+from firmware.layout import LANES
+from gateware.config import AcceleratorConfig
+from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform
+from sim.reference.rescale import Dyadic
+from sim.reference.rounding import IntArray
+
+__all__ = ["SHIFT_LIMIT", "Emitter", "records"]
+
+GROUPS_A_LOAD = 4  # row groups of a load with a transform
+PLAIN_GROUPS_A_LOAD = 8
+SHIFT_LIMIT = 127
+RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1"), ("unused", "u1", 7)])
+
+
+def records(
+    name: str, bias: IntArray | None, factor: Dyadic | None, count: int, multiplier_bits: int
+) -> npt.NDArray[np.uint8]:
+    """The constant beats of `count` channels: bias, multiplier and shift.
+
+    Raises
+    ------
+    CompileError : a factor that the machine's shifter cannot hold
+    """
+    table = np.zeros(count, RECORD)
+    if bias is not None:
+        table["bias"] = bias
+    if factor is not None:
+        held = factor.normalised(multiplier_bits)
+        if (held.shift < 0).any():
+            raise CompileError(
+                f"{name}: a rescale multiplies by 2^{-int(held.shift.min())}, and the machine only divides; "
+                "quantise again with other calibration images."
+            )
+        table["multiplier"], table["shift"] = held.multiplier, np.minimum(held.shift, SHIFT_LIMIT)
+    return table.view(np.uint8)
+
+
+class Emitter:
+    """Appends operations to a list; keeps the buffers' rings.
+
+    Parameters
+    ----------
+    config : the machine
+    memory : DRAM
+    """
+
+    def __init__(self, config: AcceleratorConfig, memory: Memory) -> None:
+        self.config, self.memory = config, memory
+        self.operations: list[Operation] = []
+        self.a = Ring(config.a_depth, "A")
+        self.b = Ring(config.b_depth, "B")
+        self.constants = Ring(config.const_depth, "constants")
+        self.layer = ""
+        self._norm: str | None = None  # whose constants LayerNorm holds
+        self._score_blocks = 0
+        self.marks: list[str] = []
+
+    def begin(self, layer: str) -> None:
+        """What follows belongs to that layer: a mark in the log."""
+        self.layer = layer
+        self.operations.append(Operation(Engine.EXEC, {}, layer=layer, mark=len(self.marks)))
+        self.marks.append(layer)
+
+    def _add(self, engine: Engine, registers: dict[str, int | Mapping[str, int]], accesses: list[Access]) -> None:
+        self.operations.append(Operation(engine, registers, accesses, self.layer))
+
+    def _load(
+        self,
+        engine: Engine,
+        source: tuple[int, list[tuple[int, int]]],
+        destination: tuple[int, list[tuple[int, int]]],
+        registers: dict[str, int | Mapping[str, int]],
+        accesses: list[Access],
+    ) -> None:
+        settings: dict[str, int | Mapping[str, int]] = {"SRC_BASE": source[0], "DST_BASE": destination[0] % (1 << 22)}
+        for prefix, levels, most in (("SRC", source[1], 4), ("DST", destination[1], 3)):
+            levels = levels + [(1, 0)] * (most - len(levels))
+            for level, (count, stride) in enumerate(levels):
+                settings[f"{prefix}_COUNT{level}"] = count
+                if count > 1:
+                    settings[f"{prefix}_STRIDE{level}"] = stride
+        settings.update(registers)
+        self._add(engine, settings, accesses)
+
+    # What is made offline: weights in order of use, constants.
+
+    def weights_to_b(self, base: int, beats: int, place: int) -> None:
+        """Loads consecutive beats into B."""
+        self._load(
+            Engine.LOADB,
+            (base, [(beats, 1)]),
+            (place, [(beats, 1)]),
+            {"CONFIG": {"target": LoadTarget.B}},
+            [Access("B", (place, place + beats), write=True)],
+        )
+
+    def constants_to_chip(self, base: int, count: int, what: str) -> int:
+        """Loads records into the constant memory; returns where they are."""
+        place = self.constants.take(count, what)
+        self._load(
+            Engine.LOADB,
+            (base, [(count, 1)]),
+            (place, [(count, 1)]),
+            {"CONFIG": {"target": LoadTarget.CONSTANTS}},
+            [Access("constants", (place, place + count), write=True)],
+        )
+        return place
+
+    def norm_constants(self, norm: Norm, channels: int) -> None:
+        """LayerNorm's constants, unless it has them already."""
+        if self._norm == norm.name:
+            return
+        if channels > self.config.ln_channels:
+            raise CompileError(
+                f"{norm.name}: LayerNorm of {channels} channels, and the machine holds {self.config.ln_channels}; "
+                "enlarge ln_channels in the configuration."
+            )
+        self._norm = norm.name
+        octets = records(norm.name, norm.bias, norm.rescale.factor, channels, self.config.multiplier_bits)
+        base = self.memory.place(octets, norm.name)
+        self._load(
+            Engine.LOADB,
+            (base, [(channels, 1)]),
+            (0, [(channels, 1)]),
+            {"CONFIG": {"target": LoadTarget.LAYERNORM}},
+            [Access("norm", (0, channels), write=True)],
+        )
+
+    # Tensors into the buffers.
+
+    def _transform(self, source: Norm | Gelu | None, channels: int) -> dict[str, int | Mapping[str, int]]:
+        if isinstance(source, Norm):
+            return {}
+        if isinstance(source, Gelu):
+            factor = source.rescale.factor.normalised(self.config.multiplier_bits)
+            multiplier, shift = int(factor.multiplier), int(factor.shift)
+            x0 = source.gelu.exponential.step
+            if x0 > 255 or not 0 <= shift <= SHIFT_LIMIT:
+                raise CompileError(
+                    f"{source.name}: ShiftGELU with |x0| = {x0} and a shift of {shift}, and the machine takes |x0| to "
+                    f"255 and shifts of 0 to {SHIFT_LIMIT}; quantise again with other calibration images."
+                )
+            return {
+                "GELU_CONFIG": {"x0": x0, "shift": shift},
+                "MULTIPLIER_LO": multiplier & 0xFFFFFF,
+                "MULTIPLIER_HI": multiplier >> 24 & 0xFF,
+            }
+        return {}
+
+    def rows_to_a(
+        self, home: Home, first: int, last: int, place: int, stride: int, source: Norm | Gelu | None = None
+    ) -> None:
+        """Loads rows first .. last-1 of a stored tensor, transformed or not, as blocks of rows at `place`."""
+        g0, g1 = first // LANES, -(-last // LANES)
+        step = GROUPS_A_LOAD if source else PLAIN_GROUPS_A_LOAD
+        for group in range(g0, g1, step):
+            count = min(step, g1 - group)
+            offset = LANES * group - first  # of the load's first row in the region; negative where a group is cut
+            low, high = max(0, offset), min(last - first, offset + LANES * count)
+            r = self.config.rows
+            written = Access("A", (place + low // r * stride, place + ((high - 1) // r + 1) * stride), write=True)
+            registers: dict[str, int | Mapping[str, int]] = {
+                "A_BASE": place,
+                "A_BLOCK_STRIDE": stride,
+                "CONFIG": {"target": LoadTarget.A, "transform": _kind(source), "row_limit": last - first},
+            }
+            self._rows(
+                home, group, count, source, registers, written, (offset << DST_COLUMN_BITS, LANES << DST_COLUMN_BITS)
+            )
+
+    def rows_to_b(self, home: Home, group: int, count: int, place: int, stride: int, norm: Norm) -> None:
+        """Loads row groups through LayerNorm into B, a tile each."""
+        written = Access("B", (place, place + count * stride), write=True)
+        registers: dict[str, int | Mapping[str, int]] = {"CONFIG": {"target": LoadTarget.B, "transform": _kind(norm)}}
+        self._rows(home, group, count, norm, registers, written, (place, stride))
+
+    def _rows(
+        self,
+        home: Home,
+        group: int,
+        count: int,
+        source: Norm | Gelu | None,
+        registers: dict[str, int | Mapping[str, int]],
+        written: Access,
+        destination: tuple[int, int],
+    ) -> None:
+        rows = (LANES * group, min(home.rows, LANES * (group + count)))
+        accesses = [written, Access(home.name, rows, (0, home.columns))]
+        base, steps = destination[0], -(-home.columns // 4)
+        if source is None:
+            self._load(
+                Engine.LOADT,
+                (home.base + 4 * group, [(4 * count, 1), (home.slabs, home.slab)]),
+                (base, [(4, 1), (count, destination[1]), (home.slabs, 4)]),
+                registers,
+                accesses,
+            )
+            return
+        if home.columns * home.size % 16:
+            raise CompileError(
+                f"{home.name}: rows of {home.columns} channels of {home.size} bytes are no multiple of 16 bytes, as a "
+                "transform while loading needs; change the model's width."
+            )
+        if isinstance(source, Norm):
+            self.norm_constants(source, home.columns)
+            accesses.append(Access("norm", (0, home.columns)))
+        else:
+            registers["MAX_GROUP"] = group
+            accesses.append(Access("maxima", (LANES * group, LANES * (group + count))))
+        registers["GROUPS"] = {"groups": count, "channels": home.columns}
+        registers.update(self._transform(source, home.columns))
+        self._load(
+            Engine.LOADT,
+            (home.base + 4 * group, [(4, 1), (home.slabs, home.slab), (count, 4)]),
+            (base, [(steps, 1), (count, destination[1])]),
+            registers,
+            accesses,
+        )
+
+    def operand_to_a(self, base: int, groups: int, steps: int, rows: int, place: int) -> None:
+        """Loads `rows` rows of an offline operand (row groups outside, steps inside) as blocks of rows at `place`."""
+        blocks = -(-rows // self.config.rows)
+        self._load(
+            Engine.LOADT,
+            (base, [(groups * steps, 1)]),
+            (0, [(steps, 1), (groups, LANES << DST_COLUMN_BITS)]),
+            {
+                "A_BASE": place,
+                "A_BLOCK_STRIDE": steps,
+                "CONFIG": {"target": LoadTarget.A, "transform": Transform.IDENTITY, "row_limit": rows},
+            },
+            [Access("A", (place, place + blocks * steps), write=True)],
+        )
+
+    def slabs_to_b(
+        self, home: Home, group: int, groups: int, columns: tuple[int, int], place: int, stride: int
+    ) -> None:
+        """Loads row groups of the beat columns (a multiple of 4 first) into B, a tile a row group."""
+        first, last = columns
+        slabs = -(-(last - first) // 4)
+        per_beat = 4 // home.size
+        self._load(
+            Engine.LOADB,
+            (home.column_base(first) + 4 * group, [(4 * groups, 1), (slabs, home.slab)]),
+            (place, [(4, 1), (groups, stride), (slabs, 4)]),
+            {"CONFIG": {"target": LoadTarget.B}},
+            [
+                Access("B", (place, place + groups * stride), write=True),
+                Access(
+                    home.name,
+                    (LANES * group, LANES * (group + groups)),
+                    (home.first_column + first * per_beat, home.first_column + last * per_beat),
+                ),
+            ],
+        )
+
+    def slabs_to_a(self, home: Home, rows: int, columns: tuple[int, int], place: int, stride: int) -> None:
+        """Loads the beat columns (a multiple of 4 first) of all rows into A."""
+        first, last = columns
+        slabs, groups = -(-(last - first) // 4), -(-rows // LANES)
+        blocks = -(-rows // self.config.rows)
+        per_beat = 4 // home.size
+        self._load(
+            Engine.LOADT,
+            (home.column_base(first), [(4 * groups, 1), (slabs, home.slab)]),
+            (0, [(4, 1), (groups, LANES << DST_COLUMN_BITS), (slabs, 4)]),
+            {
+                "A_BASE": place,
+                "A_BLOCK_STRIDE": stride,
+                "CONFIG": {"target": LoadTarget.A, "transform": Transform.IDENTITY, "row_limit": rows},
+            },
+            [
+                Access("A", (place, place + blocks * stride), write=True),
+                Access(
+                    home.name, (0, rows), (home.first_column + first * per_beat, home.first_column + last * per_beat)
+                ),
+            ],
+        )
+
+    # EXEC and VEC.
+
+    def execute(
+        self,
+        a: tuple[int, int],
+        b: tuple[int, int],
+        steps: int,
+        tiles: int,
+        blocks: tuple[int, int],
+        post: Mapping[str, int],
+        constants: tuple[int, int, int],
+        registers: dict[str, int | Mapping[str, int]],
+        accesses: list[Access],
+        halves: bool = False,
+    ) -> None:
+        """One RUN. `a`, `b`: place and stride; `blocks`: how many, rows of the last; `constants`: place, stride a tile,
+        and how many are used.
+        """
+        span_a = steps * (2 if halves else 1)
+        self._add(
+            Engine.EXEC,
+            {
+                "A_BASE": a[0],
+                "A_BLOCK_STRIDE": a[1],
+                "B_BASE": b[0],
+                "B_TILE_STRIDE": b[1],
+                "STEPS": {"k_steps": steps, "halves": int(halves)},
+                "TILES": tiles,
+                "BLOCKS": {"blocks": blocks[0], "rows_last": blocks[1]},
+                "POST": post,
+                "CONST_BASE": constants[0],
+                "CONST_TILE_STRIDE": constants[1],
+                **registers,
+            },
+            [
+                Access("A", (a[0], a[0] + (blocks[0] - 1) * a[1] + span_a), event="read"),
+                Access("B", (b[0], b[0] + (tiles - 1) * b[1] + steps), event="read"),
+                Access("constants", (constants[0], constants[0] + constants[2]), event="written"),
+                *accesses,
+            ],
+        )
+
+    def score_slot(self) -> Access:
+        """The score memory's block that the next scores go to."""
+        slot = self._score_blocks % 2
+        self._score_blocks += 1
+        return Access("scores", (slot, slot + 1), write=True, event="written")
+
+    def softmax(self, slot: Access, x0: int, length: int, rows: int, place: int, words: int, halves: bool) -> None:
+        """Shiftmax of a block of scores into A at `place`."""
+        if x0 >> self.config.softmax_x0_bits:
+            raise CompileError(
+                f"{self.layer}: Shiftmax with |x0| = {x0}, and the machine holds {self.config.softmax_x0_bits} bits; "
+                "quantise again, or enlarge softmax_x0_bits in the configuration."
+            )
+        if length > self.config.softmax_length:
+            raise CompileError(
+                f"{self.layer}: rows of {length} scores, and the machine holds {self.config.softmax_length}; enlarge "
+                "softmax_length in the configuration."
+            )
+        self._add(
+            Engine.VEC,
+            {"X0": x0, "LENGTH": {"length": length}, "ROWS": rows, "A_BASE": place, "A_LOW": words if halves else 0},
+            [
+                Access("scores", slot.rows),
+                Access("A", (place, place + words * (2 if halves else 1)), write=True),
+            ],
+        )
+
+
+def _kind(source: Norm | Gelu | None) -> Transform:
+    if isinstance(source, Norm):
+        return Transform.LAYERNORM
+    return Transform.SHIFTGELU if isinstance(source, Gelu) else Transform.IDENTITY
