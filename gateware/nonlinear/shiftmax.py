@@ -38,8 +38,8 @@ class Shiftmax(wiring.Component):
     A row of W words takes ``2 * W + 1`` cycles, sustained, and at least `row_cycles`; a job's first word is offered
     ``2 * W + latency`` cycles after the job was taken. There are no DSP blocks in it.
 
-    Two things are not supported and give wrong probabilities, nothing worse: a row in which every score is masked, and
-    columns of a block that were never written.
+    Not supported are a row in which every score is masked, a job of no rows, no scores or ``x0`` 0, and columns that
+    were never written: they give wrong words, and such a job ends like any other.
 
     Source: I-ViT, Algorithm 1.
 

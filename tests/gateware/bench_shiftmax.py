@@ -235,6 +235,30 @@ async def reset_in_a_row(dut: Any) -> None:
 
 
 @cocotb.test()
+async def senseless_jobs(dut: Any) -> None:
+    """Jobs of no rows, no scores, scale 0 or masked rows end, and what follows is right."""
+    settings = parameters()
+    initial(dut)
+    rng = generator("senseless")
+    await start(dut, cycles=400_000)
+    rows, longest = settings["rows"], settings["max_length"]
+    layout = job_layout(rows, longest, settings["x0_bits"])
+    blank = Block(np.zeros((rows, 8), dtype=np.int64), np.ones((rows, 8), dtype=bool), 1)
+    await write_block(dut, 0, blank, rng, 0.0)
+    finished: list[int] = []
+    counting = cocotb.start_soon(count_jobs(dut, finished))
+    sane = {"half": 0, "rows": rows, "length": 8, "x0": 1}
+    jobs = [{**sane, **changes} for changes in ({}, {"rows": 0}, {"length": 0}, {"x0": 0})]
+    source = StreamSource(dut, "job", rng, 0.0)
+    dut.o__ready.value = 1
+    await source.send([pack(layout, job) for job in jobs])
+    while len(finished) < len(jobs):  # the watchdog ends this
+        await RisingEdge(dut.clk)
+    counting.cancel()
+    await check(dut, [random_block(rows, 9, 5, rng, 0.0) for _ in range(3)], rng, 0.0)
+
+
+@cocotb.test()
 async def throughput(dut: Any) -> None:
     """Cycles a row, sustained and without stalls, are within the limit, and the latency is as stated."""
     settings = parameters()

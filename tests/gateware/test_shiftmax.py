@@ -20,8 +20,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "official8": {"rows": 4, "max_length": 200, "arithmetic": OFFICIAL, "bits": 8, "x0_bits": 10},
     "paper": {"rows": 4, "max_length": 24, "arithmetic": PAPER, "bits": 11, "x0_bits": 13},
 }
-# Icarus compiles in a tenth of the time and simulates at a tenth of the speed: it has the small variants.
-ON_ICARUS = {"official8", "paper"}
+# Icarus compiles in a tenth of the time and simulates at a tenth of the speed: it has the smaller variants.
+ON_ICARUS = {"official16", "official8", "paper"}
 
 
 # Cycles a row, sustained, at these lengths: 2 * ceil(length / 4) + 1, and at least what the division takes.
@@ -49,7 +49,7 @@ def run(variant: str, testcase: str | list[str], **more: object) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_blocks(variant: str):
     blocks = 8 if variant in ON_ICARUS else 24
-    testcases = ["random_blocks", "edge_rows", "reset_in_a_row", "throughput"]
+    testcases = ["random_blocks", "edge_rows", "reset_in_a_row", "senseless_jobs", "throughput"]
     run(variant, testcases, stalls=[0.0, 0.6], blocks=blocks, rates=RATES[variant])
 
 
