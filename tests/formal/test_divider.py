@@ -1,7 +1,5 @@
 """Proof that the serial divider divides, for every divisor and any stalls, at a reduced width."""
 
-from pathlib import Path
-
 import pytest
 from amaranth.hdl import Assert, Assume, Module, Signal
 from amaranth.lib import stream, wiring
@@ -9,9 +7,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith import divider
 from gateware.arith.divider import ReciprocalDivider
-from tests.formal.sby import proven
+from tests.formal.prove import prove, refute
 
 WIDTHS = (9, 9, 5)  # of numerator, divisor and quotient
+DEPTH = WIDTHS[2] + 4  # more than one division, so that induction reaches back to the divisor
 
 
 class DividerProof(wiring.Component):
@@ -53,15 +52,15 @@ class DividerProof(wiring.Component):
         return m
 
 
-def test_quotients_are_exact(tmp_path: Path):
-    assert proven(DividerProof(), WIDTHS[2] + 4, tmp_path)
+def test_quotients_are_exact():
+    prove(DividerProof(), DEPTH, "prove")
 
 
-def test_a_broken_promise_is_found(tmp_path: Path):
-    assert not proven(DividerProof(promise=False), WIDTHS[2] + 4, tmp_path)
+def test_a_broken_promise_is_found():
+    refute(DividerProof(promise=False), DEPTH)
 
 
-def test_a_broken_divider_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_broken_divider_is_found(monkeypatch: pytest.MonkeyPatch):
     # It subtracts again where the last subtraction went too far.
     monkeypatch.setattr(divider, "Mux", lambda negative, add, subtract: subtract)
-    assert not proven(DividerProof(), WIDTHS[2] + 4, tmp_path)
+    refute(DividerProof(), DEPTH)
