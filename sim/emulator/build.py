@@ -26,7 +26,7 @@ TOP = "emulated"
 PREFIX = "Vemulated"
 # -march=native: a library never leaves the machine that it was compiled on, and its folder's name includes the machine.
 # -fno-gnu-unique: two libraries in one process must not share Verilator's static variables.
-CXX_FLAGS = ["-std=c++17", "-O3", "-march=native", "-fPIC", "-fno-gnu-unique", "-fvisibility=hidden"]
+CXX_FLAGS = ["-std=c++17", "-O2", "-march=native", "-fPIC", "-fno-gnu-unique", "-fvisibility=hidden"]
 # Yosys writes the Verilog, not a person: style warnings are no news. No assertions, no four-state emulation.
 VERILATOR_FLAGS = [
     *("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--threads", "1"),
