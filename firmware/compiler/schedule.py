@@ -11,7 +11,7 @@ from firmware.compiler.operations import Access, Operation
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine
 
-__all__ = ["assemble", "prefetched"]
+__all__ = ["Stream", "assemble", "dependencies", "prefetched"]
 
 LOADS = (Engine.LOADT, Engine.LOADB)
 EVENTS = {Engine.LOADT: ("done",), Engine.LOADB: ("done",), Engine.VEC: ("done",), Engine.EXEC: ("read", "written")}
@@ -68,7 +68,7 @@ def _same_stream(operation: Operation, access: Access, earlier: _Step, before: A
     return operation.engine is earlier.operation.engine and access.event == before.event
 
 
-def _dependencies(operations: list[Operation]) -> list[_Step]:
+def dependencies(operations: list[Operation]) -> list[_Step]:
     """For every operation the events that it must wait for: only those that it does not know of already."""
     history: dict[str, list[tuple[Access, _Step]]] = defaultdict(list)
     counts: dict[Stream, int] = defaultdict(int)
@@ -127,7 +127,7 @@ def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: i
     ------
     CompileError : more pairs of engines wait for each other than there are semaphores
     """
-    steps = _dependencies(operations)
+    steps = dependencies(operations)
     wanted: dict[tuple[Stream, int], set[Engine]] = defaultdict(set)
     for step in steps:
         for wait in step.waits:

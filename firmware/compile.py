@@ -1,0 +1,68 @@
+"""Compiles an integer model for a board.
+
+python -m firmware.compile MODEL --board BOARD -o PROGRAM
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from firmware.compiler.compiler import compile_graph
+from firmware.compiler.report import layer_report, print_report
+from firmware.program_file import program_of
+from gateware.config import ALIASES, PRESETS, ConfigError, config
+from sim.reference.errors import UserError, exit_status
+from sim.reference.integer_vit import IntegerVit
+from sim.reference.model_file import load_model
+
+CHECK = "sim.emulator.check"  # a command of its own: simulation is not a part of this room
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compiles, writes the program, prints the table of layers; 0, or what the check answers."""
+    model = IntegerVit(load_model(arguments.model))
+    try:
+        machine = config(arguments.board, model.model.arithmetic)
+    except (ConfigError, ValueError) as error:
+        raise UserError(f"{error}.") from error
+    compiled = compile_graph(model.graph, machine, model.model.shape.image)
+    program_of(model, compiled, machine).save(arguments.output)
+    report = layer_report(compiled, machine)
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print_report(Console(), report)
+    if arguments.check:
+        command = [sys.executable, "-m", CHECK, str(arguments.output), "--model", str(arguments.model)]
+        return subprocess.run(command, check=False).returncode
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m firmware.compile", description=(__doc__ or "").splitlines()[0])
+    result.add_argument("model", type=Path, metavar="MODEL", help="integer model file")
+    known = ", ".join(sorted([*PRESETS, *ALIASES]))
+    result.add_argument("--board", required=True, metavar="BOARD", help=f"one of {known}")
+    result.add_argument("-o", "--output", type=Path, required=True, metavar="PROGRAM", help="program file to write")
+    result.add_argument("--json", action="store_true", help="print the table of layers as JSON")
+    result.add_argument(
+        "--check", action="store_true", help="run a frame on the emulated board and compare every tensor"
+    )
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 2 when the input is bad."""
+    return exit_status(lambda: run(parser().parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

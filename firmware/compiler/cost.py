@@ -1,0 +1,160 @@
+"""Predicts a frame's cycles without simulating it: operations on engines, events between them, one memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firmware.compiler.operations import Operation
+from firmware.compiler.schedule import Stream, dependencies
+from gateware.config import AcceleratorConfig
+from gateware.isa import Engine, PostMode, Transform
+
+__all__ = ["Prediction", "operation_costs", "predict"]
+
+# What one operation costs beside its steps and beats, in cycles, from the units' latencies.
+EXEC_START = 3  # between operations, in the array
+DRAIN = 45  # from the last step to the last result in memory's hands
+LOAD_START = 12  # between operations of a load engine
+READ_LATENCY = 30  # from a request to the beat in the buffer
+NORM_GROUP_LEAST, NORM_LATENCY = 322, 400
+GELU_GROUP_LEAST, GELU_LATENCY = 1036, 1130
+SOFTMAX_LATENCY = 90
+EVENT = 8  # from an event to the engine that waits for it
+BURST = 5.0  # memory cycles that a change of row or direction costs, on average
+BEAT = 1.12  # memory cycles a beat, refresh included
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one operation: cycles that its engine takes, and what it asks of memory."""
+
+    cycles: float
+    latency: float
+    beats: int
+    bursts: float
+    stored: int = 0
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycles of the frame, and of each layer from the start of its first operation in the array."""
+
+    cycles: float
+    layers: Mapping[str, float]
+    memory_busy: float
+
+
+def operation_costs(config: AcceleratorConfig, operations: list[Operation]) -> list[Cost]:
+    """The costs of operations in program order (registers keep their values)."""
+    registers: dict[Engine, dict[str, int | Mapping[str, int]]] = defaultdict(dict)
+    costs = []
+    for operation in operations:
+        now = registers[operation.engine]
+        now.update(operation.registers)
+        if operation.mark is not None:
+            costs.append(Cost(0, 0, 0, 0))
+        elif operation.engine is Engine.EXEC:
+            costs.append(_execute(config, now))
+        elif operation.engine is Engine.VEC:
+            words = -(-_field(now, "LENGTH", "length") // 4)
+            width = 2 if config.probability_bits > 8 else 1
+            costs.append(Cost(_value(now, "ROWS") * (2 * words * width + 1), SOFTMAX_LATENCY, 0, 0))
+        else:
+            costs.append(_load(now))
+    return costs
+
+
+def _value(registers: Mapping[str, int | Mapping[str, int]], name: str) -> int:
+    value = registers.get(name, 0)
+    assert isinstance(value, int)
+    return value
+
+
+def _field(registers: Mapping[str, int | Mapping[str, int]], name: str, field: str) -> int:
+    value = registers.get(name, {})
+    assert isinstance(value, Mapping)
+    return value.get(field, 0)
+
+
+def _execute(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int]]) -> Cost:
+    k = _field(now, "STEPS", "k_steps") * (1 + _field(now, "STEPS", "halves"))
+    tiles, blocks, last = _value(now, "TILES"), _field(now, "BLOCKS", "blocks"), _field(now, "BLOCKS", "rows_last")
+    mode, r = PostMode(_field(now, "POST", "mode")), config.rows
+    columns = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}[mode]
+    lanes = 3 * r + 8 if mode is PostMode.RESIDUAL else columns * r
+    rows = (blocks - 1) * r + last
+    scores = _field(now, "POST", "to_scores")
+    stored = 0 if scores else rows * tiles * columns // 4 * 5 // 4
+    skipped = stored if mode is PostMode.RESIDUAL else 0
+    bursts = 0 if scores else blocks * -(-tiles * columns // 4) * (2 if skipped else 1)
+    cycles = blocks * tiles * max(k, r, lanes) + EXEC_START
+    return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * 4 * k * 4)
+
+
+def _load(now: Mapping[str, int | Mapping[str, int]]) -> Cost:
+    beats, run = 1, 1
+    contiguous = True
+    for level in range(4):
+        count, stride = max(1, _value(now, f"SRC_COUNT{level}")), _value(now, f"SRC_STRIDE{level}")
+        if contiguous and (count == 1 or stride == run):
+            run *= count
+        elif count > 1:
+            contiguous = False
+        beats *= count
+    kind = Transform(_field(now, "CONFIG", "transform"))
+    bursts, cycles, latency = beats / run, float(beats), float(READ_LATENCY)
+    if kind is not Transform.IDENTITY:
+        groups, channels = _field(now, "GROUPS", "groups"), _field(now, "GROUPS", "channels")
+        if kind is Transform.LAYERNORM:
+            cycles, latency = groups * max(2.0 * channels, NORM_GROUP_LEAST), NORM_LATENCY
+        else:
+            cycles, latency = groups * max(1.0 * channels, GELU_GROUP_LEAST), GELU_LATENCY
+    return Cost(cycles + LOAD_START, latency, beats, bursts)
+
+
+def predict(config: AcceleratorConfig, operations: list[Operation]) -> Prediction:
+    """Walks the operations in program order; each starts when its engine is free and its events have happened.
+
+    Memory serves one operation's beats after another's, in the order of their starts, beside what the engines do.
+    """
+    costs = operation_costs(config, operations)
+    free: dict[Engine, float] = defaultdict(float)
+    events: dict[tuple[Stream, int], float] = {}
+    memory_free, memory_busy, end = 0.0, 0.0, 0.0
+    starts: dict[str, float] = {}
+    transform_until = 0.0
+    for step, cost in zip(dependencies(operations), costs, strict=True):
+        operation, engine = step.operation, step.operation.engine
+        if operation.mark is not None:
+            starts[operation.layer + ("" if operation.layer not in starts else "'")] = free[Engine.EXEC]
+            continue
+        start = max([free[engine], *[events[wait] + EVENT for wait in step.waits]])
+        service = cost.beats * BEAT + cost.bursts * BURST
+        memory_busy += service
+        if engine is Engine.EXEC:
+            stop = start + max(cost.cycles, service)
+            free[engine] = stop
+            finished = {"read": stop, "written": stop + cost.latency}
+            memory_free = max(memory_free, start) + service
+        else:
+            begun = max(memory_free, start)
+            memory_free = begun + service
+            stop = max(start + cost.cycles, memory_free)
+            free[engine] = stop
+            latency = cost.latency
+            if engine is Engine.LOADT and start <= transform_until + 1 and latency > READ_LATENCY:
+                pass  # the pipeline is still full of the operation before; its latency stays
+            transform_until = stop
+            finished = {"done": stop + latency}
+        for event, time in finished.items():
+            events[(engine, event), step.number[event]] = time
+            end = max(end, time)
+    names = list(starts)
+    layers = {
+        name: (starts[names[index + 1]] if index + 1 < len(names) else end) - starts[name]
+        for index, name in enumerate(names)
+    }
+    return Prediction(end, layers, memory_busy)
