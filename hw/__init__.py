@@ -1,0 +1,1 @@
+"""Boards, builds and synthesis."""

@@ -1,0 +1,1 @@
+"""Single units of the gateware, synthesised alone: their resources and clock rates (`python -m hw.units`)."""

@@ -1,0 +1,53 @@
+"""`python -m hw.units [UNIT...]`: what single units of the gateware take on an FPGA, and how fast they are."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from hw.units.errors import UnitsError
+from hw.units.registry import BOARDS, UNITS
+from hw.units.report import ARITHMETICS, DOCS, Measurement, measure, print_table, to_json, write_docs
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m hw.units", description=__doc__, allow_abbrev=False)
+    result.add_argument("units", metavar="UNIT", nargs="*", help=f"all by default: {', '.join(UNITS)}")
+    result.add_argument("--part", metavar="PART", help=f"{' or '.join(BOARDS)}; both by default")
+    result.add_argument(
+        "--arithmetic", metavar="NAME", default="lean", help=f"{' or '.join(ARITHMETICS)} (default: %(default)s)"
+    )
+    result.add_argument("--fmax", action="store_true", help="place and route on ecp5 too; takes minutes for an array")
+    output = result.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON")
+    output.add_argument("--docs", action="store_true", help=f"measure everything and rewrite docs/{DOCS.name}")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    console, errors = Console(), Console(stderr=True)
+    try:
+        if options.docs and (options.units or options.part):
+            raise UnitsError("--docs measures every unit on every part; leave out units and --part")
+        rows: list[Measurement] = []
+        for arithmetic in ARITHMETICS if options.docs else [options.arithmetic]:
+            for row in measure(options.units, options.part, arithmetic, options.fmax or options.docs):
+                rows.append(row)
+                if errors.is_terminal:
+                    errors.print(f"{row.unit} on {row.part}, {arithmetic}: done", style="dim", highlight=False)
+    except UnitsError as error:
+        print(f"error: {error}.", file=sys.stderr)
+        return 2
+    if options.docs:
+        write_docs(rows)
+    elif options.json:
+        print(to_json(rows))
+        return 0
+    print_table(rows, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

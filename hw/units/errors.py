@@ -1,0 +1,7 @@
+"""The one error of this package."""
+
+__all__ = ["UnitsError"]
+
+
+class UnitsError(ValueError):
+    """What is wrong, the value, and what to do, in one sentence."""
