@@ -1,22 +1,39 @@
-"""A rescale lane: one dyadic product a cycle."""
+"""A rescale lane: one dyadic product a cycle, rounded, added to another one's, clamped."""
 
-from amaranth.hdl import Module, Shape, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.multiplier import Multiplier
-from gateware.arith.round_shift import SHIFT_BITS, RoundShift
+from gateware.arith.round_shift import SHIFT_BITS, WindowShift, mixed
 
-__all__ = ["RescaleLane"]
+__all__ = ["TERM_BITS", "RescaleLane", "factor_layout", "sum_layout"]
+
+TERM_BITS = 20
+
+
+def factor_layout(multiplier_bits: int) -> data.StructLayout:
+    """A dyadic factor m / 2^e, as sign and magnitude of m."""
+    return data.StructLayout({"magnitude": multiplier_bits, "negative": 1, "shift": SHIFT_BITS})
+
+
+def sum_layout(bits: int) -> data.StructLayout:
+    """A rounded sum that is ``value``, or, with ``over``, too large for it in the direction ``negative``."""
+    return data.StructLayout({"value": signed(bits), "over": 1, "negative": 1})
 
 
 class RescaleLane(wiring.Component):
-    """``q = RNE(value * factor / 2^shift)``, saturated to ``bits`` bits, and the product itself beside it.
+    """``sum = RNE(value * m / 2^e) + addend``, and ``q``, the sum clamped to 8 or 16 bits.
 
-    One value a cycle, `latency` cycles; everything stops while ``en`` is low. No DSP block.
+    One value a cycle, ``latency`` cycles, no stalls, no DSP block. Half to even is symmetric, so the multiplier's sign
+    is not multiplied but applied by the adder that rounds.
 
-    Source: I-ViT, Eq. 9 and 10.
+    A rounded product within ``TERM_BITS`` = 20 bits is added exactly. A larger one decides the clamp alone, which is
+    exact unless the addend, of the opposite sign, is beyond ±(2^19 - 2^15) too: not while one of the factors of a
+    residual of 16-bit operands is below 14.9.
+
+    Source: I-ViT, Eq. 9 and 10; the roundings are the authors' code's.
 
     Parameters
     ----------
@@ -24,59 +41,89 @@ class RescaleLane(wiring.Component):
         Bits of a value.
     multiplier_bits : int
         Bits of a multiplier's magnitude.
-    bits : int
-        Bits of the rounded result.
+
+    Attributes
+    ----------
+    latency, addend_latency : int
+        Cycles from ``value`` and ``factor`` to ``sum``; and to the cycle in which its ``addend`` is due.
 
     Members
     -------
-    en : In(1)
     value : In(signed(value_width))
-    factor : In(signed(multiplier_bits + 1))
-    shift : In(7)
-    q : Out(signed(bits))
-    product : Out(signed(value_width))
-        The product's low bits, in the cycle of ``q``: with the multiplier 1, the value.
+    factor : In(factor_layout(multiplier_bits))
+    addend : In(sum_layout(21))
+        0, or a ``sum`` whose own addend was 0.
+    narrow, packed : In(1)
+        Clamp to 8 bits, not 16; and then at -127, not -128. In the cycle of ``q``.
+    sum : Out(sum_layout(22))
+    q : Out(signed(16))
+        Combinational from ``sum``, ``narrow``, ``packed``.
+
+    Raises
+    ------
+    ValueError
+        For a parameter outside its range.
     """
 
-    def __init__(self, value_width: int, multiplier_bits: int, bits: int) -> None:
+    def __init__(self, value_width: int, multiplier_bits: int) -> None:
         require_range("RescaleLane", "value_width", value_width, 8, 33)
         require_range("RescaleLane", "multiplier_bits", multiplier_bits, 1, 31)
-        self.value_width, self.bits = value_width, bits
-        self.multiplier = Multiplier(value_width, multiplier_bits + 1, style="lut", enable=True)
-        self.latency = self.multiplier.latency + RoundShift.latency
+        self.value_width, self.multiplier_bits = value_width, multiplier_bits
+        self.multiplier = Multiplier(value_width, multiplier_bits, b_signed=False, style="lut")
+        self.addend_latency = self.multiplier.latency + WindowShift.latency
+        self.latency = self.addend_latency + 1
         super().__init__(
             {
-                "en": In(1),
                 "value": In(signed(value_width)),
-                "factor": In(Shape(multiplier_bits + 1, signed=True)),
-                "shift": In(SHIFT_BITS),
-                "q": Out(signed(bits)),
-                "product": Out(signed(value_width)),
+                "factor": In(factor_layout(multiplier_bits)),
+                "addend": In(sum_layout(TERM_BITS + 1)),
+                "narrow": In(1),
+                "packed": In(1),
+                "sum": Out(sum_layout(TERM_BITS + 2)),
+                "q": Out(signed(16)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.multiplier = multiplier = self.multiplier
-        m.submodules.rounding = rounding = RoundShift(len(multiplier.p), self.bits)
+        m.submodules.window = window = WindowShift(len(multiplier.p), min(TERM_BITS, len(multiplier.p)))
+        shift, negate = self.factor.shift, self.factor.negative
+        for stage in range(self.addend_latency):
+            next_negate = Signal(name=f"negate_{stage}", reset_less=True)
+            m.d.sync += next_negate.eq(negate)
+            negate = next_negate
+            if stage < multiplier.latency:
+                next_shift = Signal(SHIFT_BITS, name=f"shift_{stage}", reset_less=True)
+                m.d.sync += next_shift.eq(shift)
+                shift = next_shift
         m.d.comb += [
             multiplier.a.eq(self.value),
-            multiplier.b.eq(self.factor),
-            multiplier.en.eq(self.en),
-            rounding.en.eq(self.en),
-            rounding.p.eq(multiplier.p),
-            self.q.eq(rounding.q),
+            multiplier.b.eq(self.factor.magnitude),
+            window.p.eq(multiplier.p),
+            window.shift.eq(shift),
         ]
-        shift = self.shift
-        product = multiplier.p[: self.value_width]
-        with m.If(self.en):
-            for stage in range(multiplier.latency):
-                delayed = Signal(SHIFT_BITS, name=f"shift_{stage}", reset_less=True)
-                m.d.sync += delayed.eq(shift)
-                shift = delayed
-            for stage in range(RoundShift.latency):
-                held = Signal(self.value_width, name=f"product_{stage}", reset_less=True)
-                m.d.sync += held.eq(product)
-                product = held
-        m.d.comb += [rounding.shift.eq(shift), self.product.eq(product)]
+
+        # -(floor + up) is ~floor + (1 - up): one adder rounds, negates and adds. The carry enters from a bit below.
+        up = window.half & (window.sticky | window.floor[0])
+        rounded = Cat(up ^ negate, window.floor.as_unsigned() ^ negate.replicate(len(window.floor))).as_signed()
+        total = Cat(Const(1, 1), self.addend["value"]).as_signed() + rounded
+        m.d.sync += [
+            self.sum["value"].eq(total[1:].as_signed()),
+            self.sum["over"].eq(window.over | self.addend["over"]),
+            self.sum["negative"].eq(Mux(window.over, window.negative ^ negate, self.addend["negative"])),
+        ]
+
+        value, over = self.sum["value"], self.sum["over"]
+        negative, outside_8, outside_16 = Signal(), Signal(), Signal()
+        m.d.comb += [
+            negative.eq(Mux(over, self.sum["negative"], value[-1])),
+            outside_8.eq(over | mixed(value[7:])),
+            outside_16.eq(over | mixed(value[15:])),
+        ]
+        # Below the sign, a value out of range is all the opposite of its sign. -127 is -128 with the last bit set.
+        octet = Mux(Mux(self.narrow, outside_8, outside_16), (~negative).replicate(7), value[:7])
+        upper = Mux(self.narrow, negative.replicate(8), Mux(outside_16, (~negative).replicate(8), value[7:15]))
+        least = self.narrow & self.packed & negative & ~octet[1:].any()
+        m.d.comb += self.q.eq(Cat(octet[0] | least, octet[1:], upper, negative).as_signed())
         return m

@@ -1,37 +1,25 @@
 """The postprocessor: a tile's accumulators to int32, int8 or int16 results, four columns at a time."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
-from gateware.arith.round_shift import SHIFT_BITS
 from gateware.isa import PostMode
-from gateware.memory.register import StreamRegister
-from gateware.postprocess.lane import RescaleLane
+from gateware.memory.fifo import StreamFifo
+from gateware.postprocess.feeder import (
+    LANES,
+    MODE_BITS,
+    Feeder,
+    Part,
+    job_layout,
+    record_layout,
+    residual_layout,
+    set_layout,
+)
+from gateware.postprocess.lane import TERM_BITS, RescaleLane, sum_layout
 
-__all__ = ["LANES", "PostProcessor", "job_layout", "record_layout", "result_layout"]
-
-LANES = 4
-MODE_BITS = 2
-TERM_BITS = 20  # of a residual's rescaled branches: the compiler keeps their factors below 8
-
-
-def record_layout(multiplier_bits: int) -> data.StructLayout:
-    """A channel's constants: bias, and the dyadic m / 2^e with |m| below 2^multiplier_bits."""
-    return data.StructLayout({"bias": signed(32), **dict(factor_layout(multiplier_bits).members)})
-
-
-def factor_layout(multiplier_bits: int) -> data.StructLayout:
-    """A dyadic factor m / 2^e."""
-    return data.StructLayout({"multiplier": Shape(multiplier_bits + 1, signed=True), "shift": SHIFT_BITS})
-
-
-def job_layout(rows: int) -> data.StructLayout:
-    """What to make of a tile. ``const_rows``: constants run along the rows; ``clamp_packed``: int8 stops at -127;
-    ``rows``: how many of its rows count.
-    """
-    return data.StructLayout({"mode": MODE_BITS, "const_rows": 1, "clamp_packed": 1, "rows": range(rows + 1)})
+__all__ = ["LANES", "PostProcessor", "job_layout", "record_layout", "residual_layout", "result_layout"]
 
 
 def result_layout(rows: int) -> data.StructLayout:
@@ -42,26 +30,29 @@ def result_layout(rows: int) -> data.StructLayout:
 
 
 class Pass(data.Struct):
-    """What goes through the lanes beside the numbers."""
+    """What goes beside a row's numbers through the lanes."""
 
-    valid: 1
+    part: Part
     mode: 2
-    store_x: 1  # a residual's branch, kept as int16
-    store_skip: 1  # its skip, kept
-    add_skip: 1  # its branch again: the kept skip is added
     clamp_packed: 1
     last: 1
+    row: 6
 
 
 class PostProcessor(wiring.Component):
     """Four rescale lanes, one a column.
 
-    RAW is acc + bias; Q8 and Q16 are clamp(RNE((acc + bias) * m / 2^e)). RESIDUAL takes the 16-bit result as branch:
-    clamp16(RNE(branch * mb / 2^eb) + RNE(skip * ms / 2^es)), three passes through the same lanes: first the
-    accumulators of all rows, then the skip's rows, then the branch's.
+    RAW is acc + bias, modulo 2^32; Q8 and Q16 are clamp(RNE((acc + bias) * m / 2^e)). RESIDUAL takes the 16-bit result
+    as branch: clamp16(RNE(branch * mb / 2^eb) + RNE(skip * ms / 2^es)), three passes through the same lanes: the
+    accumulators of all rows, then the skip's rows, then the branch's. The width of a residual's terms is told at
+    `RescaleLane`.
 
-    A row a cycle, tiles without a gap between them; a RESIDUAL tile takes ``2 * job.rows + rows`` cycles, or more where
-    it has fewer rows than the pipeline is long. `latency` cycles from a row to its result.
+    A row a cycle, tiles without a gap between them. A RESIDUAL tile takes ``rows + 2 * job.rows`` cycles, or what its
+    last pass has to wait for: row 0 of it ``latency - 1`` cycles after row 0 of the skip. Before RAW rows, the lanes
+    run empty: up to ``latency`` cycles after another mode. ``latency`` cycles from a row to its result, 3 for RAW.
+
+    Nothing in the lanes ever stops. A row enters where the output queue has room for what comes of it, so no ready
+    depends on that of ``o``.
 
     Source: I-ViT, Eq. 9 and 10; the residual's two roundings are the authors' code's.
 
@@ -70,7 +61,7 @@ class PostProcessor(wiring.Component):
     rows : int
         Rows that a tile always has, counting or not.
     acc_width : int
-        Bits of an accumulator. With its bias it must fit one bit more; the compiler proves that it does.
+        Bits of an accumulator. With its bias it must fit one bit more (but for RAW); the compiler proves that it does.
     multiplier_bits : int
         Bits of a multiplier's magnitude.
 
@@ -82,8 +73,8 @@ class PostProcessor(wiring.Component):
         ``rows`` of them a tile.
     constants : In(stream of record_layout(multiplier_bits))
         Four a tile, or with ``const_rows`` one for each row that counts.
-    branch, skip_factor : In(factor_layout(multiplier_bits))
-        A residual's factors; they hold while its tiles are under way.
+    branch, skip_factor : In(residual_layout(multiplier_bits))
+        A residual's factors, sampled with its job.
     skip : In(stream of 4 x signed(16))
         One for each row that counts of a RESIDUAL tile.
     o : Out(stream of result_layout(rows))
@@ -99,16 +90,17 @@ class PostProcessor(wiring.Component):
         require_range("PostProcessor", "acc_width", acc_width, 18, 32)
         require_range("PostProcessor", "multiplier_bits", multiplier_bits, 1, 31)
         self.rows, self.acc_width, self.multiplier_bits = rows, acc_width, multiplier_bits
-        self.value_width = acc_width + 1
-        self.lanes = [RescaleLane(self.value_width, multiplier_bits, TERM_BITS) for _ in range(LANES)]
-        self.latency = self.lanes[0].latency + 5
+        self.lanes = [RescaleLane(acc_width + 1, multiplier_bits) for _ in range(LANES)]
+        self.latency = self.lanes[0].latency + 3
+        # A place for every row in flight, so that nothing in flight ever waits, and for the news to come back.
+        self.queue_depth = 1 << (self.latency + 1).bit_length()
         super().__init__(
             {
                 "job": In(stream.Signature(job_layout(rows))),
                 "acc": In(stream.Signature(data.ArrayLayout(signed(acc_width), LANES))),
                 "constants": In(stream.Signature(record_layout(multiplier_bits))),
-                "branch": In(factor_layout(multiplier_bits)),
-                "skip_factor": In(factor_layout(multiplier_bits)),
+                "branch": In(residual_layout(multiplier_bits)),
+                "skip_factor": In(residual_layout(multiplier_bits)),
                 "skip": In(stream.Signature(data.ArrayLayout(signed(16), LANES))),
                 "o": Out(stream.Signature(result_layout(rows))),
             }
@@ -116,192 +108,133 @@ class PostProcessor(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.out = out = StreamRegister(result_layout(self.rows))
-        connect(m, out.o, flipped(self.o))
-        for column, lane in enumerate(self.lanes):
-            m.submodules[f"lane_{column}"] = lane
+        m.submodules.feeder = feeder = Feeder(self.rows, self.multiplier_bits)
+        m.submodules.results = results = StreamFifo(result_layout(self.rows), self.queue_depth)
+        connect(m, flipped(self.job), feeder.job)
+        connect(m, flipped(self.constants), feeder.constants)
+        connect(m, results.o, flipped(self.o))
+        m.d.comb += [feeder.branch.eq(self.branch), feeder.skip_factor.eq(self.skip_factor)]
         m.submodules.branches = branches = memory.Memory(
             shape=data.ArrayLayout(signed(16), LANES), depth=self.rows, init=[], attrs={"ram_style": "distributed"}
         )
-        m.submodules.skips = skips = memory.Memory(
-            shape=data.ArrayLayout(signed(TERM_BITS), LANES),
+        m.submodules.terms = terms = memory.Memory(
+            shape=data.ArrayLayout(sum_layout(TERM_BITS + 1), LANES),
             depth=self.rows,
             init=[],
             attrs={"ram_style": "distributed"},
         )
-        en, flow, row_out = Signal(), Signal(Pass), Signal(range(self.rows))
-        entered, entered_row, branches_known = self._elaborate_passes(m, en, branches.read_port(domain="comb"))
+        branch_reader, branch_writer = branches.read_port(domain="comb"), branches.write_port()
+        term_reader, term_writer = terms.read_port(domain="comb"), terms.write_port()
 
-        # Beside the lanes.
-        stages = self.lanes[0].latency
-        flow, row_out = entered, entered_row
-        for stage in range(stages):
-            next_flow = Signal(Pass, name=f"flow_{stage}")
-            next_row = Signal(range(self.rows), name=f"row_{stage}", reset_less=True)
-            with m.If(en):
-                m.d.sync += [next_flow.eq(flow), next_row.eq(row_out)]
-            flow, row_out = next_flow, next_row
-
-        # Behind the lanes: add the skip, then clamp.
-        skip_reader, skip_writer = skips.read_port(domain="comb"), skips.write_port()
-        branch_writer = branches.write_port()
+        # Which row enters.
+        work, working = Signal(set_layout(self.rows, self.multiplier_bits), reset_less=True), Signal()
+        row, known = Signal(range(self.rows)), Signal(range(self.rows + 1))
+        places = Signal(range(self.queue_depth + 1), init=self.queue_depth)
+        go, counts, end_of_part, end_of_set, raw = Signal(), Signal(), Signal(), Signal(), Signal()
+        lanes_busy, able = Signal(), Signal()
         m.d.comb += [
-            skip_reader.addr.eq(row_out),
-            skip_writer.addr.eq(row_out),
-            skip_writer.en.eq(en & flow.valid & flow.store_skip),
-        ]
-        summed, summed_row = Signal(Pass), Signal(range(self.rows), reset_less=True)
-        clamped, clamped_row = Signal(Pass), Signal(range(self.rows), reset_less=True)
-        with m.If(en):
-            m.d.sync += [
-                summed.eq(flow),
-                summed.valid.eq(flow.valid & ~flow.store_skip),
-                summed_row.eq(row_out),
-                clamped.eq(summed),
-                clamped_row.eq(summed_row),
-            ]
-        result = out.i.payload
-        for column, lane in enumerate(self.lanes):
-            total = Signal(signed(TERM_BITS + 1), name=f"total_{column}", reset_less=True)
-            raw = Signal(signed(self.value_width), name=f"raw_{column}", reset_less=True)
-            value = Signal(signed(self.value_width), name=f"value_{column}", reset_less=True)
-            narrow = summed.mode == PostMode.Q8
-            small, wide = total[7:], total[15:]
-            outside = Mux(narrow, small.any() & ~small.all(), wide.any() & ~wide.all())
-            least = Mux(narrow, -128, -32768)
-            most = Mux(narrow, 127, 32767)
-            low_end = narrow & summed.clamp_packed & (total[:8] == 0x80) & total[-1]
-            m.d.comb += [
-                skip_writer.data[column].eq(lane.q),
-                branch_writer.data[column].eq(value[:16]),
-                result.data[column].eq(value),
-            ]
-            with m.If(en):
-                m.d.sync += [
-                    total.eq(lane.q + Mux(flow.add_skip, skip_reader.data[column], 0)),
-                    raw.eq(lane.product),
-                    value.eq(Mux(outside, Mux(total[-1], least, most), total)),
-                ]
-                with m.If(summed.mode == PostMode.RAW):
-                    m.d.sync += value.eq(raw)
-                with m.If(narrow & summed.clamp_packed & total[-1] & (outside | low_end)):
-                    m.d.sync += value.eq(-127)
-        m.d.comb += [
-            branch_writer.addr.eq(clamped_row),
-            branch_writer.en.eq(en & clamped.valid & clamped.store_x),
-            out.i.valid.eq(clamped.valid & ~clamped.store_x),
-            result.row.eq(clamped_row),
-            result.last.eq(clamped.last),
-            result.mode.eq(clamped.mode),
-            en.eq(out.i.ready | ~out.i.valid),
-        ]
-        with m.If(branch_writer.en):
-            m.d.sync += branches_known.eq(branches_known + 1)
-        return m
-
-    def _elaborate_passes(self, m: Module, en: Signal, branch_reader: memory.ReadPort) -> tuple[Signal, Signal, Signal]:
-        """What enters the lanes, two cycles on: the pass, its row; and a count of kept branches to be advanced."""
-        rows_known = Signal(range(self.rows + 1))
-        job, running = Signal(job_layout(self.rows)), Signal()
-        loading: list[Signal] = [Signal(record_layout(self.multiplier_bits), name=f"next_{c}") for c in range(LANES)]
-        present: list[Signal] = [Signal(record_layout(self.multiplier_bits), name=f"record_{c}") for c in range(LANES)]
-        loaded = Signal(range(LANES + 1))
-        phase, row = Signal(2), Signal(range(self.rows))
-        residual, last_row, counts, able, ends = Signal(), Signal(), Signal(), Signal(), Signal()
-        needs_record = Signal()
-        m.d.comb += [
-            residual.eq(job.mode == PostMode.RESIDUAL),
-            counts.eq(row < job["rows"]),
-            needs_record.eq(job.const_rows & counts),
-            last_row.eq(Mux(phase == 0, row == self.rows - 1, row == job["rows"] - 1)),
-        ]
-        with m.Switch(phase):
-            with m.Case(0):
-                m.d.comb += able.eq(running & self.acc.valid & (~needs_record | self.constants.valid))
-            with m.Case(1):
-                m.d.comb += able.eq(running & self.skip.valid)
-            with m.Default():
-                m.d.comb += able.eq(running & (rows_known > row))
-        go = Signal()
-        m.d.comb += [
-            go.eq(able & en),
-            ends.eq(go & last_row & (~residual | (phase == 2))),
-            self.acc.ready.eq(go & (phase == 0)),
-            self.skip.ready.eq(go & (phase == 1)),
+            counts.eq(row <= work.final),
+            raw.eq(work.mode == PostMode.RAW),
+            go.eq(working & able & (places != 0) & ~(raw & lanes_busy)),
+            self.acc.ready.eq(go & (work.part == Part.ACCUMULATORS)),
+            self.skip.ready.eq(go & (work.part == Part.SKIP)),
             branch_reader.addr.eq(row),
+            end_of_set.eq(end_of_part | (work.by_row & (row < work.final))),
+            feeder.o.ready.eq(~working | (go & end_of_set)),
         ]
+        with m.Switch(work.part):
+            with m.Case(Part.ACCUMULATORS):
+                m.d.comb += [able.eq(self.acc.valid), end_of_part.eq(row == self.rows - 1)]
+            with m.Case(Part.SKIP):
+                m.d.comb += [able.eq(self.skip.valid), end_of_part.eq(row == work.final)]
+            with m.Default():
+                m.d.comb += [able.eq(known > row), end_of_part.eq(row == work.final)]
         with m.If(go):
-            m.d.sync += row.eq(row + 1)
-            with m.If(last_row):
-                m.d.sync += [row.eq(0), phase.eq(phase + 1)]
-        with m.If(ends):
-            m.d.sync += [running.eq(0), phase.eq(0), rows_known.eq(0)]
+            m.d.sync += row.eq(Mux(end_of_part, 0, row + 1))
+        with m.If(feeder.o.ready):
+            m.d.sync += [work.eq(feeder.o.payload), working.eq(feeder.o.valid)]
 
-        # The next tile's constants, while this one's are in use.
-        m.d.comb += self.job.ready.eq((~running | ends) & (self.job.payload.const_rows | (loaded == LANES)))
-        by_row = running & job.const_rows
-        # Whose the records are is known only once the next job is.
-        for_columns = self.job.valid & ~self.job.payload.const_rows & (loaded != LANES)
-        m.d.comb += self.constants.ready.eq(Mux(by_row, go & (phase == 0) & counts, for_columns))
-        with m.If(~by_row & self.constants.valid & self.constants.ready):
-            m.d.sync += loaded.eq(loaded + 1)
-            for column in range(LANES):
-                with m.If(loaded == column):
-                    m.d.sync += loading[column].eq(self.constants.payload)
-        with m.If(self.job.valid & self.job.ready):
-            m.d.sync += [job.eq(self.job.payload), running.eq(1)]
-            with m.If(~self.job.payload.const_rows):
-                m.d.sync += loaded.eq(0)
-                m.d.sync += [present[column].eq(loading[column]) for column in range(LANES)]
-
-        # First stage: the numbers and their factors. Second: the bias.
-        first, second = Signal(Pass), Signal(Pass)
-        first_row = Signal(range(self.rows), reset_less=True)
-        second_row = Signal(range(self.rows), reset_less=True)
-        first_phase = Signal(2)
-        with m.If(en):
-            m.d.sync += [
-                first.valid.eq(go & counts),
-                first.mode.eq(job.mode),
-                first.store_x.eq(residual & (phase == 0)),
-                first.store_skip.eq(residual & (phase == 1)),
-                first.add_skip.eq(residual & (phase == 2)),
-                first.clamp_packed.eq(job.clamp_packed),
-                first.last.eq(row == job["rows"] - 1),
-                first_row.eq(row),
-                first_phase.eq(phase),
-                second.eq(first),
-                second_row.eq(first_row),
-            ]
+        # First stage: the bias. Then beside the lanes.
+        entered, valid = Signal(Pass, reset_less=True), Signal()
+        m.d.sync += [
+            valid.eq(go & counts),
+            entered.part.eq(work.part),
+            entered.mode.eq(work.mode),
+            entered.clamp_packed.eq(work.clamp_packed),
+            entered.last.eq(row == work.final),
+            entered.row.eq(row),
+        ]
+        values: list[Signal] = []
         for column, lane in enumerate(self.lanes):
-            number = Signal(signed(self.acc_width), name=f"number_{column}", reset_less=True)
-            record = Signal(record_layout(self.multiplier_bits), name=f"used_{column}", reset_less=True)
-            value = Signal(signed(self.value_width), name=f"value_in_{column}", reset_less=True)
-            factor = Signal(factor_layout(self.multiplier_bits), name=f"factor_{column}", reset_less=True)
-            with m.If(en):
-                with m.Switch(phase):
-                    with m.Case(0):
-                        m.d.sync += number.eq(self.acc.payload[column])
-                    with m.Case(1):
-                        m.d.sync += number.eq(self.skip.payload[column])
-                    with m.Default():
-                        m.d.sync += number.eq(branch_reader.data[column])
-                m.d.sync += record.eq(
-                    Mux(job.const_rows, self.constants.payload.as_value(), present[column].as_value())
-                )
-                m.d.sync += value.eq(number + Mux(first_phase == 0, record.bias, 0))
-                with m.If(first_phase == 1):
-                    m.d.sync += factor.eq(self.skip_factor)
-                with m.Elif(first_phase == 2):
-                    m.d.sync += factor.eq(self.branch)
-                with m.Elif(first.mode == PostMode.RAW):
-                    m.d.sync += [factor.multiplier.eq(1), factor.shift.eq(0)]
-                with m.Else():
-                    m.d.sync += [factor.multiplier.eq(record.multiplier), factor.shift.eq(record.shift)]
+            m.submodules[f"lane_{column}"] = lane
+            number, value = Signal(signed(self.acc_width)), Signal(signed(32), name=f"value_{column}", reset_less=True)
+            with m.Switch(work.part):
+                with m.Case(Part.ACCUMULATORS):
+                    m.d.comb += number.eq(self.acc.payload[column])
+                with m.Case(Part.SKIP):
+                    m.d.comb += number.eq(self.skip.payload[column])
+                with m.Default():
+                    m.d.comb += number.eq(branch_reader.data[column])
+            factor = Signal.like(work.factor[column], name=f"factor_{column}", reset_less=True)
+            m.d.sync += [value.eq(work.bias[column] + number), factor.eq(work.factor[column])]
+            m.d.comb += [lane.value.eq(value), lane.factor.eq(factor)]
+            values.append(value)
+
+        passing, flow = valid & (entered.mode != PostMode.RAW), entered
+        occupied: list[Value] = [passing]
+        for stage in range(1, self.lanes[0].latency + 1):
+            if stage == self.lanes[0].addend_latency:
+                m.d.comb += term_reader.addr.eq(flow.row)
+                for column, lane in enumerate(self.lanes):
+                    addend = Signal(sum_layout(TERM_BITS + 1), name=f"addend_{column}", reset_less=True)
+                    m.d.sync += addend.eq(Mux(flow.part == Part.BRANCH, term_reader.data[column].as_value(), 0))
+                    m.d.comb += lane.addend.eq(addend)
+            next_passing = Signal(name=f"passing_{stage}")
+            next_flow = Signal(Pass, name=f"flow_{stage}", reset_less=True)
+            m.d.sync += [next_passing.eq(passing), next_flow.eq(flow)]
+            passing, flow = next_passing, next_flow
+            occupied.append(passing)
+
+        # Behind them: results, or what a later pass needs.
+        branch, term, straight = Signal(), Signal(), Signal()
+        result = results.i.payload
+        m.d.comb += [
+            lanes_busy.eq(Cat(*occupied).any()),
+            straight.eq(valid & (entered.mode == PostMode.RAW)),
+            branch.eq(passing & (flow.part == Part.ACCUMULATORS) & (flow.mode == PostMode.RESIDUAL)),
+            term.eq(passing & (flow.part == Part.SKIP)),
+            branch_writer.en.eq(branch),
+            branch_writer.addr.eq(flow.row),
+            term_writer.en.eq(term),
+            term_writer.addr.eq(flow.row),
+            results.i.valid.eq(straight | (passing & ~branch & ~term)),
+            result.row.eq(Mux(straight, entered.row, flow.row)),
+            result["last"].eq(Mux(straight, entered.last, flow.last)),
+            result["mode"].eq(Mux(straight, PostMode.RAW, flow.mode)),
+        ]
+        for column, lane in enumerate(self.lanes):
             m.d.comb += [
-                lane.en.eq(en),
-                lane.value.eq(value),
-                lane.factor.eq(factor.multiplier),
-                lane.shift.eq(factor.shift),
+                lane.narrow.eq(flow.mode == PostMode.Q8),
+                lane.packed.eq(flow.clamp_packed),
+                branch_writer.data[column].eq(lane.q),
+                term_writer.data[column]["value"].eq(lane.sum["value"]),
+                term_writer.data[column]["over"].eq(lane.sum["over"]),
+                term_writer.data[column]["negative"].eq(lane.sum["negative"]),
+                result.data[column].eq(Mux(straight, values[column], lane.q)),
             ]
-        return second, second_row, rows_known
+        # A row's term is later than its branch, so that both are there when its term is.
+        with m.If(term):
+            m.d.sync += known.eq(known + 1)
+        with m.If(go & end_of_part & (work.part == Part.BRANCH)):
+            m.d.sync += known.eq(0)
+
+        takes, gives = Signal(), Signal()
+        m.d.comb += [
+            takes.eq(go & counts & ((work.mode != PostMode.RESIDUAL) | (work.part == Part.BRANCH))),
+            gives.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(takes & ~gives):
+            m.d.sync += places.eq(places - 1)
+        with m.If(gives & ~takes):
+            m.d.sync += places.eq(places + 1)
+        return m

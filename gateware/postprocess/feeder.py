@@ -1,0 +1,171 @@
+"""What the lanes work with next: jobs, constants and residual factors, fetched one set ahead of their use."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+from gateware.arith.round_shift import SHIFT_BITS
+from gateware.isa import PostMode
+from gateware.postprocess.lane import factor_layout
+
+__all__ = ["LANES", "Feeder", "Part", "job_layout", "record_layout", "residual_layout", "set_layout"]
+
+LANES = 4
+MODE_BITS = 2
+
+
+class Part(enum.Enum, shape=2):
+    """What of a tile passes the lanes: its accumulators; a residual's skip operand; its rescaled accumulators again."""
+
+    ACCUMULATORS = 0
+    SKIP = 1
+    BRANCH = 2
+
+
+def residual_layout(multiplier_bits: int) -> data.StructLayout:
+    """A dyadic factor m / 2^e with |m| below 2^multiplier_bits."""
+    return data.StructLayout({"multiplier": Shape(multiplier_bits + 1, signed=True), "shift": SHIFT_BITS})
+
+
+def record_layout(multiplier_bits: int) -> data.StructLayout:
+    """A channel's constants: bias, and its dyadic factor."""
+    return data.StructLayout({"bias": signed(32), **dict(residual_layout(multiplier_bits).members)})
+
+
+def job_layout(rows: int) -> data.StructLayout:
+    """What to make of a tile: its ``mode`` (`PostMode`); ``const_rows``, constants run along the rows;
+    ``clamp_packed``, int8 stops at -127; ``rows``, how many of its rows count, at least 1.
+    """
+    return data.StructLayout({"mode": MODE_BITS, "const_rows": 1, "clamp_packed": 1, "rows": range(rows + 1)})
+
+
+def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
+    """Biases and factors of the four lanes, for one part of a tile or, with ``by_row``, for one row of it.
+
+    ``final`` is the last row that counts.
+    """
+    return data.StructLayout(
+        {
+            "part": Part,
+            "by_row": 1,
+            "mode": MODE_BITS,
+            "clamp_packed": 1,
+            "final": range(rows),
+            "bias": data.ArrayLayout(signed(32), LANES),
+            "factor": data.ArrayLayout(factor_layout(multiplier_bits), LANES),
+        }
+    )
+
+
+class Feeder(wiring.Component):
+    """Makes sets of a job: one of four records, or with ``const_rows`` one of each row's record; of a RESIDUAL, the
+    factor of the skip operand and that of the branch follow.
+
+    A set is complete four cycles after the one before it was taken, or one cycle after with ``const_rows``.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of a tile.
+    multiplier_bits : int
+        Bits of a multiplier's magnitude.
+
+    Members
+    -------
+    job : In(stream of job_layout(rows))
+    constants : In(stream of record_layout(multiplier_bits))
+    branch, skip_factor : In(residual_layout(multiplier_bits))
+        Sampled with the job.
+    o : Out(stream of set_layout(rows, multiplier_bits))
+
+    Raises
+    ------
+    ValueError
+        For a parameter outside its range.
+    """
+
+    def __init__(self, rows: int, multiplier_bits: int) -> None:
+        require_range("Feeder", "rows", rows, 2, 64)
+        require_range("Feeder", "multiplier_bits", multiplier_bits, 1, 31)
+        self.rows, self.multiplier_bits = rows, multiplier_bits
+        super().__init__(
+            {
+                "job": In(stream.Signature(job_layout(rows))),
+                "constants": In(stream.Signature(record_layout(multiplier_bits))),
+                "branch": In(residual_layout(multiplier_bits)),
+                "skip_factor": In(residual_layout(multiplier_bits)),
+                "o": Out(stream.Signature(set_layout(rows, multiplier_bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        job, working = Signal(job_layout(self.rows), reset_less=True), Signal()
+        branch = Signal(residual_layout(self.multiplier_bits), reset_less=True)
+        skip_factor = Signal(residual_layout(self.multiplier_bits), reset_less=True)
+        part, column, row = Signal(Part), Signal(range(LANES)), Signal(range(self.rows))
+        records, room, write, broadcast = Signal(), Signal(), Signal(), Signal()
+        last_of_set, last_of_part, last_of_job = Signal(), Signal(), Signal()
+        residual = Signal()
+        m.d.comb += [
+            residual.eq(job["mode"] == PostMode.RESIDUAL),
+            records.eq(part == Part.ACCUMULATORS),
+            room.eq(~self.o.valid | self.o.ready),
+            write.eq(working & room & (~records | self.constants.valid)),
+            broadcast.eq(~records | job["const_rows"]),
+            last_of_set.eq(broadcast | (column == LANES - 1)),
+            last_of_part.eq(last_of_set & (~records | ~job["const_rows"] | (row == job["rows"] - 1))),
+            last_of_job.eq(last_of_part & (~residual | (part == Part.BRANCH))),
+            self.constants.ready.eq(working & room & records),
+            self.job.ready.eq(~working | (write & last_of_job)),
+        ]
+
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(write):
+            m.d.sync += column.eq(column + 1)
+            with m.If(last_of_set):
+                m.d.sync += [
+                    column.eq(0),
+                    row.eq(row + 1),
+                    self.o.valid.eq(1),
+                    self.o.payload.part.eq(part),
+                    self.o.payload.by_row.eq(records & job["const_rows"]),
+                    self.o.payload["mode"].eq(job["mode"]),
+                    self.o.payload.clamp_packed.eq(job["clamp_packed"]),
+                    self.o.payload.final.eq(job["rows"] - 1),
+                ]
+            with m.If(last_of_part):
+                m.d.sync += [row.eq(0), part.eq(Mux(records, Part.SKIP, Part.BRANCH))]
+            with m.If(last_of_job):
+                m.d.sync += [part.eq(Part.ACCUMULATORS), working.eq(0)]
+        with m.If(self.job.valid & self.job.ready):
+            m.d.sync += [
+                working.eq(1),
+                job.eq(self.job.payload),
+                branch.eq(self.branch),
+                skip_factor.eq(self.skip_factor),
+            ]
+
+        # One way in for all factors, so that there is one conversion to sign and magnitude.
+        chosen = Signal(residual_layout(self.multiplier_bits))
+        with m.Switch(part):
+            with m.Case(Part.ACCUMULATORS):
+                record = self.constants.payload
+                m.d.comb += [chosen["multiplier"].eq(record["multiplier"]), chosen["shift"].eq(record["shift"])]
+            with m.Case(Part.SKIP):
+                m.d.comb += chosen.eq(skip_factor)
+            with m.Default():
+                m.d.comb += chosen.eq(branch)
+        negative = chosen["multiplier"][-1]
+        for lane in range(LANES):
+            bias, factor = self.o.payload.bias[lane], self.o.payload.factor[lane]
+            with m.If(write & (broadcast | (column == lane))):
+                m.d.sync += [
+                    bias.eq(Mux(records, self.constants.payload["bias"], 0)),
+                    factor.magnitude.eq(Mux(negative, -chosen["multiplier"], chosen["multiplier"])),
+                    factor.negative.eq(negative),
+                    factor.shift.eq(chosen["shift"]),
+                ]
+        return m
