@@ -138,7 +138,13 @@ def _reference(argument: str) -> Device:
     return ReferenceDevice(argument)
 
 
-DEVICES: dict[str, Callable[[str], Device]] = {"reference": _reference}
+def _emulated(argument: str) -> Device:
+    from host.emulated_device import EmulatedDevice
+
+    return EmulatedDevice(argument)
+
+
+DEVICES: dict[str, Callable[[str], Device]] = {"reference": _reference, "sim": _emulated}
 """Opens each kind of device from its argument (empty where none was given)."""
 
 

@@ -16,7 +16,7 @@ ALLOWED = {
     "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
     "hw": {"hw", "gateware", "firmware"},
     "sim": {"sim", "gateware", "firmware"},
-    "host": {"host", "firmware", "sim.reference", "sim.emulator", "gateware.link"},
+    "host": {"host", "firmware", "sim.reference", "sim.emulator", "gateware.config", "gateware.link"},
 }
 
 

@@ -55,7 +55,10 @@ class Home:
 
     def read(self, memory: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """The matrix out of the bytes of the whole memory."""
-        octets = memory[self.base * BEAT : (self.base + self.beats) * BEAT]
+        return self.unpack(memory[self.base * BEAT : (self.base + self.beats) * BEAT])
+
+    def unpack(self, octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """The matrix out of its own bytes."""
         return unpack_matrix(octets, self.rows, self.columns, self.size)
 
 
@@ -127,8 +130,8 @@ class Ring:
                     return start
                 start = max(blocking)
         raise CompileError(
-            f"{what}: needs {size} words of the {self.name} buffer, and not as many of its {self.depth} are free; enlarge "
-            "it in the configuration."
+            f"{what}: needs {size} words of the {self.name} buffer, and not as many of its {self.depth} are free; "
+            "enlarge it in the configuration."
         )
 
     def release(self, start: int) -> None:

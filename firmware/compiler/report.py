@@ -20,8 +20,8 @@ BEAT = 16
 
 
 def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any]:
-    """Plain values: the frame's prediction, and for each layer MACs, predicted cycles, bytes, busy cycles of the engines
-    and the one that bounds it, and the bandwidth that it takes.
+    """Plain values: the frame's prediction, and for each layer MACs, predicted cycles, bytes, busy cycles of the
+    engines and the one that bounds it, and the bandwidth that it takes.
     """
     prediction = predict(config, compiled.operations)
     busy: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))

@@ -1,0 +1,147 @@
+"""The emulated board with a program: images in, logits, tensors and counters out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware.compiler.compiler import tensors_of
+from firmware.layout import BEAT, pack_matrix
+from firmware.program_file import Program
+from gateware.accelerator import Accelerator
+from gateware.control.counters import LOG_BEATS
+from gateware.core import COUNTERS
+from gateware.isa import ErrorCode
+from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
+from sim.emulator.profiles import MemoryProfile
+from sim.reference.linear import patches
+
+__all__ = ["Board", "BoardError", "Frame"]
+
+PAGE = 4096  # memory comes in whole pages of the computer's
+CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
+SENTENCES = {
+    ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
+    ErrorCode.ADDRESS_RANGE: "the program reaches outside memory",
+    ErrorCode.WRONG_CONFIG: "the program was compiled for another machine",
+    ErrorCode.WATCHDOG: "nothing moved for too long, as in a deadlock of semaphores",
+    ErrorCode.SEMAPHORE_OVERFLOW: "a semaphore overflowed",
+}
+
+
+class BoardError(RuntimeError):
+    """The machine stopped with an error, or did not stop."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(f"The machine stopped: {SENTENCES.get(code, 'it did not come to an end')}.")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image's results.
+
+    Parameters
+    ----------
+    logits : integers of the classes
+    cycles : from the start to the last byte in memory
+    counters : `gateware.core.COUNTERS` of the whole frame
+    layers : the same of each layer of the program's marks, in order
+    memory : what memory did
+    """
+
+    logits: npt.NDArray[np.int64]
+    cycles: int
+    counters: dict[str, int]
+    layers: list[tuple[str, dict[str, int]]]
+    memory: MemoryStatistics
+
+
+class Board:
+    """A machine that runs one program.
+
+    Parameters
+    ----------
+    program : what it runs
+    memory : timing of its DRAM, a key of `sim.emulator.profiles.PROFILES`
+    waves : see `Emulation`
+    """
+
+    def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
+        self.program = program
+        size = -(-program.beats * BEAT // PAGE) * PAGE
+        self.emulation = Emulation(Accelerator(program.config), size, memory, waves=waves)
+        self.restore()
+
+    def restore(self) -> None:
+        """Writes everything that stands in memory beforehand."""
+        for base, content in self.program.pieces():
+            self.emulation.write_memory(base, content)
+
+    def close(self) -> None:
+        self.emulation.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def put_image(self, image: npt.NDArray[np.int8]) -> None:
+        """An int8 image (3, side, side) to where the program reads it."""
+        home = self.program.image_home
+        rows = patches(image[None].astype(np.int64), self.program.patch)[0]
+        self.emulation.write_memory(home.base, pack_matrix(rows, home.size).tobytes())
+
+    def run(self, image: npt.NDArray[np.int8], max_cycles: int = CYCLES_A_FRAME) -> Frame:
+        """One frame.
+
+        Raises
+        ------
+        BoardError : the machine stopped with an error
+        """
+        board = self.emulation
+        self.put_image(image)
+        before = board.cycles
+        board.start(self.program.start)
+        state = board.run(max_cycles)
+        if state is not RunState.DONE:
+            raise BoardError(ErrorCode(board.error))
+        return Frame(
+            self.read(self.program.output)[0],
+            board.cycles - before,
+            {name: board.output(f"counters__{index}") for index, name in enumerate(COUNTERS)},
+            self._layers(),
+            board.memory_statistics,
+        )
+
+    def memory(self) -> npt.NDArray[np.uint8]:
+        """A copy of all of it."""
+        return np.frombuffer(self.emulation.read_memory(0, self.program.beats * BEAT), np.uint8).copy()
+
+    def read(self, name: str) -> npt.NDArray[np.int64]:
+        """A stored tensor (rows, channels), as the last frame left it."""
+        parts = self.program.homes[name]
+        matrices = []
+        for part in parts:
+            octets = self.emulation.read_memory(part.base, part.beats * BEAT)
+            shifted = np.frombuffer(octets, np.uint8)
+            matrices.append(part.unpack(shifted))
+        return np.concatenate([m.T if p.transposed else m for p, m in zip(parts, matrices, strict=True)], axis=1)
+
+    def tensors(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Every stored tensor, as the last frame left it."""
+        return tensors_of(self.program.homes, self.memory())
+
+    def _layers(self) -> list[tuple[str, dict[str, int]]]:
+        marks = self.program.marks
+        raw = self.emulation.read_memory(self.program.log, len(marks) * LOG_BEATS * BEAT)
+        log = np.frombuffer(raw, "<u4").reshape(len(marks), -1)[:, : len(COUNTERS)].astype(np.int64)
+        spans = (log[1:] - log[:-1]) % (1 << 32)
+        return [(name, dict(zip(COUNTERS, row.tolist(), strict=True))) for name, row in zip(marks, spans, strict=False)]
