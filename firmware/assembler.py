@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.lib import data
 
 from gateware.config import AcceleratorConfig
 from gateware.isa import (
@@ -15,14 +16,21 @@ from gateware.isa import (
     Field,
     Op,
     Register,
+    SemaphoreValue,
     encode,
     pack_fields,
     register,
 )
 
-__all__ = ["Assembler"]
+__all__ = ["SEMAPHORE_FIELDS", "Assembler", "fields_of"]
 
-SEMAPHORE_FIELDS = (Field("semaphore", 0, 4), Field("count", 8, 8))  # of WAIT and SIGNAL
+
+def fields_of(layout: type[data.Struct]) -> tuple[Field, ...]:
+    """The named bits of one of the instruction set's layouts, lowest first."""
+    return tuple(Field(name, f.offset, f.width) for name, f in layout.as_shape() if name != "unused")
+
+
+SEMAPHORE_FIELDS = fields_of(SemaphoreValue)  # of WAIT and SIGNAL
 
 
 class Assembler:
