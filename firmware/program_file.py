@@ -51,7 +51,7 @@ class Program:
     preprocessing, class_names, image_scale, logit_scales : what the host needs of the model
     words : instructions; `start` is their beat address
     memory, segments : bytes that stand in memory beforehand, and where
-    homes : parts of every stored tensor; `image` and `output` among them
+    homes : of every stored tensor; `image` and `output` among them
     marks, log : layers of the log's slots, and its beat address
     beats : of memory that a run touches
     patch : side of a patch
@@ -68,7 +68,7 @@ class Program:
     start: int
     memory: npt.NDArray[np.uint8]
     segments: npt.NDArray[np.int64]
-    homes: dict[str, tuple[Home, ...]]
+    homes: dict[str, Home]
     image: str
     output: str
     marks: tuple[str, ...]
@@ -83,11 +83,11 @@ class Program:
 
     @property
     def image_home(self) -> Home:
-        return self.homes[self.image][0]
+        return self.homes[self.image]
 
     @property
     def output_home(self) -> Home:
-        return self.homes[self.output][0]
+        return self.homes[self.output]
 
     def pieces(self) -> list[tuple[int, bytes]]:
         """(beat address, bytes) of what stands in memory beforehand, the program included."""
@@ -113,7 +113,7 @@ class Program:
             "preprocessing": json.dumps(self.preprocessing.to_dict()),
             "class_names": json.dumps(self.class_names),
             "image_scale": repr(self.image_scale),
-            "homes": json.dumps({k: [dataclasses.asdict(h) for h in v] for k, v in self.homes.items()}),
+            "homes": json.dumps({name: dataclasses.asdict(home) for name, home in self.homes.items()}),
             "marks": json.dumps(self.marks),
         }
         for name in ("image", "output"):
@@ -213,9 +213,9 @@ def load_program(path: Path) -> Program:
 
 def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Program:
     preprocessing = json.loads(header["preprocessing"])
-    homes = {k: tuple(Home(**h) for h in v) for k, v in json.loads(header["homes"]).items()}
-    for home in (h for parts in homes.values() for h in parts):
-        for name in ("base", "rows", "columns", "size", "first_row", "first_column"):
+    homes = {name: Home(**fields) for name, fields in json.loads(header["homes"]).items()}
+    for home in homes.values():
+        for name in ("base", "rows", "columns", "size"):
             if type(getattr(home, name)) is not int or not 0 <= getattr(home, name) < ADDRESS_LIMIT:
                 raise ValueError(f"{home.name} has {name} = {getattr(home, name)!r}")
         if home.size not in (1, 2, 4):
@@ -266,12 +266,12 @@ def _check(program: Program, path: Path, header: dict[str, str]) -> None:
         and bool((segments >= 0).all())
         and bool((segments.sum(axis=1) <= beats).all())
         and int(segments[:, 1].sum()) * BEAT == program.memory.size
-        and all(h.base >= 0 and h.base + h.beats <= beats for parts in program.homes.values() for h in parts)
+        and all(h.base >= 0 and h.base + h.beats <= beats for h in program.homes.values())
         and 0 <= program.start < beats
         and 0 <= program.log <= beats
         and program.patch > 0
     )
     if not inside or program.image not in program.homes or program.output not in program.homes:
         raise UserError(f"{path}: something in it lies outside its memory of {beats} beats; compile it anew.")
-    if program.logit_scales.shape != (program.output_home.rows,):
+    if program.logit_scales.shape != (program.output_home.columns,):
         raise UserError(f"{path}: there are {program.logit_scales.size} logit scales for its classes; compile it anew.")

@@ -1,6 +1,6 @@
 """Everything between the memory arbiter and the program: engines, buffers, array and units."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -16,7 +16,7 @@ from gateware.control.vector import VectorEngine
 from gateware.execute.drain import Drain
 from gateware.execute.issue import StepIssuer
 from gateware.execute.maxima import RowMaxima
-from gateware.isa import Constants, Engine, ErrorCode, LoadTarget
+from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
 from gateware.memory.port import ReadPort, WritePort
@@ -147,7 +147,9 @@ class Core(wiring.Component):
             load_b.sink.payload.eq(load_b.source.payload.beat),
             load_b.sink.valid.eq(load_b.source.valid),
             load_b.source.ready.eq(load_b.sink.ready),
-            operand_b.write[1].payload.beat.eq(b.beat),
+            operand_b.write[1].payload.beat.eq(
+                Mux(b.registers.config.transform == Transform.TRANSPOSE, _transposed(b.beat), b.beat)
+            ),
             operand_b.write[1].payload.address.eq(b.address),
         ]
         record = Constants(b.beat)
@@ -293,6 +295,11 @@ class Core(wiring.Component):
         m.d.comb += counters.events.eq(Cat(Value.cast(events[name])[0] for name in COUNTERS))
         for index, value in enumerate(counters.values):
             m.d.comb += self.counters[index].eq(value)
+
+
+def _transposed(beat: Value) -> Value:
+    """The 4 x 4 bytes of a beat, lanes for bytes: V as it is stored becomes the operand V^T."""
+    return Cat(beat.word_select(4 * lane + byte, 8) for byte in range(LANES) for lane in range(LANES))
 
 
 def _saturated(shift: Value) -> Value:

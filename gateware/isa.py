@@ -70,11 +70,12 @@ class SemaphoreValue(data.Struct):
 
 
 class Transform(enum.IntEnum):
-    """What LOADT does to beats on their way."""
+    """What a load does to beats on their way. LOADB knows only IDENTITY and TRANSPOSE, LOADT all but TRANSPOSE."""
 
     IDENTITY = 0
     LAYERNORM = 1
     SHIFTGELU = 2
+    TRANSPOSE = 3  # byte j of lane i becomes byte i of lane j
 
 
 class LoadTarget(enum.IntEnum):

@@ -25,10 +25,10 @@ class _Head:
 
 
 class _Attention:
-    def __init__(self, emitter: Emitter, layer: Attention, qk: Home, vt: Home, output: Home) -> None:
-        self.emitter, self.layer, self.qk, self.vt, self.output = emitter, layer, qk, vt, output
+    def __init__(self, emitter: Emitter, layer: Attention, qkv: Home, output: Home) -> None:
+        self.emitter, self.layer, self.qkv, self.output = emitter, layer, qkv, output
         cfg = emitter.config
-        self.tokens, self.width = qk.rows, vt.rows // layer.heads
+        self.tokens, self.width = qkv.rows, qkv.columns // 3 // layer.heads
         if self.width % 4:
             raise CompileError(
                 f"{layer.name}: heads of {self.width} channels must be a multiple of 4; change dim or heads."
@@ -40,7 +40,7 @@ class _Attention:
         self.r, self.blocks = cfg.rows, -(-self.tokens // cfg.rows)
         self.steps = self.width // 4  # of a score tile
         self.columns = -(-self.tokens // 4)  # words of a row of probabilities, steps of its product with V
-        self.v_stride = -(-self.columns // 4) * 4
+        self.v_tiles = -(-self.steps // 4) * 4  # whole slabs are loaded
         self.halves = layer.softmax.bits > 8
         self.factors = []
         for rescale in (layer.scores, layer.rescale):
@@ -56,16 +56,16 @@ class _Attention:
             emitter.a.take(self.blocks * self.steps, name),
             emitter.b.take(groups * self.steps, name),
         )
-        emitter.slabs_to_a(self.qk, self.tokens, (first, first + self.steps), head.q, self.steps)
+        emitter.slabs_to_a(self.qkv, self.tokens, (first, first + self.steps), head.q, self.steps)
         k_first = self.layer.heads * self.steps + first
-        emitter.slabs_to_b(self.qk, 0, groups, (k_first, k_first + self.steps), head.k, self.steps)
+        emitter.slabs_to_b(self.qkv, (k_first, k_first + self.steps), head.k, self.steps)
         return head
 
     def values(self, index: int) -> int:
-        """Loads V of a head."""
-        place = self.emitter.b.take(self.width // 4 * self.v_stride, self.layer.name)
-        groups = self.width // 4
-        self.emitter.slabs_to_b(self.vt, index * self.steps, groups, (0, self.columns), place, self.v_stride)
+        """Loads V of a head, transposed: tiles of four channels, steps of four tokens."""
+        place = self.emitter.b.take(self.v_tiles * self.columns, self.layer.name)
+        first = (2 * self.layer.heads + index) * self.steps
+        self.emitter.slabs_to_b(self.qkv, (first, first + self.steps), place, self.columns, transposed=True)
         return place
 
     def rows_of(self, block: int) -> int:
@@ -107,7 +107,7 @@ class _Attention:
         rows = (row, row + self.rows_of(block))
         self.emitter.execute(
             (probabilities, 0),
-            (head.v, self.v_stride),
+            (head.v, self.columns),
             self.columns,
             self.width // 4,
             (1, self.rows_of(block)),
@@ -125,16 +125,15 @@ class _Attention:
             self.emitter.b.release(head.v)
 
 
-def lower_attention(emitter: Emitter, layer: Attention, qk: Home, vt: Home, output: Home) -> None:
+def lower_attention(emitter: Emitter, layer: Attention, qkv: Home, output: Home) -> None:
     """All heads: scores of block j + 1 stand before the product of block j, so that Shiftmax has time.
 
     Parameters
     ----------
-    qk : Q and K, tokens by rows
-    vt : V transposed
+    qkv : Q, K and V side by side
     output : the heads side by side
     """
-    attention = _Attention(emitter, layer, qk, vt, output)
+    attention = _Attention(emitter, layer, qkv, output)
     words = attention.columns * (2 if attention.halves else 1)
     slots = [emitter.a.take(words, layer.name) for _ in range(2)]
     constants = [emitter.constants_to_chip(table, 4, layer.name) for table in attention.factors]

@@ -181,12 +181,6 @@ class Emitter:
                 home, group, count, source, registers, written, (offset << DST_COLUMN_BITS, LANES << DST_COLUMN_BITS)
             )
 
-    def rows_to_b(self, home: Home, group: int, count: int, place: int, stride: int, norm: Norm) -> None:
-        """Loads row groups through LayerNorm into B, a tile each."""
-        written = Access("B", (place, place + count * stride), write=True)
-        registers: dict[str, int | Mapping[str, int]] = {"CONFIG": {"target": LoadTarget.B, "transform": _kind(norm)}}
-        self._rows(home, group, count, norm, registers, written, (place, stride))
-
     def _rows(
         self,
         home: Home,
@@ -230,40 +224,30 @@ class Emitter:
             accesses,
         )
 
-    def operand_to_a(self, base: int, groups: int, steps: int, rows: int, place: int) -> None:
-        """Loads `rows` rows of an offline operand (row groups outside, steps inside) as blocks of rows at `place`."""
-        blocks = -(-rows // self.config.rows)
-        self._load(
-            Engine.LOADT,
-            (base, [(groups * steps, 1)]),
-            (0, [(steps, 1), (groups, LANES << DST_COLUMN_BITS)]),
-            {
-                "A_BASE": place,
-                "A_BLOCK_STRIDE": steps,
-                "CONFIG": {"target": LoadTarget.A, "transform": Transform.IDENTITY, "row_limit": rows},
-            },
-            [Access("A", (place, place + blocks * steps), write=True)],
-        )
-
     def slabs_to_b(
-        self, home: Home, group: int, groups: int, columns: tuple[int, int], place: int, stride: int
+        self, home: Home, columns: tuple[int, int], place: int, stride: int, transposed: bool = False
     ) -> None:
-        """Loads row groups of the beat columns (a multiple of 4 first) into B, a tile a row group."""
+        """Loads beat columns (the first a multiple of 4) of all rows into B.
+
+        As it stands, a row group is a tile and a beat column a step; transposed, a beat column (four columns of int8)
+        is a tile and a row group a step.
+        """
         first, last = columns
-        slabs = -(-(last - first) // 4)
-        per_beat = 4 // home.size
+        slabs, groups = -(-(last - first) // 4), -(-home.rows // LANES)
+        tiles, within = (4 * slabs, (stride, 1)) if transposed else (groups, (1, stride))
         self._load(
             Engine.LOADB,
-            (home.column_base(first) + 4 * group, [(4 * groups, 1), (slabs, home.slab)]),
-            (place, [(4, 1), (groups, stride), (slabs, 4)]),
-            {"CONFIG": {"target": LoadTarget.B}},
+            (home.column_base(first), [(4 * groups, 1), (slabs, home.slab)]),
+            (place, [(4, within[0]), (groups, within[1]), (slabs, 4 * within[0])]),
+            {
+                "CONFIG": {
+                    "target": LoadTarget.B,
+                    "transform": Transform.TRANSPOSE if transposed else Transform.IDENTITY,
+                }
+            },
             [
-                Access("B", (place, place + groups * stride), write=True),
-                Access(
-                    home.name,
-                    (LANES * group, LANES * (group + groups)),
-                    (home.first_column + first * per_beat, home.first_column + last * per_beat),
-                ),
+                Access("B", (place, place + tiles * stride), write=True),
+                Access(home.name, (0, home.rows), (4 * first, 4 * last)),
             ],
         )
 
@@ -272,7 +256,6 @@ class Emitter:
         first, last = columns
         slabs, groups = -(-(last - first) // 4), -(-rows // LANES)
         blocks = -(-rows // self.config.rows)
-        per_beat = 4 // home.size
         self._load(
             Engine.LOADT,
             (home.column_base(first), [(4 * groups, 1), (slabs, home.slab)]),
@@ -284,9 +267,7 @@ class Emitter:
             },
             [
                 Access("A", (place, place + blocks * stride), write=True),
-                Access(
-                    home.name, (0, rows), (home.first_column + first * per_beat, home.first_column + last * per_beat)
-                ),
+                Access(home.name, (0, rows), (4 * first, 4 * last)),
             ],
         )
 

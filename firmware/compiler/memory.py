@@ -23,8 +23,6 @@ class Home:
     name : the tensor
     base : beat address
     rows, columns, size : integers of `size` bytes
-    transposed : rows of the matrix are the tensor's last axis
-    first_row, first_column : where the tensor's matrix begins in this home, and where the home begins in the tensor
     """
 
     name: str
@@ -32,9 +30,6 @@ class Home:
     rows: int
     columns: int
     size: int
-    transposed: bool = False
-    first_row: int = 0
-    first_column: int = 0
 
     @property
     def slab(self) -> int:
@@ -93,13 +88,13 @@ class Memory:
         self.initial.append((base, padded))
         return base
 
-    def home(self, name: str, rows: int, columns: int, size: int, **where: Any) -> Home:
+    def home(self, name: str, rows: int, columns: int, size: int) -> Home:
         """A place for a matrix."""
-        return Home(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size, **where)
+        return Home(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size)
 
-    def constant(self, name: str, matrix: npt.NDArray[Any], size: int, **where: Any) -> Home:
+    def constant(self, name: str, matrix: npt.NDArray[Any], size: int) -> Home:
         """A home that holds a matrix from the start."""
-        home = self.home(name, matrix.shape[0], matrix.shape[1], size, **where)
+        home = self.home(name, matrix.shape[0], matrix.shape[1], size)
         self.initial.append((home.base, pack_matrix(matrix, size)))
         return home
 

@@ -127,13 +127,8 @@ class Board:
 
     def read(self, name: str) -> npt.NDArray[np.int64]:
         """A stored tensor (rows, channels), as the last frame left it."""
-        parts = self.program.homes[name]
-        matrices = []
-        for part in parts:
-            octets = self.emulation.read_memory(part.base, part.beats * BEAT)
-            shifted = np.frombuffer(octets, np.uint8)
-            matrices.append(part.unpack(shifted))
-        return np.concatenate([m.T if p.transposed else m for p, m in zip(parts, matrices, strict=True)], axis=1)
+        home = self.program.homes[name]
+        return home.unpack(np.frombuffer(self.emulation.read_memory(home.base, home.beats * BEAT), np.uint8))
 
     def tensors(self) -> dict[str, npt.NDArray[np.int64]]:
         """Every stored tensor, as the last frame left it."""

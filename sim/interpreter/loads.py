@@ -33,6 +33,8 @@ def load(state: MachineState, engine: Engine) -> None:
     configuration = state.fields(engine, "CONFIG")
     if engine is Engine.LOADT:
         beats = _transformed(state, beats, configuration)
+    elif configuration["transform"] == Transform.TRANSPOSE:
+        beats = beats.swapaxes(1, 2)
     places = strided(
         state.value(engine, "DST_BASE"),
         [state.value(engine, f"DST_COUNT{level}") for level in range(3)],
@@ -44,7 +46,7 @@ def load(state: MachineState, engine: Engine) -> None:
     if target is LoadTarget.A:
         _write_a(state, beats, places, configuration["row_limit"])
     elif target is LoadTarget.B:
-        state.b[places] = beats.view(np.int8)
+        state.b[places] = np.ascontiguousarray(beats).view(np.int8)
     else:
         records = state.constants if target is LoadTarget.CONSTANTS else state.norm_constants
         records[places] = _records(beats)
