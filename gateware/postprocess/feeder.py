@@ -15,7 +15,7 @@ LANES = 4
 MODE_BITS = 2
 
 
-class Part(enum.Enum, shape=2):
+class Part(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerations have a shape
     """What of a tile passes the lanes: its accumulators; a residual's skip operand; its rescaled accumulators again."""
 
     ACCUMULATORS = 0
