@@ -20,6 +20,7 @@ from host.prediction import Prediction
 from host.terminal import output, percent, tracked
 
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "models" / "digits.safetensors"
+REFERENCE = "reference"
 SHOWN = 8
 """Images whose labels are listed one by one."""
 
@@ -28,10 +29,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="python -m host.demo", description="The shipped model on held-out digits.")
     made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
-    made.add_argument("--images", type=int, default=120, metavar="N", help="how many images (default: %(default)s)")
-    made.add_argument(
-        "--program", type=Path, default=SHIPPED_MODEL, metavar="PROGRAM", help="the file that the device runs"
-    )
+    made.add_argument("--images", type=int, default=24, metavar="N", help="how many images (default: %(default)s)")
+    made.add_argument("--model", type=Path, default=SHIPPED_MODEL, metavar="MODEL", help="integer model of the digits")
     return made
 
 
@@ -62,22 +61,37 @@ def demonstrate(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     shown = held_out(options.images)
     with Device.open(options.device) as device:
-        model = device.load(options.program)
+        model = device.load(options.model)
         if model.class_names != digits.CLASS_NAMES:
-            raise HostError(f"{options.program} does not tell the ten digits apart: give the shipped model.")
+            raise HostError(f"{options.model} does not tell the ten digits apart: give the shipped model.")
         print(f"{model.architecture}, {model.arithmetic} arithmetic, on the device {options.device}")
         stream = device.stream(Image.fromarray(image) for image in shown.images)
         start = time.perf_counter()
         predictions = list(tracked(stream, len(shown), "digits"))
         seconds = time.perf_counter() - start
+        clock = device.clock_mhz
     output().print(listing(shown, predictions))
     correct = sum(p.label == label for p, label in zip(predictions, shown.labels, strict=True))
     print(f"accuracy: {percent(correct / len(shown))} ({correct} of {len(shown)} held-out images)")
     print(f"speed: {len(shown) / seconds:.1f} images/s on this computer")
     cycles = [prediction.cycles for prediction in predictions if prediction.cycles is not None]
-    if cycles:
-        print(f"cycles a frame: {min(cycles)} to {max(cycles)}")
-    return 0
+    if cycles and clock is not None:
+        print(f"cycles a frame: {min(cycles):,} to {max(cycles):,}")
+        print(f"on the board, at {clock:g} MHz: {clock * 1e6 * len(cycles) / sum(cycles):.0f} frames/s")
+    return 0 if options.device == REFERENCE else compared(options, shown, predictions)
+
+
+def compared(options: argparse.Namespace, shown: digits.DigitSet, predictions: list[Prediction]) -> int:
+    """Runs the same images through the integer reference, and says whether every logit is the same; 1 if one is not."""
+    with Device.open(REFERENCE) as device:
+        device.load(options.model)
+        wanted = list(device.stream(Image.fromarray(image) for image in shown.images))
+    different = sum(
+        int((answer.logits != reference.logits).sum()) for answer, reference in zip(predictions, wanted, strict=True)
+    )
+    total = sum(len(answer.logits) for answer in predictions)
+    print(f"bit-exactness: {total - different} of {total} logits equal the integer reference's")
+    return 0 if not different else 1
 
 
 def main(arguments: list[str] | None = None) -> int:

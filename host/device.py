@@ -22,7 +22,7 @@ from PIL import Image
 from host.errors import HostError
 from host.prediction import Prediction
 
-DEFAULT_DEVICE = "reference"
+DEFAULT_DEVICE = "sim"
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ class Device(ABC):
     -------
     spec : what it was opened as
     batch : images that `stream` hands to `run` at a time
+    clock_mhz : the machine's clock, where there is one
     """
 
     batch: int = 1
+    clock_mhz: float | None = None
 
     def __init__(self, spec: str) -> None:
         self.spec = spec

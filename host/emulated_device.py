@@ -51,6 +51,7 @@ class EmulatedDevice(Device):
                 f"sim:{compiled.board}, or compile it for {self._name}."
             )
         self.close()
+        self.clock_mhz = compiled.config.clock_mhz
         self._board = Board(compiled)
 
         def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
@@ -74,11 +75,6 @@ class EmulatedDevice(Device):
         model = IntegerVit(load_model(path))
         machine = config(self._name, model.model.arithmetic)
         return program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine)
-
-    @property
-    def clock_mhz(self) -> float:
-        """Of the machine on the board."""
-        return config(self._name).clock_mhz
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         if self._board is None:

@@ -1,0 +1,104 @@
+"""Runs whole networks on the emulated board and tells what they take.
+
+python -m sim.bench [digits | MODEL | random:ARCH]... [--board BOARD] [--arithmetic NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from gateware.config import ALIASES, PRESETS, ConfigError, config
+from sim.bench.measure import Measurement, measure
+from sim.bench.pictures import draw
+from sim.bench.tables import layers_table, rows_table, write
+from sim.bench.workloads import Workload, from_file, random_image, random_model, shipped
+from sim.emulator.profiles import PROFILES
+from sim.reference.errors import UserError, exit_status
+from sim.reference.integer_vit import IntegerVit
+
+RANDOM = "random:"
+SEED = 1
+
+
+def workload(name: str, arguments: argparse.Namespace) -> Workload:
+    """What a name on the command line stands for."""
+    image = arguments.image
+    suffix = "" if image is None else f" --image {image}"
+    if name == "digits":
+        found = shipped(arguments.arithmetic, image, SEED)
+    elif name.startswith(RANDOM):
+        model = random_model(name.removeprefix(RANDOM), arguments.arithmetic or "lean", SEED)
+        found = Workload(name, IntegerVit(model), random_image(model, SEED), name)
+    else:
+        path = Path(name)
+        found = from_file(path, arguments.name or path.stem, arguments.arithmetic, image, SEED, name + suffix)
+    return found
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measures each workload; 0, or 1 when a tensor differs."""
+    if arguments.memory not in PROFILES:
+        raise UserError(f"--memory must be one of {', '.join(PROFILES)}, not {arguments.memory!r}.")
+    console, progress = Console(), Console(stderr=True)
+    results: list[Measurement] = []
+    for name in arguments.workloads or ["digits"]:
+        chosen = workload(name, arguments)
+        try:
+            machine = config(arguments.board, chosen.model.model.arithmetic)
+        except ConfigError as error:
+            raise UserError(f"{error}.") from error
+        with progress.status(f"{name} on {machine.name}, {machine.arithmetic.name}"):
+            result = measure(chosen, machine, arguments.memory)
+        results.append(result)
+        if not arguments.json:
+            if arguments.layers:
+                console.print(layers_table(result.frame))
+            for sentence in result.different:
+                console.print(sentence)
+        if arguments.pictures is not None:
+            draw(arguments.pictures, result)
+    rows = [result.row for result in results]
+    if arguments.docs:
+        write(rows)
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        console.print(rows_table(rows))
+    return 1 if any(result.different for result in results) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m sim.bench", description=(__doc__ or "").splitlines()[0])
+    result.add_argument(
+        "workloads",
+        nargs="*",
+        metavar="MODEL",
+        help="digits (the shipped model, the default), an integer model file, or random:ARCH",
+    )
+    known = ", ".join(sorted([*PRESETS, *ALIASES]))
+    result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
+    result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
+    result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
+    result.add_argument("--name", metavar="NAME", help="what the table calls a model file")
+    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join(PROFILES)}")
+    result.add_argument("--layers", action="store_true", help="print each layer's cycles and stalls")
+    result.add_argument("--docs", action="store_true", help="bring docs/performance.md and .json up to date")
+    result.add_argument("--pictures", type=Path, metavar="DIR", help="draw timeline and roofline into this folder")
+    result.add_argument("--json", action="store_true", help="print the rows as JSON")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 2 when the input is bad."""
+    return exit_status(lambda: run(parser().parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The table for people, as text on a terminal and as the page in docs/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from sim.emulator.board import Frame
+from sim.reference.errors import UserError, replaced_when_complete
+
+__all__ = ["layers_table", "merged", "page", "rows_table", "write"]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+KEY = ("model", "board", "arithmetic", "memory")
+HEAD = """# Performance
+
+Whole frames on the emulated board, batch 1, every cycle from the image in DRAM to the logits in DRAM. Each row is one
+run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
+model's own; DSPs are all that the design uses. Exact: every stored tensor of the frame equals the integer reference.
+
+"""
+COLUMNS = (
+    ("model", "model"),
+    ("board", "board"),
+    ("arithmetic", "arithmetic"),
+    ("cycles", "cycles"),
+    ("predicted", "predicted_cycles"),
+    ("MACs/DSP/cycle", "macs_per_dsp_cycle"),
+    ("array", "array_utilisation"),
+    ("frames/s", "frames_per_second"),
+    ("exact", "exact"),
+    ("DRAM MB", "dram_bytes"),
+    ("emulation s", "emulation_seconds"),
+)
+
+
+def _cell(name: str, row: dict[str, Any]) -> str:
+    value = row[name]
+    if name == "exact":
+        return "yes" if value else "NO"
+    if name == "dram_bytes":
+        return f"{value / 1e6:.2f}"
+    if name == "predicted_cycles":
+        return f"{value:,} ({value / row['cycles'] - 1:+.1%})"
+    if name == "array_utilisation":
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def rows_table(rows: list[dict[str, Any]]) -> Table:
+    """The rows on a terminal."""
+    table = Table(*(title for title, _ in COLUMNS))
+    for row in rows:
+        table.add_row(*(_cell(name, row) for _, name in COLUMNS))
+    return table
+
+
+def layers_table(frame: Frame) -> Table:
+    """Cycles and stalls of each layer."""
+    table = Table("layer", "cycles", "steps", "waiting for operands", "drain", "no instruction", "DRAM beats")
+    for name, counters in frame.layers:
+        beats = counters["memory_reads"] + counters["memory_writes"]
+        shown = ("cycles", "steps", "exec_wait", "exec_blocked", "exec_empty")
+        table.add_row(name, *(f"{counters[key]:,}" for key in shown), f"{beats:,}")
+    return table
+
+
+def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a JSON file, with new ones in place of those of the same model, board, arithmetic and memory."""
+    try:
+        old = json.loads(path.read_text()) if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no JSON file ({error}); remove it, or name another folder.") from error
+    new = {tuple(row[key] for key in KEY): row for row in rows}
+    kept = [row for row in old if tuple(row.get(key) for key in KEY) not in new]
+    return sorted([*kept, *rows], key=lambda row: (row["macs"], row["board"], row["arithmetic"], row["memory"]))
+
+
+def page(rows: list[dict[str, Any]]) -> str:
+    """docs/performance.md."""
+    lines = [HEAD.rstrip("\n"), ""]
+    lines.append("| " + " | ".join(title for title, _ in COLUMNS) + " |")
+    lines.append("|" + "---|" * len(COLUMNS))
+    lines += ["| " + " | ".join(_cell(name, row) for _, name in COLUMNS) + " |" for row in rows]
+    lines += ["", "## Where cycles go", "", "Cycles in which the array does not step, by cause.", ""]
+    lines += ["| model | board | arithmetic | waits for an operand | waits for the drain | no instruction | rest |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for row in rows:
+        stalls = row["stalls"]
+        steps = round(row["array_utilisation"] * row["cycles"])
+        rest = row["cycles"] - steps - sum(stalls.values())
+        shares = [f"{value:,} ({value / row['cycles']:.1%})" for value in [*stalls.values(), rest]]
+        lines.append(f"| {row['model']} | {row['board']} | {row['arithmetic']} | " + " | ".join(shares) + " |")
+    lines += ["", "## Commands", ""]
+    lines += [f"    {row['command']}" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Brings docs/performance.json and docs/performance.md up to date; returns all rows."""
+    everything = merged(DOCS / "performance.json", rows)
+    for path, text in (
+        (DOCS / "performance.json", json.dumps(everything, indent=1) + "\n"),
+        (DOCS / "performance.md", page(everything)),
+    ):
+        with replaced_when_complete(path) as temporary:
+            temporary.write_text(text)
+    return everything
