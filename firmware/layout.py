@@ -14,6 +14,7 @@ import numpy.typing as npt
 __all__ = [
     "BEAT",
     "LANES",
+    "SLAB_COLUMNS",
     "beat_columns",
     "matrix_beats",
     "pack_matrix",

@@ -29,18 +29,13 @@ class _Attention:
         self.emitter, self.layer, self.qkv, self.output = emitter, layer, qkv, output
         cfg = emitter.config
         self.tokens, self.width = qkv.rows, qkv.columns // 3 // layer.heads
-        if self.width % 4:
-            raise CompileError(
-                f"{layer.name}: heads of {self.width} channels must be a multiple of 4; change dim or heads."
-            )
-        if self.width % 16 and layer.heads > 1:
+        if self.width % 16:
             raise CompileError(
                 f"{layer.name}: heads of {self.width} channels must be a multiple of 16; change dim or heads."
             )
         self.r, self.blocks = cfg.rows, -(-self.tokens // cfg.rows)
         self.steps = self.width // 4  # of a score tile
         self.columns = -(-self.tokens // 4)  # words of a row of probabilities, steps of its product with V
-        self.v_tiles = -(-self.steps // 4) * 4  # whole slabs are loaded
         self.halves = layer.softmax.bits > 8
         self.factors = []
         for rescale in (layer.scores, layer.rescale):
@@ -63,7 +58,7 @@ class _Attention:
 
     def values(self, index: int) -> int:
         """Loads V of a head, transposed: tiles of four channels, steps of four tokens."""
-        place = self.emitter.b.take(self.v_tiles * self.columns, self.layer.name)
+        place = self.emitter.b.take(self.steps * self.columns, self.layer.name)
         first = (2 * self.layer.heads + index) * self.steps
         self.emitter.slabs_to_b(self.qkv, (first, first + self.steps), place, self.columns, transposed=True)
         return place
@@ -109,7 +104,7 @@ class _Attention:
             (probabilities, 0),
             (head.v, self.columns),
             self.columns,
-            self.width // 4,
+            self.steps,
             (1, self.rows_of(block)),
             {"mode": PostMode.Q8},
             (constants, 0, 4),

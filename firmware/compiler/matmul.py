@@ -12,7 +12,7 @@ from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Gelu, Matmul, Norm
 from firmware.compiler.memory import Home
 from firmware.compiler.operations import Access
-from firmware.layout import BEAT, LANES, pack_operand
+from firmware.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
 from gateware.isa import PostMode
 
 __all__ = ["lower_matmul"]
@@ -23,15 +23,15 @@ RESIDUAL_LIMIT = 8  # of a residual's factors: its terms then fit the postproces
 LAST_BLOCKS = 2  # blocks whose rows a transform may still be loading when the first group starts
 
 
-def _chunks(emitter: Emitter, rows: tuple[int, int], steps: int, what: str) -> list[tuple[int, int]]:
+def _chunks(emitter: Emitter, rows: tuple[int, int], stride: int, what: str) -> list[tuple[int, int]]:
     """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used."""
     r, depth = emitter.config.rows, emitter.config.a_depth
     first, last = rows
     blocks = -(-(last - first) // r)
-    fits = blocks if blocks * steps <= depth else max(1, depth // 2 // steps)
-    if steps > depth:
+    fits = blocks if blocks * stride <= depth else max(1, depth // 2 // stride)
+    if stride > depth:
         raise CompileError(
-            f"{what}: a row of {4 * steps} columns takes {steps} words of the A buffer, which has {depth}; enlarge "
+            f"{what}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; enlarge "
             "a_depth in the configuration."
         )
     return [(start, min(last, start + fits * r)) for start in range(first, last, fits * r)]
@@ -45,8 +45,10 @@ class _Rows:
         cfg, channels = emitter.config, len(layer.weight)
         depth = layer.weight.shape[1]
         if depth % 4:
-            raise CompileError(f"{layer.name}: {depth} inputs must be a multiple of 4; change the model's width.")
+            what = "patch" if layer.patches else "width"
+            raise CompileError(f"{layer.name}: {depth} inputs must be a multiple of 4; change its {what}.")
         self.steps, self.tiles, self.r = depth // 4, -(-channels // 4), cfg.rows
+        self.stride = -(-self.steps // SLAB_COLUMNS) * SLAB_COLUMNS  # of blocks in A: rows are loaded by whole slabs
         self.count = 4 * self.tiles  # channels, the last tile's padding included
         self.offset = 1 if layer.token is not None else 0
         weight = np.zeros((self.count, depth), np.int64)
@@ -84,7 +86,7 @@ class _Rows:
         if self.track_max:
             accesses.append(Access("maxima", rows, write=True, event="written"))
         emitter.execute(
-            (a, steps),
+            (a, self.stride),
             (b, steps),
             steps,
             tiles[1] - tiles[0],
@@ -119,7 +121,7 @@ def lower_matmul(
     """
     lowering = _Rows(emitter, layer, output, skip, track_max)
     transform = layer.source if isinstance(layer.source, Norm | Gelu) else None
-    chunks = _chunks(emitter, rows, lowering.steps, layer.name)
+    chunks = _chunks(emitter, rows, lowering.stride, layer.name)
     cfg = emitter.config
     fits = lowering.tiles * lowering.steps <= cfg.b_depth and lowering.count <= cfg.const_depth
     if len(chunks) == 1 and fits and rows[1] - rows[0] > cfg.rows and not lowering.low.any():
@@ -135,10 +137,10 @@ def _with_all_weights(
     """Weights arrive while the first half of the rows uses them; the second half goes block by block, so that whoever
     reads those rows follows close behind.
     """
-    name, steps, r = lowering.layer.name, lowering.steps, lowering.r
+    name, steps, stride, r = lowering.layer.name, lowering.steps, lowering.stride, lowering.r
     blocks = -(-(rows[1] - rows[0]) // r)
-    a = emitter.a.take(blocks * steps, name)
-    emitter.rows_to_a(source, *rows, a, steps, transform)
+    a = emitter.a.take(blocks * stride, name)
+    emitter.rows_to_a(source, *rows, a, stride, transform)
     constants = emitter.constants_to_chip(lowering.table, lowering.count, name)
     b = emitter.b.take(lowering.tiles * steps, name)
     half = blocks - blocks // 2
@@ -149,7 +151,7 @@ def _with_all_weights(
         lowering.run((rows[0], middle), (tile, last), a, b + tile * steps, constants + 4 * tile)
     for block in range(half, blocks):
         span = (rows[0] + block * r, min(rows[1], rows[0] + (block + 1) * r))
-        lowering.run(span, (0, lowering.tiles), a + block * steps, b, constants)
+        lowering.run(span, (0, lowering.tiles), a + block * stride, b, constants)
     emitter.a.release(a)
     emitter.b.release(b)
     emitter.constants.release(constants)
@@ -159,10 +161,10 @@ def _streaming(
     emitter: Emitter, lowering: _Rows, source: Home, transform: Norm | Gelu | None, rows: tuple[int, int]
 ) -> None:
     """One chunk of rows; weights pass through B group by group."""
-    name, steps, r = lowering.layer.name, lowering.steps, lowering.r
+    name, steps, stride, r = lowering.layer.name, lowering.steps, lowering.stride, lowering.r
     blocks = -(-(rows[1] - rows[0]) // r)
-    a = emitter.a.take(blocks * steps, name)
-    emitter.rows_to_a(source, *rows, a, steps, transform)
+    a = emitter.a.take(blocks * stride, name)
+    emitter.rows_to_a(source, *rows, a, stride, transform)
     piece = 4 * lowering.group * max(1, CONSTANTS_A_LOAD // (4 * lowering.group))
     held, taken = 0, -1
     for tile in range(0, lowering.tiles, lowering.group):
@@ -179,7 +181,7 @@ def _streaming(
             # The transform of the last rows may still be under way.
             middle = rows[0] + r * (blocks - LAST_BLOCKS)
             lowering.run((rows[0], middle), (tile, last), a, b, held + 4 * tile)
-            lowering.run((middle, rows[1]), (tile, last), a + (blocks - LAST_BLOCKS) * steps, b, held + 4 * tile)
+            lowering.run((middle, rows[1]), (tile, last), a + (blocks - LAST_BLOCKS) * stride, b, held + 4 * tile)
         else:
             lowering.run(rows, (tile, last), a, b, held + 4 * tile)
         emitter.b.release(b)
