@@ -134,8 +134,10 @@ def _run(component: Elaboratable, depth: int, mode: str, seconds: int) -> tuple[
     text = rtlil.convert(component, name="top", emit_src=False)
     if "cell $check" not in text and "cell $assert" not in text:
         raise ProofError(f"{name}: there is no assertion in it")
+    # Memories under proof are a few words: flip-flops are easier on the solver than its theory of arrays.
+    job = JOB.replace("prep -top top\n", "prep -top top\nmemory_map\nopt -full\n") if "cell $mem" in text else JOB
     versions = [f"{package} {importlib.metadata.version(package)}" for package in PACKAGES]
-    key = hashlib.sha256("\n".join([text, JOB, mode, str(depth), *versions]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([text, job, mode, str(depth), *versions]).encode()).hexdigest()[:16]
     folder = CACHE / f"{name}-{mode}-{depth}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -143,7 +145,7 @@ def _run(component: Elaboratable, depth: int, mode: str, seconds: int) -> tuple[
         answer = folder / "verdict"
         if not answer.exists():
             (folder / "top.il").write_text(text)
-            (folder / "job.sby").write_text(JOB.format(mode=mode, depth=depth, seconds=seconds))
+            (folder / "job.sby").write_text(job.format(mode=mode, depth=depth, seconds=seconds))
             answer.write_text(_solve(folder, name))
         return answer.read_text(), folder
 
