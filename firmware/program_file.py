@@ -19,7 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from firmware.compiler.compiler import Compiled
+from firmware.compiler.compiler import LOG_BEATS, Compiled
 from firmware.compiler.memory import Home
 from firmware.layout import BEAT
 from gateware.config import AcceleratorConfig, ConfigError, config
@@ -27,6 +27,7 @@ from gateware.isa import ISA_VERSION
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.integer_vit import IntegerVit
+from sim.reference.model_file import sorted_header
 from sim.reference.preprocess import Preprocessing
 from sim.reference.scales import quantise
 from sim.reference.vit import input_scale, logit_scales
@@ -36,6 +37,8 @@ __all__ = ["Program", "load_program", "program_of"]
 FORMAT = "ivit program"
 VERSION = "1"
 ADDRESS_LIMIT = 1 << 24
+COLOURS = 3
+LOGIT_BYTES = 4
 TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64, "logit_scales": np.float32}
 
 
@@ -116,25 +119,18 @@ class Program:
             "homes": json.dumps({name: dataclasses.asdict(home) for name, home in self.homes.items()}),
             "marks": json.dumps(self.marks),
         }
-        for name in ("image", "output"):
-            header[name] = getattr(self, name)
-        for name in ("start", "log", "beats", "patch"):
-            header[name] = str(getattr(self, name))
+        header |= {name: str(getattr(self, name)) for name in ("image", "output", "start", "log", "beats", "patch")}
         header["checksum"] = _checksum(self._tensors(), header)
         return header
 
     def _tensors(self) -> dict[str, npt.NDArray[Any]]:
-        return {
-            "program": self.words,
-            "memory": self.memory,
-            "segments": self.segments,
-            "logit_scales": self.logit_scales,
-        }
+        values = (self.words, self.memory, self.segments, self.logit_scales)
+        return dict(zip(TENSORS, values, strict=True))
 
     def save(self, path: Path) -> None:
         """Writes the file; it appears only when it is complete."""
         with replaced_when_complete(path) as temporary:
-            temporary.write_bytes(save(self._tensors(), self._metadata()))
+            temporary.write_bytes(sorted_header(save(self._tensors(), self._metadata())))
 
 
 def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig) -> Program:
@@ -205,7 +201,7 @@ def load_program(path: Path) -> Program:
         raise UserError(f"{path}: the checksum differs from the header's; the file is damaged, compile it anew.")
     try:
         program = _parsed(header, tensors)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: its header cannot be understood ({type(error).__name__}: {error}).") from error
     _check(program, path, header)
     return program
@@ -218,7 +214,7 @@ def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Pro
         for name in ("base", "rows", "columns", "size"):
             if type(getattr(home, name)) is not int or not 0 <= getattr(home, name) < ADDRESS_LIMIT:
                 raise ValueError(f"{home.name} has {name} = {getattr(home, name)!r}")
-        if home.size not in (1, 2, 4):
+        if type(home.name) is not str or home.size not in (1, 2, 4):
             raise ValueError(f"{home.name} has elements of {home.size} bytes")
     return Program(
         board=header["board"],
@@ -258,20 +254,45 @@ def _check(program: Program, path: Path, header: dict[str, str]) -> None:
             f"{path} was compiled for another version of the machine {program.board} (fingerprint "
             f"{header.get('fingerprint')}, now {fingerprint:08x}); compile it anew."
         )
-    beats, segments = program.beats, program.segments
-    inside = (
+    if not _inside_memory(program):
+        raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it anew.")
+    if not _has_its_words(program):
+        raise UserError(f"{path}: its memory holds another program than it names; compile it anew.")
+    image, crop = program.image_home, program.preprocessing.crop
+    expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
+    if (image.rows, image.columns, image.size) != expected or crop % program.patch:
+        raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it anew.")
+    classes, scales = program.output_home.columns, program.logit_scales
+    if scales.shape != (classes,) or not np.isfinite([*scales, program.image_scale]).all() or program.image_scale <= 0:
+        raise UserError(f"{path}: its {scales.size} scales do not fit its {classes} classes; compile it anew.")
+    if len(program.class_names) not in (0, classes):
+        raise UserError(f"{path}: there are {len(program.class_names)} names for {classes} classes; compile it anew.")
+
+
+def _inside_memory(program: Program) -> bool:
+    beats, segments, homes = program.beats, program.segments, program.homes
+    return bool(
         0 < beats <= ADDRESS_LIMIT
         and segments.ndim == 2
         and segments.shape[1] == 2
-        and bool((segments >= 0).all())
-        and bool((segments.sum(axis=1) <= beats).all())
+        and ((segments >= 0) & (segments <= beats)).all()
+        and (segments.sum(axis=1) <= beats).all()
         and int(segments[:, 1].sum()) * BEAT == program.memory.size
-        and all(h.base >= 0 and h.base + h.beats <= beats for h in program.homes.values())
+        and all(home.base + home.beats <= beats and home.rows and home.columns for home in homes.values())
         and 0 <= program.start < beats
-        and 0 <= program.log <= beats
+        and 0 <= program.log <= beats - LOG_BEATS * len(program.marks)
         and program.patch > 0
+        and program.image in homes
+        and program.output in homes
+        and homes[program.output].size == LOGIT_BYTES
     )
-    if not inside or program.image not in program.homes or program.output not in program.homes:
-        raise UserError(f"{path}: something in it lies outside its memory of {beats} beats; compile it anew.")
-    if program.logit_scales.shape != (program.output_home.columns,):
-        raise UserError(f"{path}: there are {program.logit_scales.size} logit scales for its classes; compile it anew.")
+
+
+def _has_its_words(program: Program) -> bool:
+    """Whether the instructions stand where the machine starts."""
+    words = program.words.tobytes()
+    for base, content in program.pieces():
+        offset = (program.start - base) * BEAT
+        if 0 <= offset < len(content):
+            return bool(words) and content[offset : offset + len(words)] == words
+    return False

@@ -201,10 +201,10 @@ class IntegerModel:
             header["class_names"] = json.dumps(self.class_names)
         with replaced_when_complete(path) as temporary:
             content = save({name: np.asarray(tensor, order="C") for name, tensor in self.tensors.items()}, header)
-            temporary.write_bytes(_sorted_header(content))
+            temporary.write_bytes(sorted_header(content))
 
 
-def _sorted_header(content: bytes) -> bytes:
+def sorted_header(content: bytes) -> bytes:
     """A safetensors file with its header's keys in order: the library writes metadata in an order that changes from run
     to run, and one model must give one file.
     """
