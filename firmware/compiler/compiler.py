@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.attention import lower_attention
+from firmware.compiler.cost import in_order_of_start
 from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Gelu, Layer, Matmul, Norm, Plan
@@ -17,13 +18,12 @@ from firmware.compiler.matmul import lower_matmul
 from firmware.compiler.memory import Home, Memory
 from firmware.compiler.operations import Operation
 from firmware.compiler.ranges import check_ranges
-from firmware.compiler.schedule import assemble, prefetched
+from firmware.compiler.schedule import assemble
 from gateware.config import AcceleratorConfig
 from sim.reference.graph import Graph
 
 __all__ = ["Compiled", "compile_graph"]
 
-AHEAD = 8  # EXEC and VEC operations that a load may be moved before
 LOG_BEATS = 4
 
 
@@ -74,7 +74,8 @@ class _Compiler:
     def __init__(self, plan: Plan, config: AcceleratorConfig, image_side: int) -> None:
         self.plan, self.config = plan, config
         self.memory = Memory(config.address_bits)
-        self.emitter = Emitter(config, self.memory)
+        norms = [one.source for one in plan.layers if isinstance(one, Matmul) and isinstance(one.source, Norm)]
+        self.emitter = Emitter(config, self.memory, norms)
         first = plan.layers[0]
         assert isinstance(first, Matmul)
         self.tokens = plan.tokens
@@ -130,13 +131,19 @@ class _Compiler:
                 f"{layer.name}: {output.rows} rows before a ShiftGELU, and the machine keeps the maxima of "
                 f"{self.config.max_rows}; enlarge max_rows in the configuration."
             )
-        lower_matmul(self.emitter, layer, source, rows, output, skip, gelu)
+        lower_matmul(self.emitter, layer, source, rows, output, skip, gelu, self._operand_words(later))
+
+    def _operand_words(self, later: list[Layer]) -> int:
+        """Words of A that all rows of the next layer take, if it is one that loads rows of tokens."""
+        if not later or not isinstance(later[0], Matmul) or later[0].only_token is not None:
+            return 0
+        return -(-self.tokens // self.config.rows) * -(-later[0].weight.shape[1] // 4)
 
     def finish(self) -> Compiled:
         emitter = self.emitter
         emitter.begin("end")
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
-        operations = prefetched(emitter.operations, AHEAD)
+        operations = in_order_of_start(self.config, emitter.operations)
         words = assemble(self.config, operations, log).words()
         program = self.memory.place(words.view(np.uint8), "the program")
         return Compiled(

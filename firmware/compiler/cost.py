@@ -11,7 +11,7 @@ from firmware.compiler.schedule import Stream, dependencies
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine, PostMode, Transform
 
-__all__ = ["Prediction", "operation_costs", "predict"]
+__all__ = ["Prediction", "in_order_of_start", "operation_costs", "predict"]
 
 # What one operation costs beside its steps and beats, in cycles, from the units' latencies.
 EXEC_START = 3  # between operations, in the array
@@ -40,11 +40,25 @@ class Cost:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cycles of the frame, and of each layer from the start of its first operation in the array."""
+    """Cycles of the frame, of each layer from the start of its first operation in the array, and when each operation
+    starts.
+    """
 
     cycles: float
     layers: Mapping[str, float]
     memory_busy: float
+    starts: list[float]
+
+
+def in_order_of_start(config: AcceleratorConfig, operations: list[Operation]) -> list[Operation]:
+    """The same operations in the order in which they are predicted to start: loads as early as what they wait for.
+
+    That order is right word by word, as the one given: an engine's operations keep theirs, and whatever waits for an
+    event starts after it.
+    """
+    starts = predict(config, operations).starts
+    order = sorted(range(len(operations)), key=lambda index: starts[index])
+    return [operations[index] for index in order]
 
 
 def operation_costs(config: AcceleratorConfig, operations: list[Operation]) -> list[Cost]:
@@ -124,14 +138,16 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
     free: dict[Engine, float] = defaultdict(float)
     events: dict[tuple[Stream, int], float] = {}
     memory_free, memory_busy, end = 0.0, 0.0, 0.0
-    starts: dict[str, float] = {}
-    transform_until = 0.0
+    marks: dict[str, float] = {}
+    starts: list[float] = []
     for step, cost in zip(dependencies(operations), costs, strict=True):
         operation, engine = step.operation, step.operation.engine
         if operation.mark is not None:
-            starts[operation.layer + ("" if operation.layer not in starts else "'")] = free[Engine.EXEC]
+            marks[operation.layer] = free[Engine.EXEC]
+            starts.append(free[Engine.EXEC])
             continue
         start = max([free[engine], *[events[wait] + EVENT for wait in step.waits]])
+        starts.append(start)
         service = cost.beats * BEAT + cost.bursts * BURST
         memory_busy += service
         if engine is Engine.EXEC:
@@ -144,17 +160,13 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
             memory_free = begun + service
             stop = max(start + cost.cycles, memory_free)
             free[engine] = stop
-            latency = cost.latency
-            if engine is Engine.LOADT and start <= transform_until + 1 and latency > READ_LATENCY:
-                pass  # the pipeline is still full of the operation before; its latency stays
-            transform_until = stop
-            finished = {"done": stop + latency}
+            finished = {"done": stop + cost.latency}
         for event, time in finished.items():
             events[(engine, event), step.number[event]] = time
             end = max(end, time)
-    names = list(starts)
+    names = list(marks)
     layers = {
-        name: (starts[names[index + 1]] if index + 1 < len(names) else end) - starts[name]
+        name: (marks[names[index + 1]] if index + 1 < len(names) else end) - marks[name]
         for index, name in enumerate(names)
     }
-    return Prediction(end, layers, memory_busy)
+    return Prediction(end, layers, memory_busy, starts)

@@ -55,15 +55,17 @@ class Emitter:
     ----------
     config : the machine
     memory : DRAM
+    norms : all of the model, in order
     """
 
-    def __init__(self, config: AcceleratorConfig, memory: Memory) -> None:
+    def __init__(self, config: AcceleratorConfig, memory: Memory, norms: list[Norm]) -> None:
         self.config, self.memory = config, memory
         self.operations: list[Operation] = []
         self.a = Ring(config.a_depth, "A")
         self.b = Ring(config.b_depth, "B")
         self.constants = Ring(config.const_depth, "constants")
         self.layer = ""
+        self.norms = norms
         self._norm: str | None = None  # whose constants LayerNorm holds
         self._score_blocks = 0
         self.marks: list[str] = []
@@ -119,10 +121,20 @@ class Emitter:
         )
         return place
 
-    def norm_constants(self, norm: Norm, channels: int) -> None:
+    def norm_ahead(self, after: Norm | Gelu | None) -> None:
+        """Once a norm's rows are on their way, the constants of the one after it: they must not wait for the weights
+        that come first.
+        """
+        if isinstance(after, Norm):
+            position = self.norms.index(after)
+            if position + 1 < len(self.norms):
+                self.norm_constants(self.norms[position + 1])
+
+    def norm_constants(self, norm: Norm) -> None:
         """LayerNorm's constants, unless it has them already."""
         if self._norm == norm.name:
             return
+        channels = len(norm.bias)
         if channels > self.config.ln_channels:
             raise CompileError(
                 f"{norm.name}: LayerNorm of {channels} channels, and the machine holds {self.config.ln_channels}; "
@@ -209,7 +221,7 @@ class Emitter:
                 "transform while loading needs; change the model's width."
             )
         if isinstance(source, Norm):
-            self.norm_constants(source, home.columns)
+            self.norm_constants(source)
             accesses.append(Access("norm", (0, home.columns)))
         else:
             registers["MAX_GROUP"] = group

@@ -20,21 +20,35 @@ __all__ = ["lower_matmul"]
 GROUP_TILES = 4  # output tiles of a weight group: 16 channels
 CONSTANTS_A_LOAD = 256  # channels
 RESIDUAL_LIMIT = 8  # of a residual's factors: its terms then fit the postprocessor's 20 bits
+GROUPS_BEFORE_NORM = 4  # weight groups that are loaded before the constants of the norm that follows
+FIRST_BLOCKS = 2  # of the first chunk behind a ShiftGELU, which can start only when the layer before has ended
 LAST_BLOCKS = 2  # blocks whose rows a transform may still be loading when the first group starts
 
 
-def _chunks(emitter: Emitter, rows: tuple[int, int], stride: int, what: str) -> list[tuple[int, int]]:
-    """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used."""
+def _chunks(
+    emitter: Emitter, rows: tuple[int, int], stride: int, what: str, behind_gelu: bool, reserve: int
+) -> list[tuple[int, int]]:
+    """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used.
+
+    `reserve` words are left, if possible, to the rows of the layer that follows.
+    """
     r, depth = emitter.config.rows, emitter.config.a_depth
     first, last = rows
     blocks = -(-(last - first) // r)
-    fits = blocks if blocks * stride <= depth else max(1, depth // 2 // stride)
     if stride > depth:
         raise CompileError(
             f"{what}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; enlarge "
             "a_depth in the configuration."
         )
-    return [(start, min(last, start + fits * r)) for start in range(first, last, fits * r)]
+    if blocks * stride <= depth:
+        return [rows]
+    reserve = reserve if (depth - reserve) // 2 >= 2 * stride else 0
+    most = max(1, (depth - reserve) // 2 // stride)
+    head = FIRST_BLOCKS if behind_gelu and most > FIRST_BLOCKS else 0
+    count = -(-(blocks - head) // most)
+    sizes = [head] * (head > 0) + [-(-(blocks - head) // count)] * count
+    starts = [first + r * sum(sizes[:index]) for index in range(len(sizes))]
+    return [(start, min(last, start + r * size)) for start, size in zip(starts, sizes, strict=True) if start < last]
 
 
 class _Rows:
@@ -111,6 +125,7 @@ def lower_matmul(
     output: Home,
     skip: Home | None,
     track_max: bool,
+    reserve: int,
 ) -> None:
     """Rows (half-open) of `source` times the weights.
 
@@ -118,17 +133,18 @@ def lower_matmul(
     ----------
     output, skip : where results go, and what they are added to
     track_max : keep the rows' maxima, for a ShiftGELU that follows
+    reserve : words of A that the next layer's rows take
     """
     lowering = _Rows(emitter, layer, output, skip, track_max)
     transform = layer.source if isinstance(layer.source, Norm | Gelu) else None
-    chunks = _chunks(emitter, rows, lowering.stride, layer.name)
+    chunks = _chunks(emitter, rows, lowering.stride, layer.name, isinstance(transform, Gelu), reserve)
     cfg = emitter.config
     fits = lowering.tiles * lowering.steps <= cfg.b_depth and lowering.count <= cfg.const_depth
     if len(chunks) == 1 and fits and rows[1] - rows[0] > cfg.rows and not lowering.low.any():
         _with_all_weights(emitter, lowering, source, transform, rows)
         return
     for chunk in chunks:
-        _streaming(emitter, lowering, source, transform, chunk)
+        _streaming(emitter, lowering, source, transform, chunk, chunk == chunks[-1])
 
 
 def _with_all_weights(
@@ -152,22 +168,29 @@ def _with_all_weights(
     for block in range(half, blocks):
         span = (rows[0] + block * r, min(rows[1], rows[0] + (block + 1) * r))
         lowering.run(span, (0, lowering.tiles), a + block * stride, b, constants)
+    emitter.norm_ahead(transform)
     emitter.a.release(a)
     emitter.b.release(b)
     emitter.constants.release(constants)
 
 
 def _streaming(
-    emitter: Emitter, lowering: _Rows, source: Home, transform: Norm | Gelu | None, rows: tuple[int, int]
+    emitter: Emitter,
+    lowering: _Rows,
+    source: Home,
+    transform: Norm | Gelu | None,
+    rows: tuple[int, int],
+    final: bool,
 ) -> None:
-    """One chunk of rows; weights pass through B group by group."""
+    """One chunk of rows, perhaps the final one; weights pass through B group by group."""
     name, steps, stride, r = lowering.layer.name, lowering.steps, lowering.stride, lowering.r
     blocks = -(-(rows[1] - rows[0]) // r)
     a = emitter.a.take(blocks * stride, name)
     emitter.rows_to_a(source, *rows, a, stride, transform)
     piece = 4 * lowering.group * max(1, CONSTANTS_A_LOAD // (4 * lowering.group))
     held, taken = 0, -1
-    for tile in range(0, lowering.tiles, lowering.group):
+    groups = range(0, lowering.tiles, lowering.group)
+    for index, tile in enumerate(groups):
         last = min(lowering.tiles, tile + lowering.group)
         if 4 * tile % piece == 0:
             if taken >= 0:
@@ -185,6 +208,8 @@ def _streaming(
         else:
             lowering.run(rows, (tile, last), a, b, held + 4 * tile)
         emitter.b.release(b)
+        if final and index == min(GROUPS_BEFORE_NORM, len(groups)) - 1:
+            emitter.norm_ahead(transform)
     emitter.a.release(a)
     emitter.constants.release(taken)
 

@@ -11,38 +11,13 @@ from firmware.compiler.operations import Access, Operation
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine
 
-__all__ = ["Stream", "assemble", "dependencies", "prefetched"]
+__all__ = ["Stream", "assemble", "dependencies"]
 
-LOADS = (Engine.LOADT, Engine.LOADB)
 EVENTS = {Engine.LOADT: ("done",), Engine.LOADB: ("done",), Engine.VEC: ("done",), Engine.EXEC: ("read", "written")}
 FIELDS = {"done": ("done",), "read": ("read", "read2"), "written": ("written", "written2")}  # of RUN
 SEMAPHORES = range(1, 16)
 
 Stream = tuple[Engine, str]
-
-
-def prefetched(operations: list[Operation], ahead: int) -> list[Operation]:
-    """The same operations with each load moved before up to `ahead` EXEC and VEC operations that it does not touch.
-
-    Engines keep their own order, and no two operations that conflict change theirs, so the program stays right word
-    by word.
-    """
-    order: list[Operation] = []
-    for operation in operations:
-        place = len(order)
-        if operation.engine in LOADS:
-            passed = 0
-            while place > 0:
-                before = order[place - 1]
-                if before.engine in LOADS and before.engine is operation.engine:
-                    break
-                if before.engine not in LOADS:
-                    passed += 1
-                if passed > ahead or operation.conflicts(before):
-                    break
-                place -= 1
-        order.insert(place, operation)
-    return order
 
 
 @dataclass
