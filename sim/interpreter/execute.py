@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import LANES
-from gateware.isa import Engine, PostMode
-from sim.interpreter.state import MachineState
+from gateware.isa import Engine, ErrorCode, PostMode
+from sim.interpreter.state import MachineError, MachineState
 from sim.reference.linear import matmul
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.shiftexp import ShiftExp
@@ -16,6 +16,7 @@ from sim.reference.shiftmax import Shiftmax
 __all__ = ["execute", "softmax"]
 
 Integers = npt.NDArray[np.int64]
+SCORE_BLOCKS = 2  # that the score memory holds
 SIZES = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}
 
 
@@ -30,11 +31,15 @@ def _accumulators(state: MachineState) -> Integers:
     k, tiles, blocks, depth = steps["k_steps"], state.value(e, "TILES"), shape["blocks"], state.config.a_depth
     block_places = state.value(e, "A_BASE") + np.arange(blocks) * state.value(e, "A_BLOCK_STRIDE")
     tile_places = state.value(e, "B_BASE") + np.arange(tiles) * state.value(e, "B_TILE_STRIDE")
-    columns = state.b[(tile_places[:, None] + np.arange(k)) % state.config.b_depth]
+    b_places = tile_places[:, None] + np.arange(k)
+    state.check_range(b_places, state.config.b_depth, "EXEC reads B")
+    columns = state.b[b_places]
     right = columns.swapaxes(1, 2).reshape(tiles * LANES, 4 * k).astype(np.int64)
     total: Integers | None = None
     for half in range(1 + steps["halves"]):
-        words = state.a[:, (block_places[:, None] + half * k + np.arange(k)) % depth]
+        a_places = block_places[:, None] + half * k + np.arange(k)
+        state.check_range(a_places, depth, "EXEC reads A")
+        words = state.a[:, a_places]
         left = words.swapaxes(0, 1).reshape(blocks * state.config.rows, 4 * k).astype(np.int64)
         product = matmul(left, right.T)
         total = product if total is None else (total << 8) + product
@@ -43,10 +48,23 @@ def _accumulators(state: MachineState) -> Integers:
 
 
 def execute(state: MachineState) -> None:
-    """One RUN of EXEC."""
+    """One RUN of EXEC.
+
+    Raises
+    ------
+    MachineError : an address outside memory or its buffer, an operation of nothing, scores or row maxima that are not
+        int8, or more blocks of scores than there is room for
+    """
     e, rows_of = Engine.EXEC, state.config.rows
     post, shape = state.fields(e, "POST"), state.fields(e, "BLOCKS")
     mode, tiles, blocks = PostMode(post["mode"]), state.value(e, "TILES"), shape["blocks"]
+    if min(tiles, blocks, shape["rows_last"], state.fields(e, "STEPS")["k_steps"]) < 1 or shape["rows_last"] > rows_of:
+        raise MachineError(
+            ErrorCode.ILLEGAL_INSTRUCTION,
+            f"EXEC needs a block, a tile, a step and 1 to {rows_of} rows in the last block",
+        )
+    if (post["to_scores"] or post["track_max"]) and mode is not PostMode.Q8:
+        raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"scores and row maxima are Q8, not {mode.name}")
     total = (blocks - 1) * rows_of + shape["rows_last"]
     acc = _accumulators(state)[:total]
     if post["const_rows"]:
@@ -54,7 +72,8 @@ def execute(state: MachineState) -> None:
     else:
         steps = np.arange(tiles)[:, None] * state.value(e, "CONST_TILE_STRIDE") + np.arange(LANES)
         channel = (state.value(e, "CONST_BASE") + steps.reshape(-1))[None, :]
-    bias, multiplier, shift = np.moveaxis(state.constants[channel % state.config.const_depth], -1, 0)
+    state.check_range(channel, state.config.const_depth, "EXEC reads constants")
+    bias, multiplier, shift = np.moveaxis(state.constants[channel], -1, 0)
     value = acc + bias
     factor = Dyadic(multiplier, shift)
     rows = state.value(e, "OUT_ROW") + np.arange(total, dtype=np.int64)
@@ -75,12 +94,16 @@ def execute(state: MachineState) -> None:
             Dyadic(np.array(state.joined(e, "SKIP_LO", "SKIP_HI")), np.array(shifts["skip"])),
         ).apply(result, skip)
     if post["track_max"]:
+        state.check_range(rows, len(state.maxima), "EXEC tracks row maxima")
         top = result.max(axis=1)
         state.maxima[rows] = top if post["max_first"] else np.maximum(top, state.maxima[rows])
     if post["to_scores"]:
         length = state.value(e, "SCORE_LENGTH")
         state.observe("scores", rows=result[:, :length])
-        state.blocks += [result[start : start + rows_of] for start in range(0, total, rows_of)]
+        state.check_range(np.array(length - 1), min(4 * tiles, state.config.softmax_length), "SCORE_LENGTH - 1")
+        state.blocks += [result[start : start + rows_of, :length] for start in range(0, total, rows_of)]
+        if len(state.blocks) > SCORE_BLOCKS:
+            raise MachineError(ErrorCode.WATCHDOG, "the score memory holds two blocks, and more come before VEC runs")
         return
     places, lanes = state.matrix_places(state.value(e, "OUT_BASE"), state.value(e, "OUT_SLAB"), rows, columns)
     octets = np.ascontiguousarray(result.astype(f"<i{SIZES[mode]}")).view(np.uint8)
@@ -88,14 +111,28 @@ def execute(state: MachineState) -> None:
 
 
 def softmax(state: MachineState) -> None:
-    """One RUN of VEC."""
+    """One RUN of VEC.
+
+    Raises
+    ------
+    MachineError : there is no block of scores, or it has not as many rows and scores, or A ends
+    """
     v, arithmetic, bits = Engine.VEC, state.config.arithmetic, state.config.probability_bits
     if not state.blocks:
-        raise ValueError("VEC runs, and there is no block of scores")
+        raise MachineError(ErrorCode.WATCHDOG, "VEC runs, and there is no block of scores")
     length = state.fields(v, "LENGTH")["length"]
-    scores = state.blocks.pop(0)[: state.value(v, "ROWS"), :length]
+    scores, rows = state.blocks.pop(0), state.value(v, "ROWS")
+    if not 1 <= rows <= len(scores) or length != scores.shape[1]:
+        raise MachineError(
+            ErrorCode.ILLEGAL_INSTRUCTION,
+            f"VEC takes {rows} rows of {length} scores from a block of {len(scores)} rows of {scores.shape[1]}",
+        )
+    x0, x0_bits = state.value(v, "X0"), state.config.softmax_x0_bits
+    if not 1 <= x0 < 1 << x0_bits:
+        raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"|x0| of Shiftmax must be 1 to {2**x0_bits - 1}, not {x0}")
+    scores = scores[:rows]
     unit = Shiftmax(
-        ShiftExp(state.value(v, "X0"), arithmetic.softmax_n, arithmetic.half_shifted_first),
+        ShiftExp(x0, arithmetic.softmax_n, arithmetic.half_shifted_first),
         bits,
         arithmetic.softmax_half_up,
     )
@@ -110,4 +147,5 @@ def softmax(state: MachineState) -> None:
         lower = ((padded + 128) & 255) - 128
         parts = [(base, (padded - lower) >> 8), (base + low, lower)]
     for start, part in parts:
+        state.check_range(start + np.arange(words), state.config.a_depth, "VEC writes A")
         state.a[: len(scores), start : start + words] = part.reshape(len(scores), words, 4)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import LANES, AcceleratorConfig
-from gateware.isa import DST_BITS, DST_COLUMN_BITS, Constants, Engine, LoadTarget, Transform
-from sim.interpreter.state import BEAT, MachineState, strided
+from gateware.isa import DST_BITS, DST_COLUMN_BITS, Constants, Engine, ErrorCode, LoadTarget, Transform
+from sim.interpreter.state import BEAT, MachineError, MachineState, strided
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.rescale import Dyadic, Rescale
 from sim.reference.shiftexp import ShiftExp
@@ -18,11 +18,24 @@ from sim.reference.shiftgelu import ShiftGELU
 __all__ = ["load"]
 
 MOST_SHIFT = 127
+KNOWN = {
+    Engine.LOADT: ((LoadTarget.A, LoadTarget.B), (Transform.IDENTITY, Transform.LAYERNORM, Transform.SHIFTGELU)),
+    Engine.LOADB: (
+        (LoadTarget.B, LoadTarget.CONSTANTS, LoadTarget.LAYERNORM),
+        (Transform.IDENTITY, Transform.TRANSPOSE),
+    ),
+}
 Beats = npt.NDArray[np.uint8]
 
 
 def load(state: MachineState, engine: Engine) -> None:
-    """One RUN of a load engine."""
+    """One RUN of a load engine.
+
+    Raises
+    ------
+    MachineError : an address outside memory or its buffer, a target or transform that the engine does not know, or
+        other than one place for each beat
+    """
     sources = strided(
         state.value(engine, "SRC_BASE"),
         [state.value(engine, f"SRC_COUNT{level}") for level in range(4)],
@@ -31,9 +44,15 @@ def load(state: MachineState, engine: Engine) -> None:
     state.check_addresses(sources, f"{engine.name}'s source")
     beats = state.beats[sources]
     configuration = state.fields(engine, "CONFIG")
+    target, transform = LoadTarget(configuration["target"]), Transform(configuration["transform"])
+    targets, transforms = KNOWN[engine]
+    if target not in targets or transform not in transforms:
+        raise MachineError(
+            ErrorCode.ILLEGAL_INSTRUCTION, f"{engine.name} has no transform {transform.name} to {target.name}"
+        )
     if engine is Engine.LOADT:
         beats = _transformed(state, beats, configuration)
-    elif configuration["transform"] == Transform.TRANSPOSE:
+    elif transform is Transform.TRANSPOSE:
         beats = beats.swapaxes(1, 2)
     places = strided(
         state.value(engine, "DST_BASE"),
@@ -41,14 +60,17 @@ def load(state: MachineState, engine: Engine) -> None:
         [state.value(engine, f"DST_STRIDE{level}") for level in range(3)],
     ) % (1 << DST_BITS)
     if len(places) != len(beats):
-        raise ValueError(f"{engine.name}: {len(beats)} beats arrive and {len(places)} places are named")
-    target = LoadTarget(configuration["target"])
+        raise MachineError(
+            ErrorCode.WATCHDOG, f"{engine.name}: {len(beats)} beats arrive and {len(places)} places are named"
+        )
     if target is LoadTarget.A:
         _write_a(state, beats, places, configuration["row_limit"])
     elif target is LoadTarget.B:
+        state.check_range(places, state.config.b_depth, f"{engine.name} to B")
         state.b[places] = np.ascontiguousarray(beats).view(np.int8)
     else:
         records = state.constants if target is LoadTarget.CONSTANTS else state.norm_constants
+        state.check_range(places, len(records), f"{engine.name} to {target.name}")
         records[places] = _records(beats)
 
 
@@ -69,7 +91,8 @@ def _write_a(state: MachineState, beats: Beats, places: npt.NDArray[np.int64], r
         here = row + lane
         kept = (here >= 0) & (here < row_limit)
         address = base + here // rows_of * stride + k
-        state.a[here[kept] % rows_of, address[kept] % state.config.a_depth] = beats[kept, lane].view(np.int8)
+        state.check_range(address[kept], state.config.a_depth, "LOADT to A")
+        state.a[here[kept] % rows_of, address[kept]] = beats[kept, lane].view(np.int8)
 
 
 def _rows(beats: Beats, groups: int, size: int) -> npt.NDArray[np.int64]:
@@ -89,21 +112,31 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
         return beats
     shape = state.fields(Engine.LOADT, "GROUPS")
     groups, channels = shape["groups"], shape["channels"]
+    size = 2 if kind is Transform.LAYERNORM and not configuration["narrow"] else 1
+    if groups * channels * size != len(beats) * LANES or not groups * channels:
+        raise MachineError(
+            ErrorCode.WATCHDOG,
+            f"{kind.name} of {groups} row groups of {channels} channels does not take {len(beats)} beats",
+        )
     if kind is Transform.LAYERNORM:
-        rows = _rows(beats, groups, 1 if configuration["narrow"] else 2)
+        state.check_range(np.array(channels - 1), state.config.ln_channels, "LayerNorm's channels")
+        rows = _rows(beats, groups, size)
         bias, multiplier, shift = state.norm_constants[:channels].T
-        norm = ILayerNorm(bias).apply(rows)
+        norm = ILayerNorm(bias, state.config.arithmetic.root_start_from_bits).apply(rows)
         bits = 16 if configuration["wide"] else 8
         result = Rescale(Dyadic(multiplier, shift), bits).apply(norm)
         state.observe("layernorm", rows=result)
         return _beats(result, groups, bits // 8)
     rows = _rows(beats, groups, 1)
     first = LANES * state.value(Engine.LOADT, "MAX_GROUP")
+    state.check_range(first + np.arange(len(rows)), len(state.maxima), "ShiftGELU's row maxima")
     gelu = state.fields(Engine.LOADT, "GELU_CONFIG")
+    if not gelu["x0"]:
+        raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, "ShiftGELU needs an |x0| of at least 1")
     multiplier = state.joined(Engine.LOADT, "MULTIPLIER_LO", "MULTIPLIER_HI")
     result = np.empty_like(rows)
     for index, row in enumerate(rows):
-        top = int(state.maxima[(first + index) % len(state.maxima)])
+        top = int(state.maxima[first + index])
         table = _table(state.config, gelu["x0"], multiplier, min(gelu["shift"], MOST_SHIFT), top)
         result[index] = table[row + 128]
     state.observe("shiftgelu", rows=result)
@@ -112,5 +145,6 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
 
 @lru_cache(maxsize=4096)
 def _table(config: AcceleratorConfig, x0: int, multiplier: int, shift: int, top: int) -> npt.NDArray[np.int64]:
-    unit = ShiftGELU(ShiftExp(x0, config.arithmetic.gelu_n))
+    arithmetic = config.arithmetic
+    unit = ShiftGELU(ShiftExp(x0, arithmetic.gelu_n, arithmetic.half_shifted_first), arithmetic.gelu_slope_by_shifts)
     return unit.table(top, Rescale(Dyadic(np.array(multiplier), np.array(shift)), 8))

@@ -33,6 +33,7 @@ class Interpreter:
         self.config = config
         self.state = MachineState(config, memory, observer)
         self.marks: list[int] = []
+        self._low = 0  # bits of the fingerprint that the program names
 
     def run(self, program: int) -> int:
         """Runs the program at that beat address; returns the number of words.
@@ -45,6 +46,7 @@ class Interpreter:
         state.semaphores = [0] * 16
         state.registers = {engine: dict.fromkeys(names, 0) for engine, names in state.registers.items()}
         state.blocks.clear()
+        self._low = 0
         words = state.memory.view("<u4")
         checked = False
         for count, position in enumerate(range(4 * program, len(words))):
@@ -98,8 +100,8 @@ class Interpreter:
             elif semaphore and state.semaphores[semaphore] < amount:
                 raise MachineError(
                     ErrorCode.WATCHDOG,
-                    f"word {count}: {engine.name} waits for {amount} of semaphore {semaphore}, and the words before it "
-                    f"gave {state.semaphores[semaphore]}",
+                    f"word {count}: program order does not satisfy semaphore {semaphore}: {engine.name} waits for "
+                    f"{amount}, and the words before it left {state.semaphores[semaphore]}",
                 )
             elif semaphore:
                 state.semaphores[semaphore] -= amount

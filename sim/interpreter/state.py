@@ -18,7 +18,7 @@ BEAT = 16
 Observer = Callable[[str, dict[str, Any]], None]
 
 
-class MachineError(RuntimeError):
+class MachineError(ValueError):
     """The machine would stop here; `code` is what it would report."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
@@ -95,6 +95,15 @@ class MachineState:
             raise MachineError(
                 ErrorCode.ADDRESS_RANGE,
                 f"{what} reaches beats {addresses.min()} to {addresses.max()}, memory has {len(self.beats)}",
+            )
+
+    def check_range(self, places: npt.NDArray[np.int64], depth: int, what: str) -> None:
+        """Raises MachineError where a place of a buffer is beyond its depth. The gateware does not look: what a program
+        of this kind would do there depends on how a buffer is built.
+        """
+        if places.size and not (places.min() >= 0 and places.max() < depth):
+            raise MachineError(
+                ErrorCode.ADDRESS_RANGE, f"{what}: places {places.min()} to {places.max()}, there are {depth}"
             )
 
     def matrix_places(
