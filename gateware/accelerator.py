@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
-from gateware.core import COUNTERS, READERS, WRITERS, Core
+from gateware.core import COUNTERS, READERS, WRITERS, Core, tap_layouts, tap_members
 from gateware.isa import ErrorCode
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort
@@ -31,6 +31,8 @@ class Accelerator(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    taps : bool
+        Have `core.tap_layouts` as ports, to watch tensors that never reach memory.
 
     Members
     -------
@@ -46,10 +48,11 @@ class Accelerator(wiring.Component):
         `core.COUNTERS` of the program that runs or has run last.
     """
 
-    def __init__(self, config: AcceleratorConfig) -> None:
-        self.config = config
+    def __init__(self, config: AcceleratorConfig, taps: bool = False) -> None:
+        self.config, self.taps = config, taps
         super().__init__(
             {
+                **(tap_members(config) if taps else {}),
                 "memory": Out(MemoryPort(config.address_bits)),
                 "start": In(1),
                 "stop": In(1),
@@ -64,7 +67,7 @@ class Accelerator(wiring.Component):
         m = Module()
         cfg = self.config
         clear, began = Signal(), Signal()
-        core = Core(cfg)
+        core = Core(cfg, self.taps)
         m.submodules.core = ResetInserter(clear)(core)
         m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS), len(WRITERS))
         connect(m, arbiter.memory, flipped(self.memory))
@@ -72,6 +75,10 @@ class Accelerator(wiring.Component):
             connect(m, core.read[index], arbiter.read[index])
         for index in range(len(WRITERS)):
             connect(m, core.write[index], arbiter.write[index])
+
+        if self.taps:
+            for name in tap_layouts(cfg):
+                connect(m, getattr(core, name), flipped(getattr(self, name)))
 
         state, settled = Signal(2), Signal(range(SETTLE))
         idle_cycles = Signal(cfg.watchdog_bits)

@@ -1,7 +1,7 @@
 """Everything between the memory arbiter and the program: engines, buffers, array and units."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.grid import SystolicArray
@@ -19,9 +19,9 @@ from gateware.execute.maxima import RowMaxima
 from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
-from gateware.memory.port import ReadPort, WritePort
+from gateware.memory.port import BEAT_BITS, ReadPort, WritePort
 
-__all__ = ["COUNTERS", "READERS", "WRITERS", "Core"]
+__all__ = ["COUNTERS", "READERS", "WRITERS", "Core", "tap_layouts", "tap_members"]
 
 READERS = ("fetch", "load_t", "load_b", "skip")
 WRITERS = ("store", "log")
@@ -44,12 +44,39 @@ COUNTERS = (
 )
 
 
+def tap_layouts(config: AcceleratorConfig) -> dict[str, data.StructLayout]:
+    """What can be watched of tensors that never reach memory, by the names of the ports.
+
+    Loaded beats behind a transform with their destination, scores and probabilities by words, branches of residuals.
+    """
+    row = range(config.rows)
+    octets = data.ArrayLayout(8, LANES)
+    return {
+        "tap_load": data.StructLayout({"beat": BEAT_BITS, "transform": 2}),
+        "tap_scores": data.StructLayout({"data": octets, "row": row, "word": 10}),
+        "tap_probabilities": data.StructLayout(
+            {"data": data.ArrayLayout(signed(config.x_width), LANES), "bank": row, "address": 16}
+        ),
+        "tap_branches": data.StructLayout({"data": data.ArrayLayout(16, LANES), "row": row}),
+    }
+
+
+def tap_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
+    """The ports."""
+    return {
+        name: Out(wiring.Signature({"payload": Out(layout), "valid": Out(1)}))
+        for name, layout in tap_layouts(config).items()
+    }
+
+
 class Core(wiring.Component):
     """One program from start to end. Reset (not only at power-on) brings it back to where it can start.
 
     Parameters
     ----------
     config : AcceleratorConfig
+    taps : bool
+        Have ports to watch tensors that never reach memory; `tap_layouts`, each with ``payload`` and ``valid``.
 
     Members
     -------
@@ -67,10 +94,11 @@ class Core(wiring.Component):
     counters : Out
     """
 
-    def __init__(self, config: AcceleratorConfig) -> None:
-        self.config = config
+    def __init__(self, config: AcceleratorConfig, taps: bool = False) -> None:
+        self.config, self.taps = config, taps
         super().__init__(
             {
+                **(tap_members(config) if taps else {}),
                 "start": In(1),
                 "program": In(config.address_bits),
                 "read": Out(ReadPort(config.address_bits)).array(len(READERS)),
@@ -202,9 +230,33 @@ class Core(wiring.Component):
         connect(m, vector.o, operand_a.word)
         assert LANES == 4  # a beat is read as it stands by either operand
 
+        if self.taps:
+            self._elaborate_taps(m, load_t, drain, vector)
         overflow = self._elaborate_semaphores(m, load_t, load_b, exec_, vector, issue, drain)
         self._elaborate_state(m, fetch, load_t, load_b, exec_, issue, drain, vector, counters, overflow)
         return m
+
+    def _elaborate_taps(self, m: Module, load_t: Loader, drain: Drain, vector: VectorEngine) -> None:
+        """What can be watched."""
+        ports = {name: getattr(self, name) for name in tap_layouts(self.config)}
+        load, scores = ports["tap_load"], ports["tap_scores"]
+        probabilities, branches = ports["tap_probabilities"], ports["tap_branches"]
+        m.d.comb += [
+            load.valid.eq(load_t.o.valid & load_t.o.ready),
+            load.payload.beat.eq(load_t.o.payload.beat),
+            load.payload.transform.eq(load_t.o.payload.registers.config.transform),
+            scores.valid.eq(drain.scores.valid),
+            scores.payload.data.eq(drain.scores.data),
+            scores.payload.row.eq(drain.scores.row),
+            scores.payload.word.eq(drain.scores.word),
+            probabilities.valid.eq(vector.o.valid),
+            probabilities.payload.data.eq(vector.o.payload.word),
+            probabilities.payload.bank.eq(vector.o.payload.bank),
+            probabilities.payload.address.eq(vector.o.payload.address),
+            branches.valid.eq(drain.kept["valid"]),
+            branches.payload.data.eq(drain.kept["values"]),
+            branches.payload.row.eq(drain.kept["row"]),
+        ]
 
     def _elaborate_semaphores(
         self,

@@ -14,7 +14,7 @@ from gateware.execute.walker import TileWalker
 from gateware.isa import Engine, PostMode, SemaphoreValue
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort, WritePort
-from gateware.postprocess.postprocessor import PostProcessor
+from gateware.postprocess.postprocessor import PostProcessor, kept_layout
 
 __all__ = ["Drain", "score_layout"]
 
@@ -66,6 +66,8 @@ class Drain(wiring.Component):
         For the row maxima.
     written : Out(stream of SemaphoreValue) x 2
         Results are in memory, or in the score memory: `written` and `written2` of the operation.
+    kept : Out(kept_layout(rows))
+        The postprocessor's.
     idle : Out(1)
     """
 
@@ -103,6 +105,7 @@ class Drain(wiring.Component):
                     )
                 ),
                 "written": Out(stream.Signature(SemaphoreValue)).array(2),
+                "kept": Out(kept_layout(config.rows)),
                 "idle": Out(1),
                 "starved": Out(1),
                 "stalled": Out(1),
@@ -134,6 +137,7 @@ class Drain(wiring.Component):
         connect(m, constants.o, post.constants)
         connect(m, skip.o, post.skip)
         connect(m, skip.memory, flipped(self.skip))
+        m.d.comb += self.kept.eq(post.kept)
         connect(m, store.memory, flipped(self.store))
 
         # Operations, one after the other: the next one begins when the last row of this one has left the lanes.

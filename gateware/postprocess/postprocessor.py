@@ -29,6 +29,11 @@ def result_layout(rows: int) -> data.StructLayout:
     )
 
 
+def kept_layout(rows: int) -> data.StructLayout:
+    """A row of a residual's branch."""
+    return data.StructLayout({"valid": 1, "row": range(rows), "values": data.ArrayLayout(signed(16), LANES)})
+
+
 class Pass(data.Struct):
     """What goes beside a row's numbers through the lanes."""
 
@@ -78,6 +83,8 @@ class PostProcessor(wiring.Component):
     skip : In(stream of 4 x signed(16))
         One for each row that counts of a RESIDUAL tile.
     o : Out(stream of result_layout(rows))
+    kept : Out(kept_layout(rows))
+        A residual's branch, as it is kept for its second pass: for who wants to watch it.
 
     Raises
     ------
@@ -103,6 +110,7 @@ class PostProcessor(wiring.Component):
                 "skip_factor": In(residual_layout(multiplier_bits)),
                 "skip": In(stream.Signature(data.ArrayLayout(signed(16), LANES))),
                 "o": Out(stream.Signature(result_layout(rows))),
+                "kept": Out(kept_layout(rows)),
             }
         )
 
@@ -204,6 +212,8 @@ class PostProcessor(wiring.Component):
             branch.eq(passing & (flow.part == Part.ACCUMULATORS) & (flow.mode == PostMode.RESIDUAL)),
             term.eq(passing & (flow.part == Part.SKIP)),
             branch_writer.en.eq(branch),
+            self.kept["valid"].eq(branch),
+            self.kept["row"].eq(flow.row),
             branch_writer.addr.eq(flow.row),
             term_writer.en.eq(term),
             term_writer.addr.eq(flow.row),
@@ -217,6 +227,7 @@ class PostProcessor(wiring.Component):
                 lane.narrow.eq(flow.mode == PostMode.Q8),
                 lane.packed.eq(flow.clamp_packed),
                 branch_writer.data[column].eq(lane.q),
+                self.kept["values"][column].eq(lane.q),
                 term_writer.data[column]["value"].eq(lane.sum["value"]),
                 term_writer.data[column]["over"].eq(lane.sum["over"]),
                 term_writer.data[column]["negative"].eq(lane.sum["negative"]),
