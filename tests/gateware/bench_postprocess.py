@@ -45,11 +45,11 @@ class Tile:
             return total.astype(np.uint32).astype(np.int32).astype(np.int64)
         factor = Dyadic(self.multiplier[along], self.shift[along])
         if self.mode == PostMode.Q8:
-            return Rescale(factor, 8, np.int64(-127) if self.clamp_packed else None).apply(total)
+            return Rescale(factor, 8, np.array(-127) if self.clamp_packed else None).apply(total)
         x = Rescale(factor, 16).apply(total)
         if self.mode == PostMode.Q16:
             return x
-        branch, skip = (Dyadic(np.int64(m), np.int64(e)) for m, e in (self.branch_factor, self.skip_factor))
+        branch, skip = (Dyadic(np.array(m), np.array(e)) for m, e in (self.branch_factor, self.skip_factor))
         return ResidualAdd(branch, skip).apply(x, self.skip[: self.rows])
 
 

@@ -37,7 +37,7 @@ class Layer:
 
     @property
     def factor(self) -> Dyadic:
-        return Dyadic(np.int64(self.multiplier), np.int64(self.shift))
+        return Dyadic(np.array(self.multiplier), np.array(self.shift))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_golden_vectors(name: str, tmp_path: Path):
             cases["branch"].append([1, 0])
             cases["factor"].append([1, 0])
             cases["skip"].append(np.zeros_like(cases["acc"][-1]))
-    np.savez(tmp_path / "cases.npz", **{key: np.array(value) for key, value in cases.items()})
+    np.savez(tmp_path / "cases.npz", allow_pickle=False, **{key: np.array(value) for key, value in cases.items()})
     run("wide", "golden", file=str(tmp_path / "cases.npz"), mode=mode.value)
 
 

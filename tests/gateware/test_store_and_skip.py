@@ -63,7 +63,7 @@ def operation(rng: random.Random, rows: int, columns: int) -> dict[str, int]:
     }
 
 
-def places(op: dict[str, int], rows: int):  # type: ignore[no-untyped-def]
+def places(op: dict[str, int], rows: int):
     """(tile, row in the block, [(beat address, lane), ...]) of every row, in the order of execution."""
     for block in range(op["blocks"]):
         count = op["rows_last"] if block == op["blocks"] - 1 else rows
@@ -85,7 +85,7 @@ def test_store(rows: int, seed: int):
     dut = Writer(rows)
     memory: dict[tuple[int, int], int] = {}
     expected: dict[tuple[int, int], int] = {}
-    finished = []
+    finished: list[int] = []
 
     async def feed(ctx):
         for _ in range(3):
