@@ -38,7 +38,7 @@ class AcceleratorConfig:
     softmax_length: most scores of a row. max_rows: most rows of a matrix whose row maxima are tracked.
     softmax_x0_bits: most bits of |x0|, the scores' scale as Shiftmax knows it.
     queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
-    address_bits: beat address bits of the memory port.
+    address_bits: beat address bits of the memory port: the board's memory holds 2 to this many beats of 16 bytes.
     watchdog_bits: a program in which nothing moves for 2 to this many cycles is stopped.
     clock_mhz: the machine's clock on the board.
     dsp_in_layernorm: LayerNorm's two squares use DSP multipliers.
@@ -137,7 +137,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
     for c in (
         AcceleratorConfig("arty_a7_35"),
         AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_channels=1536),
-        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, clock_mhz=60.0),
+        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, address_bits=21, clock_mhz=60.0),
         AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_channels=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
             "tiny", rows=4, a_depth=512, b_depth=512, const_depth=512, ln_channels=128, softmax_length=64, max_rows=128

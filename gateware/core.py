@@ -314,14 +314,14 @@ class Core(wiring.Component):
         """Done, errors, counters."""
         engines_idle = load_t.idle & load_b.idle & issue.idle & drain.idle & vector.idle
         illegal = fetch.illegal | load_t.illegal | load_b.illegal | exec_.illegal | vector.illegal
-        wrapped = fetch.wrapped | load_t.wrapped | load_b.wrapped
+        outside = fetch.wrapped | load_t.wrapped | load_b.wrapped | drain.outside | counters.outside
         m.d.sync += self.done.eq(fetch.ended & fetch.empty & engines_idle & ~counters.memory.beat.valid)
         with m.If(self.error == ErrorCode.NONE):
             with m.If(fetch.mismatch):
                 m.d.sync += self.error.eq(ErrorCode.WRONG_CONFIG)
             with m.Elif(illegal):
                 m.d.sync += self.error.eq(ErrorCode.ILLEGAL_INSTRUCTION)
-            with m.Elif(wrapped):
+            with m.Elif(outside):
                 m.d.sync += self.error.eq(ErrorCode.ADDRESS_RANGE)
             with m.Elif(overflow):
                 m.d.sync += self.error.eq(ErrorCode.SEMAPHORE_OVERFLOW)

@@ -28,6 +28,7 @@ __all__ = [
 
 ISA_VERSION = 1
 VALUE_BITS = 24
+ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
 SEMAPHORE_BITS = 4
 DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
 DST_BITS = 22
@@ -138,7 +139,7 @@ class Register:
 
 
 def _source_registers() -> list[Register]:
-    registers = [Register("SRC_BASE", 0, 24, "beat address of the first beat")]
+    registers = [Register("SRC_BASE", 0, ADDRESS_BITS, "beat address of the first beat")]
     for level in range(4):
         registers.append(Register(f"SRC_COUNT{level}", 1 + 2 * level, 16, f"source level {level} (0 innermost): steps"))
         registers.append(

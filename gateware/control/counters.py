@@ -6,7 +6,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.isa import VALUE_BITS
+from gateware.isa import ADDRESS_BITS, VALUE_BITS
 from gateware.memory.port import BEAT_BYTES, WritePort
 
 __all__ = ["COUNTER_BITS", "LOG_BEATS", "Counters"]
@@ -24,7 +24,7 @@ class Counters(wiring.Component):
     names : sequence of str
         Events, at most 16.
     address_bits : int
-        Bits of a beat address.
+        Bits of a beat address of the memory.
 
     Members
     -------
@@ -32,8 +32,10 @@ class Counters(wiring.Component):
         One bit each, in the order of ``names``.
     mark : In(stream of 24 bits)
         Writes the counters to ``log_base + 4 * mark``, 32 bits each; those of a beat are of one cycle.
-    log_base : In(address_bits)
+    log_base : In(isa.ADDRESS_BITS)
     memory : Out(WritePort)
+    outside : Out(1)
+        A beat is not in memory; it is not written.
     values : Out
         The counters as they stand.
     """
@@ -46,8 +48,9 @@ class Counters(wiring.Component):
             {
                 "events": In(len(names)),
                 "mark": In(stream.Signature(VALUE_BITS)),
-                "log_base": In(address_bits),
+                "log_base": In(ADDRESS_BITS),
                 "memory": Out(WritePort(address_bits)),
+                "outside": Out(1),
                 "values": Out(COUNTER_BITS).array(len(names)),
             }
         )
@@ -63,13 +66,19 @@ class Counters(wiring.Component):
         beats = Array(Cat(words[A_BEAT * b : A_BEAT * b + A_BEAT]) for b in range(LOG_BEATS))
         index, out = Signal(range(LOG_BEATS)), self.memory.beat
         free = ~out.valid | out.ready
-        m.d.comb += self.mark.ready.eq(free & (index == LOG_BEATS - 1))
+        place, outside = Signal(ADDRESS_BITS + 3), Signal()
+        m.d.comb += [
+            self.mark.ready.eq(free & (index == LOG_BEATS - 1)),
+            place.eq(self.log_base + (self.mark.payload << 2) + index),
+            outside.eq(place[self.address_bits :].any()),
+        ]
         with m.If(free):
             m.d.sync += [
-                out.valid.eq(self.mark.valid),
+                out.valid.eq(self.mark.valid & ~outside),
+                self.outside.eq(self.mark.valid & outside),
                 out.payload.data.eq(beats[index]),
                 out.payload.mask.eq((1 << BEAT_BYTES) - 1),
-                out.payload.address.eq(self.log_base + (self.mark.payload << 2) + index),
+                out.payload.address.eq(place),
             ]
             with m.If(self.mark.valid):
                 m.d.sync += index.eq(index + 1)

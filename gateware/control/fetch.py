@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
-from gateware.isa import Engine, InstructionWord, Op, register
+from gateware.isa import ADDRESS_BITS, Engine, InstructionWord, Op, register
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
@@ -30,7 +30,7 @@ class Fetch(wiring.Component):
     memory : Out(ReadPort)
     queues : Out(stream of InstructionWord) x 4
         In the order of ``ENGINES``.
-    log_base : Out(address_bits)
+    log_base : Out(isa.ADDRESS_BITS)
     ended : Out(1)
         END has been reached.
     empty : Out(1)
@@ -49,7 +49,7 @@ class Fetch(wiring.Component):
                 "program": In(config.address_bits),
                 "memory": Out(ReadPort(config.address_bits)),
                 "queues": Out(stream.Signature(InstructionWord)).array(len(ENGINES)),
-                "log_base": Out(config.address_bits),
+                "log_base": Out(ADDRESS_BITS),
                 "ended": Out(1),
                 "empty": Out(1),
                 "illegal": Out(1),

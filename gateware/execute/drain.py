@@ -68,6 +68,8 @@ class Drain(wiring.Component):
         Results are in memory, or in the score memory: `written` and `written2` of the operation.
     kept : Out(kept_layout(rows))
         The postprocessor's.
+    outside : Out(1)
+        Results or skip operands are not in memory.
     idle : Out(1)
     """
 
@@ -106,6 +108,7 @@ class Drain(wiring.Component):
                 ),
                 "written": Out(stream.Signature(SemaphoreValue)).array(2),
                 "kept": Out(kept_layout(config.rows)),
+                "outside": Out(1),
                 "idle": Out(1),
                 "starved": Out(1),
                 "stalled": Out(1),
@@ -131,14 +134,15 @@ class Drain(wiring.Component):
         m.submodules.constants = constants = ConstantMemory(cfg.const_depth, cfg.multiplier_bits)
         m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
         m.submodules.skip = skip = SkipFetch(cfg.rows, cfg.address_bits)
-        m.submodules.jobs = jobs = TileWalker(cfg.rows, cfg.address_bits)
-        m.submodules.places = places = TileWalker(cfg.rows, cfg.address_bits)
+        m.submodules.jobs = jobs = TileWalker(cfg.rows)
+        m.submodules.places = places = TileWalker(cfg.rows)
         connect(m, queue.o, post.acc)
         connect(m, constants.o, post.constants)
         connect(m, skip.o, post.skip)
         connect(m, skip.memory, flipped(self.skip))
         m.d.comb += self.kept.eq(post.kept)
         connect(m, store.memory, flipped(self.store))
+        m.d.comb += self.outside.eq(store.outside | skip.outside)
 
         # Operations, one after the other: the next one begins when the last row of this one has left the lanes.
         residual = Signal()

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.execute.walker import ROW_BITS, TileWalker, walk_layout
+from gateware.execute.walker import PLACE_BITS, ROW_BITS, TileWalker, walk_layout
 from gateware.memory.port import ReadPort
 
 __all__ = ["SkipFetch"]
@@ -23,16 +23,18 @@ class SkipFetch(wiring.Component):
     rows : int
         Rows of a tile.
     address_bits : int
-        Bits of a beat address.
+        Bits of a beat address of the memory.
 
     Members
     -------
-    walk : In(walk_layout(address_bits))
+    walk : In(walk_layout())
         Must hold while ``idle`` is low; ``columns`` is 2.
     start : In(1)
     memory : Out(ReadPort)
     o : Out(stream of 4 x signed(16))
         The rows that count, in order.
+    outside : Out(1)
+        A beat is not in memory; it is not asked for.
     idle : Out(1)
     """
 
@@ -41,18 +43,19 @@ class SkipFetch(wiring.Component):
         self.groups = (rows + 2 * LANES - 2) // LANES
         super().__init__(
             {
-                "walk": In(walk_layout(address_bits)),
+                "walk": In(walk_layout()),
                 "start": In(1),
                 "memory": Out(ReadPort(address_bits)),
                 "o": Out(stream.Signature(data.ArrayLayout(signed(16), 4))),
+                "outside": Out(1),
                 "idle": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.asker = asker = TileWalker(self.rows, self.address_bits)
-        m.submodules.giver = giver = TileWalker(self.rows, self.address_bits)
+        m.submodules.asker = asker = TileWalker(self.rows)
+        m.submodules.giver = giver = TileWalker(self.rows)
         for walker in (asker, giver):
             m.d.comb += [walker.walk.eq(self.walk), walker.start.eq(self.start)]
         group_bits = (self.groups - 1).bit_length()
@@ -67,7 +70,7 @@ class SkipFetch(wiring.Component):
         # Ask: once both tiles of a slab are known, all its beats of the block.
         ask_page, asking, fresh = Signal(), Signal(), Signal(init=1)
         first, here, group = Signal(2), Signal(2), Signal(range(self.groups))
-        end, slab, base_group = Signal(ROW_BITS), Signal(self.address_bits), Signal(ROW_BITS - 2)
+        end, slab, base_group = Signal(ROW_BITS), Signal(PLACE_BITS), Signal(ROW_BITS - 2)
         last_group, last_column, claim = Signal(range(self.groups)), Signal(2), Signal()
         m.d.comb += [
             end.eq(asker.at.row + asker.at.rows - 1),
@@ -90,11 +93,13 @@ class SkipFetch(wiring.Component):
                     base_group.eq(asker.at.row[2:]),
                     slab.eq(asker.at.slab),
                 ]
-        asked, last = Signal(), Signal()
+        asked, last, place = Signal(), Signal(), Signal(PLACE_BITS)
         m.d.comb += [
-            self.memory.cmd.valid.eq(asking),
-            self.memory.cmd.payload.eq(slab + (((base_group + group) << 2) | here)),
-            asked.eq(asking & self.memory.cmd.ready),
+            place.eq(slab + (((base_group + group) << 2) | here)),
+            self.outside.eq(asking & place[self.address_bits :].any()),
+            self.memory.cmd.valid.eq(asking & ~self.outside),
+            self.memory.cmd.payload.eq(place),
+            asked.eq(self.memory.cmd.valid & self.memory.cmd.ready),
             last.eq((here == last_column) & (group == last_group)),
         ]
         # What an answer is, in the order of the questions.

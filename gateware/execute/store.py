@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.execute.walker import ROW_BITS, position_layout
+from gateware.execute.walker import PLACE_BITS, ROW_BITS, position_layout
 from gateware.memory.port import WritePort
 
 __all__ = ["RowStore", "result_row_layout"]
@@ -29,11 +29,11 @@ class RowStore(wiring.Component):
     rows : int
         Rows of a tile.
     address_bits : int
-        Bits of a beat address.
+        Bits of a beat address of the memory.
 
     Members
     -------
-    at : In(position_layout(rows, address_bits)), columns : In(3)
+    at : In(position_layout(rows)), columns : In(3)
         The tile that ``i`` belongs to, and its beat columns (1, 2 or 4).
     step : Out(1)
         The tile's last row is taken in this cycle.
@@ -41,6 +41,8 @@ class RowStore(wiring.Component):
     memory : Out(WritePort)
     stored : Out(1)
         The last beat of an operation has just been taken by memory.
+    outside : Out(1)
+        A beat is not in memory; it is not written.
     idle : Out(1)
     """
 
@@ -49,12 +51,13 @@ class RowStore(wiring.Component):
         self.groups = (rows + 2 * LANES - 2) // LANES  # that a block can touch, wherever it begins
         super().__init__(
             {
-                "at": In(position_layout(rows, address_bits)),
+                "at": In(position_layout(rows)),
                 "columns": In(3),
                 "step": Out(1),
                 "i": In(stream.Signature(result_row_layout(rows))),
                 "memory": Out(WritePort(address_bits)),
                 "stored": Out(1),
+                "outside": Out(1),
                 "idle": Out(1),
             }
         )
@@ -109,7 +112,7 @@ class RowStore(wiring.Component):
         # A page that is full waits for its burst.
         burst = data.StructLayout(
             {
-                "slab": self.address_bits,
+                "slab": PLACE_BITS,
                 "row": ROW_BITS,
                 "rows": range(self.rows + 1),
                 "column": 2,
@@ -155,7 +158,7 @@ class RowStore(wiring.Component):
     ) -> None:
         """Beats of the pages in turn, one a cycle: prepare for a cycle, then row groups, beat columns inside."""
         turn, preparing, sending = Signal(), Signal(), Signal()
-        slab, base_group = Signal(self.address_bits, reset_less=True), Signal(ROW_BITS - 2, reset_less=True)
+        slab, base_group = Signal(PLACE_BITS, reset_less=True), Signal(ROW_BITS - 2, reset_less=True)
         group, last_group = Signal(range(self.groups)), Signal(range(self.groups))
         column, first_column, last_column = Signal(2), Signal(2), Signal(2)
         first_lane, last_lane, final = Signal(2), Signal(2), Signal()
@@ -184,6 +187,11 @@ class RowStore(wiring.Component):
         m.d.comb += [read.page.eq(turn), read.group.eq(group), read.column.eq(column)]
         for reader in readers:
             m.d.comb += reader.addr.eq(read)
+        place, outside = Signal(PLACE_BITS), Signal()
+        m.d.comb += [
+            place.eq(slab + (((base_group + group) << 2) | column)),
+            outside.eq(place[self.address_bits :].any()),
+        ]
         mask = Signal(LANES)
         m.d.comb += mask.eq(
             Cat(
@@ -196,10 +204,11 @@ class RowStore(wiring.Component):
         m.d.comb += self.stored.eq(out.valid & out.ready & out_final)
         with m.If(out.ready | ~out.valid):
             m.d.sync += [
-                out.valid.eq(sending),
+                out.valid.eq(sending & ~outside),
+                self.outside.eq(sending & outside),
                 out.payload.data.eq(Cat(reader.data for reader in readers)),
                 out.payload.mask.eq(Cat(lane.replicate(4) for lane in mask)),
-                out.payload.address.eq(slab + (((base_group + group) << 2) | column)),
+                out.payload.address.eq(place),
                 out_final.eq(final & last),
             ]
             with m.If(sending):

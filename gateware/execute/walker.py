@@ -4,17 +4,20 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TileWalker", "position_layout", "walk_layout"]
+from gateware.isa import ADDRESS_BITS
+
+__all__ = ["PLACE_BITS", "TileWalker", "position_layout", "walk_layout"]
 
 ROW_BITS = 13
+PLACE_BITS = ADDRESS_BITS + 1  # of an address on its way: shows where a slab has left what registers can address
 
 
-def walk_layout(address_bits: int) -> data.StructLayout:
+def walk_layout() -> data.StructLayout:
     """What is walked: ``base`` and ``slab`` as OUT_BASE and OUT_SLAB, ``columns``: beat columns of a tile (1, 2, 4)."""
     return data.StructLayout(
         {
-            "base": address_bits,
-            "slab": address_bits,
+            "base": ADDRESS_BITS,
+            "slab": ADDRESS_BITS,
             "columns": 3,
             "row": 12,
             "tiles": 12,
@@ -24,7 +27,7 @@ def walk_layout(address_bits: int) -> data.StructLayout:
     )
 
 
-def position_layout(rows: int, address_bits: int) -> data.StructLayout:
+def position_layout(rows: int) -> data.StructLayout:
     """A tile's place. ``valid``: there is one; ``row``, ``rows``: its block's first matrix row, and how many count;
     ``column``: its first beat column within its slab; ``slab``: address of the slab's row 0; ``slab_end``: it is the
     last one of its slab or block.
@@ -39,7 +42,7 @@ def position_layout(rows: int, address_bits: int) -> data.StructLayout:
             "last_tile": 1,
             "last_block": 1,
             "column": 2,
-            "slab": address_bits,
+            "slab": PLACE_BITS,
             "slab_end": 1,
         }
     )
@@ -55,24 +58,22 @@ class TileWalker(wiring.Component):
     ----------
     rows : int
         Rows of a block.
-    address_bits : int
-        Bits of a beat address.
 
     Members
     -------
-    walk : In(walk_layout(address_bits))
+    walk : In(walk_layout())
     start, step : In(1)
-    at : Out(position_layout(rows, address_bits))
+    at : Out(position_layout(rows))
     """
 
-    def __init__(self, rows: int, address_bits: int) -> None:
-        self.rows_a_block, self.address_bits = rows, address_bits
+    def __init__(self, rows: int) -> None:
+        self.rows_a_block = rows
         super().__init__(
             {
-                "walk": In(walk_layout(address_bits)),
+                "walk": In(walk_layout()),
                 "start": In(1),
                 "step": In(1),
-                "at": Out(position_layout(rows, address_bits)),
+                "at": Out(position_layout(rows)),
             }
         )
 
@@ -81,8 +82,8 @@ class TileWalker(wiring.Component):
         walk = self.walk
         at = Signal(self.at.shape())
         block = Signal(12)
-        first_slab = Signal(self.address_bits)
-        m.d.comb += first_slab.eq(walk.base & ~Const(3, self.address_bits))
+        first_slab = Signal(ADDRESS_BITS)
+        m.d.comb += first_slab.eq(walk.base & ~Const(3, ADDRESS_BITS))
         after = Signal(3)
         m.d.comb += [
             after.eq(at.column + walk.columns),

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.isa import ADDRESS_BITS
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import BEAT_BITS, ReadPort
 from gateware.memory.strides import StridedCounter, descriptor_layout
@@ -26,26 +27,26 @@ class StridedReader(wiring.Component):
     levels : int
         Nested loops of a descriptor.
     address_bits : int
-        Bits of a beat address.
+        Bits of a beat address of the memory.
     depth : int
         Beats asked for and not yet taken; a power of two. A memory of latency L is used fully from L beats on.
 
     Members
     -------
-    descriptor : In(stream of descriptor_layout(levels, address_bits))
+    descriptor : In(stream of descriptor_layout(levels, isa.ADDRESS_BITS))
         Taken when the one before has been asked for completely.
     memory : Out(ReadPort)
     o : Out(stream of ReadBeat)
         A beat, and whether it is its descriptor's last.
     wrapped : Out(1)
-        A descriptor left the address range; the beat is not asked for, and the reader stops.
+        A descriptor left the memory; the beat is not asked for, and the reader stops.
     """
 
     def __init__(self, levels: int, address_bits: int, depth: int = 32) -> None:
         self.levels, self.address_bits, self.depth = levels, address_bits, depth
         super().__init__(
             {
-                "descriptor": In(stream.Signature(descriptor_layout(levels, address_bits))),
+                "descriptor": In(stream.Signature(descriptor_layout(levels, ADDRESS_BITS))),
                 "memory": Out(ReadPort(address_bits)),
                 "o": Out(stream.Signature(ReadBeat)),
                 "wrapped": Out(1),
@@ -54,19 +55,20 @@ class StridedReader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.counter = counter = StridedCounter(self.levels, self.address_bits)
+        m.submodules.counter = counter = StridedCounter(self.levels, ADDRESS_BITS)
         m.submodules.queue = queue = StreamFifo(BEAT_BITS, self.depth)
         m.submodules.ends = ends = StreamFifo(1, self.depth)
-        held = Signal(descriptor_layout(self.levels, self.address_bits))
+        held = Signal(descriptor_layout(self.levels, ADDRESS_BITS))
         begin = Signal()  # the descriptor is in `held` from this cycle on
         room, credit = Signal(init=1), Signal(range(self.depth + 1), init=self.depth)
-        asked, left = Signal(), Signal()
+        asked, left, outside = Signal(), Signal(), Signal()
         m.d.comb += [
             self.descriptor.ready.eq(~counter.valid & ~begin),
             counter.descriptor.eq(held),
             counter.start.eq(begin),
-            self.wrapped.eq(counter.valid & counter.wrapped),
-            self.memory.cmd.valid.eq(counter.valid & room & ~counter.wrapped),
+            outside.eq(counter.wrapped | counter.address[self.address_bits :].any()),
+            self.wrapped.eq(counter.valid & outside),
+            self.memory.cmd.valid.eq(counter.valid & room & ~outside),
             self.memory.cmd.payload.eq(counter.address),
             asked.eq(self.memory.cmd.valid & self.memory.cmd.ready),
             counter.step.eq(asked),

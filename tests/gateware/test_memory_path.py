@@ -10,6 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
+from gateware import isa
 from gateware.control.semaphores import Semaphores
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.operand_a import OperandA
@@ -28,7 +29,7 @@ class Shared(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "descriptor": In(stream.Signature(descriptor_layout(4, ADDRESS_BITS))).array(2),
+                "descriptor": In(stream.Signature(descriptor_layout(4, isa.ADDRESS_BITS))).array(2),
                 "o": Out(stream.Signature(ReadBeat)).array(2),
                 "write": In(WritePort(ADDRESS_BITS)).array(2),
                 "memory": Out(MemoryPort(ADDRESS_BITS)),

@@ -23,10 +23,10 @@ class Writer(Component):
     """A walker and a store, as the drain has them."""
 
     def __init__(self, rows: int) -> None:
-        self.walker, self.store = TileWalker(rows, ADDRESS_BITS), RowStore(rows, ADDRESS_BITS)
+        self.walker, self.store = TileWalker(rows), RowStore(rows, ADDRESS_BITS)
         super().__init__(
             {
-                "walk": In(walk_layout(ADDRESS_BITS)),
+                "walk": In(walk_layout()),
                 "start": In(1),
                 "i": In(stream.Signature(result_row_layout(rows))),
                 "memory": Out(WritePort(ADDRESS_BITS)),
