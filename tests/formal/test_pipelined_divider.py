@@ -47,6 +47,6 @@ def test_another_latency_is_refuted(latency: int):
 
 
 def test_a_broken_divider_is_found(monkeypatch: pytest.MonkeyPatch):
-    # It subtracts where the difference is negative.
+    # It never subtracts.
     monkeypatch.setattr(pipelined_divider, "Mux", lambda goes, subtract, keep: subtract)
     refute(PipelinedDividerProof(), WIDTH + 2)
