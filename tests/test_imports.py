@@ -16,6 +16,7 @@ ALLOWED = {
     "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
     "hw": {"hw", "gateware", "firmware"},
     "sim": {"sim", "gateware", "firmware"},
+    "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
     "host": {"host", "firmware", "sim.reference", "sim.emulator", "gateware.config", "gateware.link"},
 }
 

@@ -18,7 +18,7 @@ from sim.bench.measure import Measurement, measure
 from sim.bench.pictures import draw
 from sim.bench.tables import layers_table, rows_table, write
 from sim.bench.workloads import Workload, from_file, random_image, random_model, shipped
-from sim.emulator.profiles import PROFILES
+from sim.emulator.profiles import LITEDRAM, PROFILES
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 
@@ -43,8 +43,8 @@ def workload(name: str, arguments: argparse.Namespace) -> Workload:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
-    if arguments.memory not in PROFILES:
-        raise UserError(f"--memory must be one of {', '.join(PROFILES)}, not {arguments.memory!r}.")
+    if arguments.memory not in (*PROFILES, *LITEDRAM):
+        raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
     console, progress = Console(), Console(stderr=True)
     results: list[Measurement] = []
     for name in arguments.workloads or ["digits"]:
@@ -87,7 +87,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
     result.add_argument("--name", metavar="NAME", help="what the table calls a model file")
-    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join(PROFILES)}")
+    result.add_argument(
+        "--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join([*PROFILES, *LITEDRAM])}"
+    )
     result.add_argument("--layers", action="store_true", help="print each layer's cycles and stalls")
     result.add_argument("--docs", action="store_true", help="bring docs/performance.md and .json up to date")
     result.add_argument("--pictures", type=Path, metavar="DIR", help="draw timeline and roofline into this folder")

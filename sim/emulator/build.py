@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -133,19 +134,56 @@ def build_design(component: Elaboratable, waves: bool = False) -> Path:
     header = design_header(component, PREFIX)
     text = rtlil.convert(RegisteredInputs(component), name=TOP, emit_src=False)
     tool, environment = verilator_command()
-    key = _key(text.encode(), header.encode(), _native_sources(), _machine(), tool.encode(), bytes([waves]))
+    # A component with a memory of its own comes with Verilog that is not Amaranth's.
+    sources: Sequence[Path] = getattr(component, "verilog_sources", ())
+    foreign = b"".join(path.read_bytes() for path in sources)
+    key = _key(text.encode(), header.encode(), _native_sources(), _machine(), tool.encode(), bytes([waves]), foreign)
     folder = CACHE / f"{type(component).__name__.lower()}{'-waves' if waves else ''}-{key}"
     with _once(folder) as partial:
         if partial:
             (partial / f"{TOP}.v").write_text(verilog.convert(RegisteredInputs(component), name=TOP, emit_src=False))
             (partial / "design.h").write_text(header)
-            _verilate(partial, tool, environment, waves)
+            for path in sources:
+                shutil.copy(path, partial)
+            _verilate(partial, tool, environment, waves, [path.name for path in sources])
     return folder / f"{TOP}.so"
 
 
-def _verilate(folder: Path, tool: str, environment: dict[str, str], waves: bool) -> None:
+def banks_header(root: str) -> str:
+    """The C++ header with the banks of LiteDRAM's memory model: where each one's array lies in Verilator's class.
+
+    `root`: text of the class's header. Raises BuildError if there are no banks, or banks of several sizes.
+    """
+    found = re.findall(
+        r"VlUnpacked<\s*(VlWide<\d+>[^,]*|SData[^,]*|CData[^,]*|[IQ]Data[^,]*), (\d+)>\s+(\w+__DOT__mem(?:_(\d+))?);",
+        root,
+    )
+    if not found or len({(word, size) for word, size, _, _ in found}) > 1:
+        raise BuildError(f"Verilator's class has {len(found)} banks of one size; use the pinned packages.")
+    names = [name for _, _, name, _ in sorted(found, key=lambda bank: int(bank[3] or 0))]
+    cells = ", ".join(f"reinterpret_cast<uint8_t *>(&(root)->{name}[0])" for name in names)
+    return "\n".join(
+        [
+            "// Banks of the memory model inside the design, as macros for engine.cpp.",
+            "#pragma once",
+            f'#include "{PREFIX}___024root.h"',
+            f"#define BANKS {len(names)}ull",
+            f"#define BANK_BYTES sizeof({PREFIX}___024root::{names[0]})",
+            f"#define FOR_EACH_BANK(root) {cells}",
+            "",
+        ]
+    )
+
+
+def _verilate(folder: Path, tool: str, environment: dict[str, str], waves: bool, sources: Sequence[str] = ()) -> None:
     options = [*VERILATOR_FLAGS, *(["--trace-vcd"] if waves else [])]
-    _run([tool, *options, "--prefix", PREFIX, "--top-module", TOP, "--Mdir", "obj", f"{TOP}.v"], folder, environment)
+    _run(
+        [tool, *options, "--prefix", PREFIX, "--top-module", TOP, "--Mdir", "obj", f"{TOP}.v", *sources],
+        folder,
+        environment,
+    )
+    if sources:
+        (folder / "banks.h").write_text(banks_header((folder / "obj" / f"{PREFIX}___024root.h").read_text()))
     root = environment.get("VERILATOR_ROOT") or _run([tool, "--getenv", "VERILATOR_ROOT"], folder).strip()
     include = Path(root) / "include"
     flags = [*CXX_FLAGS, "-w", f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj", "-I.", f"-I{NATIVE}"]

@@ -12,10 +12,13 @@ import numpy as np
 from amaranth.hdl import Elaboratable
 from numpy.typing import NDArray
 
+from hw.dram.generate import generate
+from hw.dram.settings import settings
 from sim.emulator.build import build_design
 from sim.emulator.library import CAUSES, Statistics, load_design, timing
+from sim.emulator.litedram import WithLiteDram
 from sim.emulator.ports import link_present, scalar_ports, taps
-from sim.emulator.profiles import PROFILES, MemoryProfile
+from sim.emulator.profiles import IDEAL, LITEDRAM, PROFILES, MemoryProfile
 
 __all__ = ["Emulation", "EmulationError", "MemoryStatistics", "Recording", "RunState"]
 
@@ -71,7 +74,8 @@ class Emulation:
         ``error``, ``link``, ``tap_NAME``. Elaborated once; a library of the same content is built only once.
     memory_bytes : int
         Size of the memory, a multiple of 16. Costs what is used of it.
-    profile : MemoryProfile or a key of `PROFILES`
+    profile : MemoryProfile, a key of `PROFILES`, or one of `LITEDRAM`
+        The last are LiteDRAM's own controllers and memory model, built into the design: all of the board's memory.
     waves : bool
         Build a variant that can write waveforms; slower.
 
@@ -88,10 +92,14 @@ class Emulation:
     ) -> None:
         if memory_bytes <= 0 or memory_bytes % BEAT_BYTES:
             raise ValueError(f"memory_bytes must be a positive multiple of {BEAT_BYTES}, not {memory_bytes}.")
+        self._own_memory = isinstance(profile, str) and profile in LITEDRAM
         if isinstance(profile, str):
-            if profile not in PROFILES:
-                raise ValueError(f"memory profile must be one of {', '.join(PROFILES)}, not {profile!r}.")
-            profile = PROFILES[profile]
+            if profile not in PROFILES and profile not in LITEDRAM:
+                known = ", ".join([*PROFILES, *LITEDRAM])
+                raise ValueError(f"memory profile must be one of {known}, not {profile!r}.")
+            if self._own_memory:
+                component = WithLiteDram(component, generate(settings(LITEDRAM[profile]), simulation=True))
+            profile = PROFILES.get(profile, IDEAL)
         self.memory_bytes, self.profile = memory_bytes, profile
         self._taps = {tap.name: (index, tap) for index, tap in enumerate(taps(component))}
         self._inputs, self._outputs = scalar_ports(component)
@@ -162,6 +170,10 @@ class Emulation:
         """Since the last reset."""
         raw = Statistics()
         self._library.emulator_statistics(self._board(), ctypes.byref(raw))
+        if self._own_memory:
+            # LiteDRAM's model counts nothing but what went through the port.
+            read, written = self.output("beats_read"), self.output("beats_written")
+            return MemoryStatistics(read, written, 0, 0, 0, None, 0, dict.fromkeys(CAUSES, 0))
         return MemoryStatistics(
             beats_read=raw.beats_read,
             beats_written=raw.beats_written,

@@ -8,7 +8,9 @@ from amaranth.lib.wiring import Flow
 __all__ = ["Tap", "design_header", "link_present", "scalar_ports", "taps"]
 
 # name -> width (None: any up to 64) of what a component must have; "in" is into the component
-REQUIRED: dict[str, tuple[str, int | None]] = {
+REQUIRED: dict[str, tuple[str, int | None]] = {"busy": ("out", 1)}
+# The port to the C++ memory; a component that brings a memory of its own (`sim.emulator.litedram`) has none.
+MEMORY: dict[str, tuple[str, int | None]] = {
     "memory__cmd__payload": ("out", None),
     "memory__cmd__valid": ("out", 1),
     "memory__cmd__ready": ("in", 1),
@@ -18,7 +20,6 @@ REQUIRED: dict[str, tuple[str, int | None]] = {
     "memory__rdata__payload": ("in", 128),
     "memory__rdata__valid": ("in", 1),
     "memory__rdata__ready": ("out", 1),
-    "busy": ("out", 1),
 }
 OPTIONAL: dict[str, tuple[str, int | None]] = {
     "start": ("in", 1),
@@ -96,7 +97,7 @@ def link_present(component: object) -> bool:
 
 def scalar_ports(component: object) -> tuple[list[str], list[str]]:
     """Inputs and outputs, of up to 64 bits, that have no meaning to the emulator: settings, states, counters."""
-    known = {*REQUIRED, *OPTIONAL, *LINK}
+    known = {*REQUIRED, *MEMORY, *OPTIONAL, *LINK}
     inputs: list[str] = []
     outputs: list[str] = []
     for name, (direction, width) in _flat(component).items():
@@ -114,6 +115,9 @@ def design_header(component: object, prefix: str) -> str:
     """The C++ header with what the engine must know of a component. Raises ValueError for one that lacks a port."""
     ports = _flat(component)
     _check(component, ports, REQUIRED)
+    own_memory = getattr(component, "verilog_sources", None) is not None
+    if not own_memory:
+        _check(component, ports, MEMORY)
     _check(component, ports, {name: rule for name, rule in OPTIONAL.items() if name in ports})
     link = link_present(component)
     if link:
@@ -124,7 +128,9 @@ def design_header(component: object, prefix: str) -> str:
         "#pragma once",
         f'#include "{prefix}.h"',
         f"using Design = {prefix};",
-        f"#define ADDRESS_BITS {ports['memory__cmd__payload'][1] - 1}",
+        f"#define HAS_MEMORY {int(not own_memory)}",
+        f"#define ROW_BYTES {getattr(component, 'row_bytes', 0)}ull",
+        f"#define ADDRESS_BITS {0 if own_memory else ports['memory__cmd__payload'][1] - 1}",
         f"#define HAS_START {int('start' in ports)}",
         f"#define HAS_PROGRAM {int('program' in ports)}",
         f"#define HAS_ERROR {int('error' in ports)}",

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, fields, replace
 
-__all__ = ["ARTY_A7", "IDEAL", "PROFILES", "ULX3S", "Dram", "MemoryProfile"]
+__all__ = ["ARTY_A7", "IDEAL", "LITEDRAM", "PROFILES", "ULX3S", "Dram", "MemoryProfile"]
 
 
 @dataclass(frozen=True)
@@ -200,3 +200,5 @@ IDEAL = MemoryProfile(
 )
 
 PROFILES = {"arty_a7": ARTY_A7, "arty_a7_35": ARTY_A7, "arty_a7_100": ARTY_A7, "ulx3s_85f": ULX3S, "ideal": IDEAL}
+# LiteDRAM's own controllers with its memory model, inside the emulated design: name -> board. Slower, and the truth.
+LITEDRAM = {"litedram": "arty_a7", "litedram:arty_a7": "arty_a7", "litedram:ulx3s_85f": "ulx3s_85f"}

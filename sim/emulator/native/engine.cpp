@@ -13,6 +13,9 @@
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
+#if !HAS_MEMORY
+#include "banks.h"
+#endif
 
 namespace {
 
@@ -21,7 +24,8 @@ using emulator::MemoryModel;
 using emulator::Statistics;
 using emulator::Timing;
 
-constexpr int RESET_CYCLES = 4;
+// A memory inside the design goes on under reset: what it owes must have come.
+constexpr int RESET_CYCLES = HAS_MEMORY ? 4 : 256;
 
 // What ended a run. The same order as `RunState` in emulation.py.
 enum Ended { LIMIT, DONE, ERROR, RECEIVED };
@@ -142,6 +146,26 @@ class Engine {
     bool busy() const { return top_->busy; }
     uint64_t cycles() const { return cycles_; }
 
+    // Bytes to or from memory, without any cycles. False where they are not all inside.
+    bool copy(bool write, uint64_t offset, uint8_t *bytes, uint64_t length) {
+#if HAS_MEMORY
+        return memory.copy(write, offset, bytes, length);
+#else
+        // A word's address is row, bank, column; each bank of the memory model is one array of rows.
+        if (offset > BANK_BYTES * BANKS || length > BANK_BYTES * BANKS - offset) return false;
+        uint8_t *banks[] = {FOR_EACH_BANK(top_->rootp)};
+        for (uint64_t done = 0; done < length;) {
+            const uint64_t place = offset + done, row = place / ROW_BYTES;
+            const uint64_t within = place % ROW_BYTES, count = std::min<uint64_t>(ROW_BYTES - within, length - done);
+            uint8_t *cell = banks[row % BANKS] + row / BANKS * ROW_BYTES + within;
+            if (write) std::memcpy(cell, bytes + done, count);
+            else std::memcpy(bytes + done, cell, count);
+            done += count;
+        }
+        return true;
+#endif
+    }
+
     MemoryModel memory;
     std::deque<uint8_t> to_link, from_link;
     std::vector<Recording> recordings;
@@ -153,10 +177,12 @@ class Engine {
         was_busy_ = top.busy;
         was_error_ = error();
         if (!in_reset_) observe();
+#if HAS_MEMORY
         top.memory___05Fcmd___05Fready = memory.cmd_ready;
         top.memory___05Fwdata___05Fready = memory.wdata_ready;
         top.memory___05Frdata___05Fvalid = memory.rdata_valid;
         for (int i = 0; i < BEAT_WORDS; i++) top.memory___05Frdata___05Fpayload[i] = memory.rdata.words[i];
+#endif
 #if HAS_LINK
         rx_shown_ = !to_link.empty();
         top.link___05Frx___05Fvalid = rx_shown_;
@@ -173,6 +199,7 @@ class Engine {
     }
 
     void observe() {
+#if HAS_MEMORY
         Design &top = *top_;
         const auto command = static_cast<uint64_t>(top.memory___05Fcmd___05Fpayload);
         uint32_t wdata[BEAT_WORDS + 1] = {};
@@ -180,6 +207,7 @@ class Engine {
         memory.tick(top.memory___05Fcmd___05Fvalid, command & ((uint64_t{1} << ADDRESS_BITS) - 1),
                     command >> ADDRESS_BITS & 1, top.memory___05Fwdata___05Fvalid, wdata,
                     static_cast<uint16_t>(wdata[BEAT_WORDS]), top.memory___05Frdata___05Fready);
+#endif
         sample();
     }
 
@@ -248,7 +276,7 @@ uint64_t emulator_cycles(const Engine *engine) { return engine->cycles(); }
 int emulator_busy(const Engine *engine) { return engine->busy(); }
 uint64_t emulator_error(const Engine *engine) { return engine->error(); }
 int emulator_copy(Engine *engine, int write, uint64_t offset, uint8_t *bytes, uint64_t length) {
-    return engine->memory.copy(write, offset, bytes, length);
+    return engine->copy(write, offset, bytes, length);
 }
 void emulator_statistics(Engine *engine, Statistics *statistics) { *statistics = engine->memory.statistics(); }
 void emulator_send(Engine *engine, const char *bytes, uint64_t length) {

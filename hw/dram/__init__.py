@@ -1,0 +1,1 @@
+"""LiteDRAM's controllers for the boards, behind the machine's memory port."""
