@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -43,11 +44,50 @@ def _same_stream(operation: Operation, access: Access, earlier: _Step, before: A
     return operation.engine is earlier.operation.engine and access.event == before.event
 
 
+class _History:
+    """The accesses to one space that somebody may still have to wait for.
+
+    Parameters
+    ----------
+    users : an access of each kind that the space will see, with its engine
+    knowledge : of each engine, how many events of each stream it knows to have happened
+    """
+
+    def __init__(self, users: list[tuple[Engine, Access]], knowledge: dict[Engine, dict[Stream, int]]) -> None:
+        self.entries: list[tuple[Access, _Step]] = []
+        self._users, self._knowledge, self._limit = users, knowledge, 32
+
+    def append(self, access: Access, step: _Step) -> None:
+        self.entries.append((access, step))
+        if len(self.entries) > self._limit:
+            self.entries = [entry for entry in self.entries if self._matters(*entry)]
+            self._limit = 2 * len(self.entries) + 32
+
+    def _matters(self, access: Access, step: _Step) -> bool:
+        """Whether some engine does not know yet that this access is over, and may have to."""
+        stream, number = (step.operation.engine, access.event), step.number[access.event]
+        return any(
+            (access.write or later.write)
+            and not _implied(engine, step.operation, later, access)
+            and self._knowledge[engine].get(stream, 0) < number
+            for engine, later in self._users
+        )
+
+
+def _users(operations: list[Operation]) -> dict[str, list[tuple[Engine, Access]]]:
+    """For each space, one access of each engine and kind."""
+    kinds: dict[str, dict[tuple[Engine, bool], Access]] = defaultdict(dict)
+    for operation in operations:
+        for access in operation.accesses:
+            kinds[access.space].setdefault((operation.engine, access.write), access)
+    return {space: [(engine, access) for (engine, _), access in found.items()] for space, found in kinds.items()}
+
+
 def dependencies(operations: list[Operation]) -> list[_Step]:
     """For every operation the events that it must wait for: only those that it does not know of already."""
-    history: dict[str, list[tuple[Access, _Step]]] = defaultdict(list)
     counts: dict[Stream, int] = defaultdict(int)
     knowledge: dict[Engine, dict[Stream, int]] = {engine: {} for engine in EVENTS}
+    history = {space: _History(users, knowledge) for space, users in _users(operations).items()}
     steps: list[_Step] = []
     by_event: dict[tuple[Stream, int], _Step] = {}
     for operation in operations:
@@ -59,7 +99,7 @@ def dependencies(operations: list[Operation]) -> list[_Step]:
         known = knowledge[engine]
         needed: dict[Stream, int] = {}
         for access in operation.accesses:
-            for before, earlier in history[access.space]:
+            for before, earlier in history[access.space].entries:
                 if not (access.write or before.write) or not access.overlaps(before):
                     continue
                 if _implied(engine, earlier.operation, access, before):
@@ -83,15 +123,15 @@ def dependencies(operations: list[Operation]) -> list[_Step]:
             step.number[event] = counts[engine, event]
             by_event[(engine, event), counts[engine, event]] = step
         for access in operation.accesses:
-            entries = history[access.space]
+            here = history[access.space]
             # Whoever waits for this access need not know of what it makes superfluous.
-            entries[:] = [
+            here.entries = [
                 (before, earlier)
-                for before, earlier in entries
+                for before, earlier in here.entries
                 if not access.covers(before)
                 or not (access.write or (not before.write and _same_stream(operation, access, earlier, before)))
             ]
-            entries.append((access, step))
+            here.append(access, step)
     return steps
 
 
@@ -127,7 +167,7 @@ def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: i
             continue
         for stream, number in step.waits:
             pair = (stream, engine)
-            due = sum(1 for event in told[pair] if event <= number)
+            due = bisect_right(told[pair], number)
             if due > taken[pair]:
                 program.wait(engine, numbers[pair], due - taken[pair])
                 taken[pair] = due

@@ -62,17 +62,18 @@ class Bench:
         engine: Engine,
         source: tuple[int, Sequence[tuple[int, int]]],
         destination: tuple[int, Sequence[tuple[int, int]]],
+        done: int = 0,
         **registers: int | Mapping[str, int],
     ) -> None:
-        """A load by (base, levels of (count, stride)), innermost first."""
+        """A load by (base, levels of (count, stride)), innermost first, which gives the semaphore `done`."""
         self.registers(engine, {"SRC_BASE": source[0], "DST_BASE": destination[0] % (1 << 22)})
         for prefix, levels, most in (("SRC", source[1], 4), ("DST", destination[1], 3)):
             for level, (count, stride) in enumerate([*levels, *[(0, 0)] * (most - len(levels))]):
                 self.registers(engine, {f"{prefix}_COUNT{level}": count, f"{prefix}_STRIDE{level}": stride})
         self.registers(engine, registers)
-        self.program.run(engine)
+        self.program.run(engine, done=done)
 
-    def load_a(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None) -> None:
+    def load_a(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None, done: int = 0) -> None:
         """int8 (rows, 4 * steps) into A, one step a word."""
         rows, steps = operand.shape[0], operand.shape[1] // 4
         groups = -(-rows // 4)
@@ -80,28 +81,35 @@ class Bench:
             Engine.LOADT,
             (self.place(pack_operand(operand)), [(groups * steps, 1)]),
             (0, [(steps, 1), (groups, 4 * ROW)]),
+            done,
             A_BASE=place,
             A_BLOCK_STRIDE=steps if stride is None else stride,
             CONFIG={"target": LoadTarget.A, "row_limit": rows},
         )
 
-    def load_b(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None) -> None:
+    def load_b(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None, done: int = 0) -> None:
         """int8 (columns of the result, 4 * steps) into B, a tile after another."""
         steps, tiles = operand.shape[1] // 4, -(-operand.shape[0] // 4)
         self.load(
             Engine.LOADB,
             (self.place(pack_operand(operand)), [(tiles * steps, 1)]),
             (place, [(steps, 1), (tiles, steps if stride is None else stride)]),
+            done,
             CONFIG={"target": LoadTarget.B},
         )
 
     def load_constants(
-        self, bias: Integers, factor: Dyadic, place: int = 0, target: LoadTarget = LoadTarget.CONSTANTS
+        self,
+        bias: Integers,
+        factor: Dyadic,
+        place: int = 0,
+        target: LoadTarget = LoadTarget.CONSTANTS,
+        done: int = 0,
     ) -> None:
         """One record a channel."""
         count = len(bias)
         base = self.place(records(bias, factor))
-        self.load(Engine.LOADB, (base, [(count, 1)]), (place, [(count, 1)]), CONFIG={"target": target})
+        self.load(Engine.LOADB, (base, [(count, 1)]), (place, [(count, 1)]), done, CONFIG={"target": target})
 
     def run(self, observer: Observer | None = None) -> Interpreter:
         """Ends the program and runs it; the next one begins empty."""

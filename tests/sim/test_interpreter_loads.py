@@ -101,6 +101,7 @@ def transform(
         Engine.LOADT,
         (base + 4 * first, [(4, 1), (channels * source_size // 16, slab), (groups, 4)]),
         (0, [(groups * channels * size // 4, 1)]),
+        0,
         CONFIG={"target": LoadTarget.B, **settings},
         GROUPS={"groups": groups, "channels": channels},
         **registers,
