@@ -125,7 +125,11 @@ REQUEST = Header(
         HeaderField("session", 2, "what OPEN has begun; not 0"),
         HeaderField("sequence", 1, "one more than the request's before, modulo 256; OPEN chooses the first"),
         HeaderField("command", 1, "a `Command`"),
-        HeaderField("address", 4, "in bytes: of memory (READ, WRITE), the program (RUN), a register (CONTROL_*); else 0"),
+        HeaderField(
+            "address",
+            4,
+            "in bytes: of memory (READ, WRITE), the program (RUN), a register (CONTROL_*); else 0",
+        ),
         HeaderField("length", 2, "bytes: of the payload, for READ of the answer's payload"),
     )
 )

@@ -1,0 +1,331 @@
+"""Carries requests out, each once, and answers them."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import Out
+
+from gateware.arith.checks import require_range
+from gateware.link.control_port import ControlPort
+from gateware.link.machine_port import MachinePort
+from gateware.link.memory_access import TransferPort
+from gateware.link.packets import ANSWER, CRC_BYTES, IDENTITY, MAX_PAYLOAD, REQUEST, WINDOW, Command, Identity, Status
+from gateware.link.receiver import PacketPort
+from gateware.link.transmitter import AnswerPort
+from gateware.memory.port import BEAT_BYTES
+
+__all__ = ["Executor"]
+
+OVERHEAD = REQUEST.size + CRC_BYTES
+WORD_BYTES = 4
+CONTROL_COMMANDS = (Command.CONTROL_READ, Command.CONTROL_WRITE)
+# Where each kind of payload begins among the bytes that an answer can have beside memory's: the header comes first.
+IDENTITY_PLACE = ANSWER.size
+COUNTERS_PLACE = IDENTITY_PLACE + IDENTITY.size
+
+
+class Executor(wiring.Component):
+    """One request at a time, from the first byte of its packet to the last of its answer.
+
+    Cycles from a packet to the end of its answer's bytes: 34, and what the request itself takes: for WRITE and READ a
+    cycle a byte and memory's time for each beat, for IDENTIFY and COUNTERS 2 a byte, for the control bus its own.
+
+    Parameters
+    ----------
+    identity : Identity
+        What IDENTIFY answers; its memory size bounds every address.
+    address_bits : int
+        Bits of a beat address.
+    timeout_bits : int
+        The control bus may take 2 to this many cycles.
+
+    Members
+    -------
+    packets : Out(PacketPort)
+    answers : Out(AnswerPort)
+    transfer : Out(TransferPort)
+    control : Out(ControlPort)
+    machine : Out(MachinePort)
+    """
+
+    def __init__(self, identity: Identity, address_bits: int, timeout_bits: int = 16) -> None:
+        require_range("Executor", "address_bits", address_bits, 1, 28)
+        require_range("Executor", "memory_beats", identity.memory_beats, 1, 1 << address_bits)
+        require_range("Executor", "counters", identity.counters, 1, MAX_PAYLOAD // WORD_BYTES)
+        require_range("Executor", "timeout_bits", timeout_bits, 2, 32)
+        self.identity, self.address_bits, self.timeout_bits = identity, address_bits, timeout_bits
+        super().__init__(
+            {
+                "packets": Out(PacketPort()),
+                "answers": Out(AnswerPort()),
+                "transfer": Out(TransferPort(address_bits)),
+                "control": Out(ControlPort()),
+                "machine": Out(MachinePort(address_bits, identity.counters)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        packets, answers, transfer, control, machine = (
+            self.packets,
+            self.answers,
+            self.transfer,
+            self.control,
+            self.machine,
+        )
+        request = Signal(REQUEST.layout)
+        command = request.command
+        session, opened, following = Signal(16), Signal(), Signal(8)
+        index, advance = Signal.like(packets.address), Signal()
+        place, left = Signal(range(self._places)), Signal(range(MAX_PAYLOAD + 1))
+        status, kept, forgiven = Signal(4), Signal(), Signal()
+        written, was_read = Signal(32), Signal(32)  # on the control bus
+
+        m.submodules.history = history = memory.Memory(
+            shape=4, depth=WINDOW, init=[], attrs={"ram_style": "distributed"}
+        )
+        remember, recall = history.write_port(), history.read_port(domain="comb")
+        m.d.comb += [
+            remember.addr.eq(request.sequence),
+            remember.data.eq(status),
+            recall.addr.eq(request.sequence),
+            # The byte at `index` is always there: its address goes out the cycle before.
+            packets.address.eq(Mux(packets.release, 0, index + advance)),
+            transfer.address.eq(request.address),
+            transfer.last.eq(left == 1),
+            transfer.source.payload.eq(packets.byte),
+            control.adr.eq(request.address[2:]),
+            control.dat_w.eq(written),
+            control.we.eq(command == Command.CONTROL_WRITE),
+            control.stb.eq(control.cyc),
+            machine.program.eq(request.address[4:]),
+            answers.short.eq(~kept),
+        ]
+        m.d.sync += index.eq(packets.address)
+
+        verdict, same, behind = self._checks(m, request, session, opened, following)
+        fresh = Signal()
+        m.d.comb += fresh.eq(Mux(same, behind == 0xFF, (command == Command.OPEN) & (verdict == Status.DONE)))
+
+        chosen = Signal(8)
+        choices = self._bytes(request, session, status, following, self._state(forgiven), left, was_read)
+        waited = Signal(self.timeout_bits)
+        m.d.sync += waited.eq(0)
+
+        with m.FSM():
+            with m.State("IDLE"), m.If(packets.present & answers.ready):
+                m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.comb += advance.eq(1)
+                m.d.sync += request.eq(Cat(request.as_value()[8:], packets.byte))
+                with m.If(index == REQUEST.size - 1):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.d.sync += [place.eq(0), left.eq(0), kept.eq(fresh)]
+                m.next = "BEGIN"
+                with m.If(fresh):
+                    m.d.sync += [
+                        session.eq(request.session),
+                        opened.eq(1),
+                        following.eq(request.sequence + 1),
+                        status.eq(verdict),
+                    ]
+                    with m.If(verdict == Status.DONE):
+                        self._act(m, command, request.length, left, forgiven)
+                with m.Elif(~same):
+                    m.d.sync += status.eq(Status.WRONG_SESSION)
+                with m.Elif(behind == 0):
+                    m.d.comb += [answers.again.eq(1), packets.release.eq(1)]
+                    m.next = "IDLE"
+                with m.Elif(behind < WINDOW):
+                    m.d.sync += status.eq(recall.data)
+                with m.Else():
+                    m.d.sync += status.eq(Status.OUT_OF_ORDER)
+            with m.State("WRITE"):
+                m.d.comb += [
+                    transfer.source.valid.eq(left != 0),
+                    advance.eq(transfer.source.valid & transfer.source.ready),
+                ]
+                m.d.sync += left.eq(left - advance)
+                with m.If(transfer.done):
+                    m.next = "BEGIN"
+                with m.If(transfer.failed):
+                    m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0)]
+                    m.next = "BEGIN"
+            with m.State("COLLECT"):
+                m.d.comb += advance.eq(1)
+                m.d.sync += written.eq(Cat(written[8:], packets.byte))
+                with m.If(index == REQUEST.size + WORD_BYTES - 1):
+                    m.next = "BUS"
+            with m.State("BUS"):
+                m.d.comb += control.cyc.eq(1)
+                m.d.sync += [waited.eq(waited + 1), was_read.eq(control.dat_r)]
+                with m.If(control.err):
+                    m.d.sync += [status.eq(Status.CONTROL_ERROR), left.eq(0)]
+                    m.next = "BEGIN"
+                with m.Elif(control.ack):
+                    m.next = "BEGIN"
+                with m.Elif(waited.all()):
+                    m.d.sync += [status.eq(Status.CONTROL_TIMEOUT), left.eq(0)]
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.comb += answers.begin.eq(1)
+                m.next = "SELECT"
+            with m.State("SELECT"):
+                m.d.sync += [chosen.eq(choices.word_select(place, 8)), place.eq(place + 1)]
+                m.next = "PUT"
+            with m.State("PUT"):
+                m.d.comb += [answers.data.payload.eq(chosen), answers.data.valid.eq(1)]
+                with m.If(answers.data.ready):
+                    m.next = "SELECT"
+                    with m.If(place > ANSWER.size):
+                        m.d.sync += left.eq(left - 1)
+                        with m.If(left == 1):
+                            m.next = "FINISH"
+                    with m.If(place == ANSWER.size):
+                        with m.If(left == 0):
+                            m.next = "FINISH"
+                        with m.Elif(command == Command.READ):
+                            m.d.comb += transfer.begin.eq(1)
+                            m.next = "READ"
+                        with m.Elif(command == Command.COUNTERS):
+                            m.d.sync += place.eq(COUNTERS_PLACE)
+                        with m.Elif(command == Command.CONTROL_READ):
+                            m.d.sync += place.eq(self._control_place)
+            with m.State("READ"):
+                m.d.comb += [
+                    answers.data.payload.eq(transfer.sink.payload),
+                    answers.data.valid.eq(transfer.sink.valid),
+                    transfer.sink.ready.eq(answers.data.ready),
+                ]
+                m.d.sync += left.eq(left - (transfer.sink.valid & transfer.sink.ready))
+                with m.If(transfer.done):
+                    m.next = "FINISH"
+                with m.If(transfer.failed):
+                    # What was put so far is forgotten: the answer begins anew.
+                    m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0), place.eq(0)]
+                    m.next = "BEGIN"
+            with m.State("FINISH"), m.If(answers.data.ready):
+                m.d.comb += [answers.finish.eq(1), packets.release.eq(1), remember.en.eq(kept)]
+                m.next = "IDLE"
+        return m
+
+    @property
+    def _control_place(self) -> int:
+        return COUNTERS_PLACE + WORD_BYTES * self.identity.counters
+
+    @property
+    def _places(self) -> int:
+        return self._control_place + WORD_BYTES + 1
+
+    def _checks(
+        self, m: Module, request: data.View, session: Signal, opened: Signal, following: Signal
+    ) -> tuple[Signal, Signal, Signal]:
+        """What a request deserves if it is its turn, whether it is of this session, and how many came after it.
+
+        The three are there one cycle after the request.
+        """
+        command, address, length = request.command, request.address, request.length
+        same, behind, end = Signal(), Signal(8), Signal(33)
+        matches, bare, fits, misaligned = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            same.eq(opened & (request.session == session)),
+            behind.eq(following - request.sequence - 1),
+            # A program's first byte must be inside memory.
+            end.eq(address + length + (command == Command.RUN)),
+            matches.eq(self.packets.length == length + OVERHEAD),
+            bare.eq(self.packets.length == OVERHEAD),
+            fits.eq((length != 0) & (length <= MAX_PAYLOAD)),
+            misaligned.eq(0),
+        ]
+        with m.Switch(command):
+            with m.Case(Command.RUN):
+                m.d.sync += misaligned.eq(address[:4] != 0)
+            with m.Case(*CONTROL_COMMANDS):
+                m.d.sync += misaligned.eq(address[:2] != 0)
+
+        right_length, bounded, known = Signal(), Signal(), Signal(init=1)
+        m.d.comb += right_length.eq(bare & matches)
+        with m.Switch(command):
+            with m.Case(Command.WRITE):
+                m.d.comb += [right_length.eq(matches & fits), bounded.eq(1)]
+            with m.Case(Command.READ):
+                m.d.comb += [right_length.eq(bare & fits), bounded.eq(1)]
+            with m.Case(Command.CONTROL_WRITE):
+                m.d.comb += right_length.eq(matches & (length == WORD_BYTES))
+            with m.Case(Command.RUN):
+                m.d.comb += bounded.eq(1)
+            with m.Case(*(set(Command) - {Command.WRITE, Command.READ, Command.CONTROL_WRITE, Command.RUN})):
+                pass
+            with m.Default():
+                m.d.comb += known.eq(0)
+
+        verdict = Signal(4)
+        with m.If(~known):
+            m.d.comb += verdict.eq(Status.UNKNOWN_COMMAND)
+        with m.Elif(~right_length):
+            m.d.comb += verdict.eq(Status.WRONG_LENGTH)
+        with m.Elif(misaligned):
+            m.d.comb += verdict.eq(Status.MISALIGNED)
+        with m.Elif(bounded & (end > BEAT_BYTES * self.identity.memory_beats)):
+            m.d.comb += verdict.eq(Status.ADDRESS_RANGE)
+        with m.Elif((command == Command.RUN) & self.machine.busy):
+            m.d.comb += verdict.eq(Status.BUSY)
+        return verdict, same, behind
+
+    def _act(self, m: Module, command: Value, length: Value, left: Signal, forgiven: Signal) -> None:
+        """Begins what a request asks for, and says how long its answer's payload is (or its own, for WRITE)."""
+        with m.Switch(command):
+            with m.Case(Command.IDENTIFY):
+                m.d.sync += left.eq(IDENTITY.size)
+            with m.Case(Command.COUNTERS):
+                m.d.sync += left.eq(WORD_BYTES * self.identity.counters)
+            with m.Case(Command.READ):
+                m.d.sync += left.eq(length)
+            with m.Case(Command.WRITE):
+                m.d.sync += left.eq(length)
+                m.d.comb += [self.transfer.begin.eq(1), self.transfer.writing.eq(1)]
+                m.next = "WRITE"
+            with m.Case(Command.RUN):
+                m.d.comb += self.machine.start.eq(1)
+                m.d.sync += forgiven.eq(0)
+            with m.Case(Command.STOP):
+                m.d.comb += self.machine.stop.eq(1)
+            with m.Case(Command.RESET):
+                m.d.comb += self.machine.stop.eq(1)
+                m.d.sync += forgiven.eq(1)
+            with m.Case(Command.CONTROL_READ):
+                m.d.sync += left.eq(WORD_BYTES)
+                m.next = "BUS"
+            with m.Case(Command.CONTROL_WRITE):
+                m.next = "COLLECT"
+
+    def _state(self, forgiven: Value) -> Value:
+        return Cat(Mux(forgiven, 0, self.machine.error), Const(0, 3), self.machine.busy)
+
+    def _bytes(
+        self,
+        request: data.View,
+        session: Value,
+        status: Value,
+        following: Value,
+        state: Value,
+        left: Value,
+        was_read: Value,
+    ) -> Value:
+        """Every byte that an answer can have beside memory's."""
+        values = {
+            "session": session,
+            "sequence": request.sequence,
+            "status": status,
+            "following": following,
+            "state": state,
+            "length": left,
+        }
+        header = []
+        for field in ANSWER.fields:
+            value = Value.cast(values[field.name])
+            header.append(Cat(value, Const(0, 8 * field.size - len(value))))
+        identity = Const(int.from_bytes(self.identity.to_bytes(), "little"), 8 * IDENTITY.size)
+        return Cat(*header, identity, *self.machine.counters, was_read)

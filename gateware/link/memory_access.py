@@ -1,0 +1,158 @@
+"""Runs of bytes to and from memory, which has beats."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+from gateware.memory.port import BEAT_BITS, BEAT_BYTES, ReadPort, WritePort
+
+__all__ = ["MemoryAccess", "TransferPort"]
+
+
+class TransferPort(wiring.Signature):
+    """A transfer as whoever wants it sees it.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address.
+
+    Members
+    -------
+    begin : Out(1), writing : Out(1), address : Out(address_bits + 4)
+        Begin at a byte; while nothing is under way.
+    last : Out(1)
+        The next transfer on ``source`` or ``sink`` is the run's last.
+    source : Out(stream of 8 bits)
+        Bytes to write.
+    sink : In(stream of 8 bits)
+        Bytes read.
+    done : In(1)
+        In the cycle in which memory takes a write's last beat, and in that in which a read's last byte is taken.
+    failed : In(1)
+        In the cycle in which the time is up; the transfer is over.
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        super().__init__(
+            {
+                "begin": Out(1),
+                "writing": Out(1),
+                "address": Out(address_bits + 4),
+                "last": Out(1),
+                "source": Out(stream.Signature(8)),
+                "sink": In(stream.Signature(8)),
+                "done": In(1),
+                "failed": In(1),
+            }
+        )
+
+
+class MemoryAccess(wiring.Component):
+    """One transfer at a time, from any byte on; gives up where memory does not move.
+
+    A write takes a byte a cycle, and memory's time for each beat; bytes outside the run stay. A read asks for one beat
+    at a time: memory's latency and 2 cycles, then a byte a cycle. A beat that comes after its read was given up is
+    dropped; the next read waits for it.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address.
+    timeout_bits : int
+        A beat may take 2 to this many cycles.
+
+    Members
+    -------
+    transfer : In(TransferPort)
+    read : Out(ReadPort), write : Out(WritePort)
+    """
+
+    def __init__(self, address_bits: int, timeout_bits: int = 16) -> None:
+        require_range("MemoryAccess", "address_bits", address_bits, 1, 28)
+        require_range("MemoryAccess", "timeout_bits", timeout_bits, 4, 32)
+        self.address_bits, self.timeout_bits = address_bits, timeout_bits
+        super().__init__(
+            {
+                "transfer": In(TransferPort(address_bits)),
+                "read": Out(ReadPort(address_bits)),
+                "write": Out(WritePort(address_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        transfer = self.transfer
+        beat_address, lane = Signal(self.address_bits), Signal(4)
+        gathered, mask = Signal(BEAT_BITS), Signal(BEAT_BYTES)
+        fetched = Signal(BEAT_BITS, reset_less=True)
+        owed, ending = Signal(), Signal()  # memory has a read to answer; the beat has the run's last byte
+        waited, moves = Signal(self.timeout_bits), Signal()
+        m.d.sync += waited.eq(Mux(moves, 0, waited + 1))
+        m.d.comb += [
+            moves.eq(1),
+            self.read.cmd.payload.eq(beat_address),
+            self.write.beat.payload.address.eq(beat_address),
+            self.write.beat.payload.data.eq(gathered),
+            self.write.beat.payload.mask.eq(mask),
+            transfer.sink.payload.eq(fetched.word_select(lane, 8)),
+        ]
+        with m.If(self.read.valid):
+            m.d.sync += [owed.eq(0), fetched.eq(self.read.beat)]
+
+        with m.FSM():
+            with m.State("IDLE"), m.If(transfer.begin):
+                m.d.sync += [beat_address.eq(transfer.address[4:]), lane.eq(transfer.address[:4]), mask.eq(0)]
+                m.next = "ASK"
+                with m.If(transfer.writing):
+                    m.next = "GATHER"
+            with m.State("GATHER"):
+                m.d.comb += transfer.source.ready.eq(1)
+                with m.If(transfer.source.valid):
+                    m.d.sync += [
+                        gathered.word_select(lane, 8).eq(transfer.source.payload),
+                        mask.bit_select(lane, 1).eq(1),
+                        lane.eq(lane + 1),
+                        ending.eq(transfer.last),
+                    ]
+                    with m.If(transfer.last | lane.all()):
+                        m.next = "STORE"
+            with m.State("STORE"):
+                m.d.comb += [self.write.beat.valid.eq(1), moves.eq(0)]
+                with m.If(self.write.beat.ready):
+                    m.d.sync += [beat_address.eq(beat_address + 1), mask.eq(0)]
+                    m.d.comb += [transfer.done.eq(ending), moves.eq(1)]
+                    m.next = "GATHER"
+                    with m.If(ending):
+                        m.next = "IDLE"
+                with m.Elif(waited.all()):
+                    m.d.comb += transfer.failed.eq(1)
+                    m.next = "IDLE"
+            with m.State("ASK"):
+                m.d.comb += [self.read.cmd.valid.eq(~owed), moves.eq(0)]
+                with m.If(self.read.cmd.valid & self.read.cmd.ready):
+                    m.d.sync += owed.eq(1)
+                    m.next = "WAIT"
+                with m.Elif(waited.all()):
+                    m.d.comb += transfer.failed.eq(1)
+                    m.next = "IDLE"
+            with m.State("WAIT"):
+                m.d.comb += moves.eq(0)
+                with m.If(~owed):
+                    m.d.comb += moves.eq(1)
+                    m.next = "BYTES"
+                with m.Elif(waited.all()):
+                    m.d.comb += transfer.failed.eq(1)
+                    m.next = "IDLE"
+            with m.State("BYTES"):
+                m.d.comb += transfer.sink.valid.eq(1)
+                with m.If(transfer.sink.ready):
+                    m.d.sync += lane.eq(lane + 1)
+                    with m.If(transfer.last):
+                        m.d.comb += transfer.done.eq(1)
+                        m.next = "IDLE"
+                    with m.Elif(lane.all()):
+                        m.d.sync += beat_address.eq(beat_address + 1)
+                        m.next = "ASK"
+        return m

@@ -1,0 +1,136 @@
+"""From bytes of the line to checked packets in block RAM."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.arith.checks import require_range
+from gateware.link.crc32 import Crc32
+from gateware.link.framing import DELIMITER, LONGEST_RUN
+from gateware.link.packets import CRC_BYTES, REQUEST
+
+__all__ = ["SLOT_BYTES", "PacketPort", "Receiver"]
+
+SLOT_BYTES = 1024
+LEAST = REQUEST.size + CRC_BYTES
+
+
+class PacketPort(wiring.Signature):
+    """Packets as their user sees them, one at a time.
+
+    Members
+    -------
+    present : In(1)
+        There is a packet.
+    length : In(11)
+        Its bytes, the CRC among them.
+    address : Out(10), byte : In(8)
+        The packet's byte at ``address`` one cycle ago.
+    release : Out(1)
+        The packet is not needed any more. ``byte`` is of the next one two cycles later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "present": In(1),
+                "length": In(range(SLOT_BYTES + 1)),
+                "address": Out(range(SLOT_BYTES)),
+                "byte": In(8),
+                "release": Out(1),
+            }
+        )
+
+
+class Receiver(wiring.Component):
+    """Takes frames apart, one byte a cycle, and hands on those whose CRC is right; the next one fills meanwhile.
+
+    A packet is there from the second cycle after its delimiter on, until it is released. Everything else leaves no
+    trace: a frame with a wrong CRC, one that ends inside a run, that has fewer than 14 or more than 1,024 bytes, or
+    whose bytes stop coming for 2 to ``timeout_bits`` cycles.
+
+    Parameters
+    ----------
+    timeout_bits : int
+        2 to 32.
+
+    Members
+    -------
+    rx : In(stream of 8 bits)
+        Not ready while two packets wait.
+    packets : In(PacketPort)
+    """
+
+    def __init__(self, timeout_bits: int = 23) -> None:
+        require_range("Receiver", "timeout_bits", timeout_bits, 2, 32)
+        self.timeout_bits = timeout_bits
+        super().__init__(
+            {
+                "rx": In(stream.Signature(8)),
+                "packets": In(PacketPort()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        packets = self.packets
+        m.submodules.crc = crc = Crc32()
+        m.submodules.ram = ram = memory.Memory(shape=8, depth=2 * SLOT_BYTES, init=[])
+        writer, reader = ram.write_port(), ram.read_port()
+        filling, reading = Signal(), Signal()  # slots
+        full = Signal(2)
+        lengths = [Signal(range(SLOT_BYTES + 1), name=f"length_{slot}") for slot in range(2)]
+
+        count, too_long = Signal(range(SLOT_BYTES + 1)), Signal()
+        run, owed = Signal(8), Signal()  # bytes that the run still has; whether it stands for a zero at its end
+        begun, idle = Signal(), Signal(self.timeout_bits)
+        taken, is_code, end, store, drop = Signal(), Signal(), Signal(), Signal(), Signal()
+        value = Signal(8)
+        m.d.comb += [
+            self.rx.ready.eq(~full.bit_select(filling, 1)),
+            taken.eq(self.rx.valid & self.rx.ready),
+            end.eq(taken & (self.rx.payload == DELIMITER)),
+            is_code.eq(run == 0),
+            store.eq(taken & ~end & (~is_code | owed)),
+            value.eq(Mux(is_code, 0, self.rx.payload)),
+            drop.eq(begun & idle.all()),
+        ]
+        with m.If(taken & ~end):
+            m.d.sync += begun.eq(1)
+            with m.If(is_code):
+                m.d.sync += [run.eq(self.rx.payload - 1), owed.eq(self.rx.payload != LONGEST_RUN + 1)]
+            with m.Else():
+                m.d.sync += run.eq(run - 1)
+        m.d.sync += idle.eq(Mux(taken | ~begun | ~self.rx.ready, 0, idle + 1))
+
+        m.d.comb += [
+            writer.addr.eq(Cat(count[:-1], filling)),
+            writer.data.eq(value),
+            writer.en.eq(store & ~count[-1]),
+            crc.byte.eq(value),
+            crc.valid.eq(store),
+            crc.clear.eq(end | drop),
+        ]
+        with m.If(store):
+            with m.If(count[-1]):
+                m.d.sync += too_long.eq(1)
+            with m.Else():
+                m.d.sync += count.eq(count + 1)
+        # The delimiter's cycle, and none after it, belongs to the old frame.
+        with m.If(end | drop):
+            m.d.sync += [count.eq(0), too_long.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
+        good = Signal()
+        m.d.comb += good.eq(end & is_code & crc.match & (count >= LEAST) & ~too_long)
+        for slot in range(2):
+            with m.If(good & (filling == slot)):
+                m.d.sync += [full[slot].eq(1), lengths[slot].eq(count)]
+            with m.If(packets.release & (reading == slot)):
+                m.d.sync += full[slot].eq(0)
+        m.d.sync += [filling.eq(filling ^ good), reading.eq(reading ^ packets.release)]
+        m.d.comb += [
+            packets.present.eq(full.bit_select(reading, 1)),
+            packets.length.eq(Array(lengths)[reading]),
+            reader.addr.eq(Cat(packets.address, reading)),
+            packets.byte.eq(reader.data),
+        ]
+        return m
