@@ -8,8 +8,8 @@ from amaranth.hdl import ClockSignal, Const, Instance, IOValue, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from gateware.link.control_port import ControlPort
 from gateware.memory.port import MemoryPort
-from hw.dram.control import ControlBus
 from hw.dram.generate import Core
 from hw.dram.native import NativeAdapter
 from hw.dram.settings import MACHINE_PORT, DramError
@@ -36,7 +36,7 @@ class LiteDram(wiring.Component):
     Members
     -------
     memory : In(MemoryPort)
-    control : In(ControlBus)
+    control : In(ControlPort)
     ready : Out(1)
         The memory is initialised, as the control port's master said. Until then the port accepts nothing.
     error : Out(1)
@@ -72,7 +72,7 @@ class LiteDram(wiring.Component):
         super().__init__(
             {
                 "memory": In(MemoryPort(address_bits)),
-                "control": In(ControlBus()),
+                "control": In(ControlPort()),
                 "ready": Out(1),
                 "error": Out(1),
                 "quiet": Out(1),
@@ -87,7 +87,7 @@ class LiteDram(wiring.Component):
         done, failed = Signal(), Signal()
         m.d.comb += [self.ready.eq(done & ~failed), self.error.eq(failed), self.quiet.eq(adapter.quiet)]
         ports |= {"o_init_done": done, "o_init_error": failed}
-        ports |= self._control(m)
+        ports |= self._control()
         if self.core.simulation:
             ports |= {"i_clk": ClockSignal(), "i_sim_trace": Const(0)}
         else:
@@ -111,20 +111,10 @@ class LiteDram(wiring.Component):
             ports[f"{'i' if member.flow == Out else 'o'}_user_port_{MACHINE_PORT}_{name}"] = value
         return ports
 
-    def _control(self, m: Module) -> dict[str, object]:
-        """The control port. Two masters cannot meet here, so a cycle is a strobe."""
-        control = self.control
-        address = Signal(30)
-        m.d.comb += address.eq(control.address)
-        return {
-            "i_wb_ctrl_adr": address,
-            "i_wb_ctrl_dat_w": control.data,
-            "i_wb_ctrl_sel": Const(0b1111, 4),
-            "i_wb_ctrl_cyc": control.request,
-            "i_wb_ctrl_stb": control.request,
-            "i_wb_ctrl_we": control.we,
-            "i_wb_ctrl_cti": Const(0, 3),
-            "i_wb_ctrl_bte": Const(0, 2),
-            "o_wb_ctrl_ack": control.ack,
-            "o_wb_ctrl_dat_r": control.answer,
+    def _control(self) -> dict[str, object]:
+        """The control port: classic cycles, all four bytes."""
+        ports: dict[str, object] = {
+            f"{'i' if member.flow == Out else 'o'}_wb_ctrl_{name}": getattr(self.control, name)
+            for name, member in ControlPort().members.items()
         }
+        return ports | {"i_wb_ctrl_sel": Const(0b1111, 4), "i_wb_ctrl_cti": Const(0, 3), "i_wb_ctrl_bte": Const(0, 2)}

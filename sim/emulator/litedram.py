@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.dram.control import ControlBus
+from gateware.link.control_port import ControlPort
 from hw.dram.controller import LiteDram
 from hw.dram.generate import Core
 
@@ -30,7 +30,7 @@ class WithLiteDram(wiring.Component):
 
     Members
     -------
-    control : In(ControlBus)
+    control : In(ControlPort)
     ready : Out(1)
         See `LiteDram`; the model is ready without.
     beats_read, beats_written : Out(48)
@@ -50,7 +50,7 @@ class WithLiteDram(wiring.Component):
         self._address_bits = members.pop("memory").signature.address_bits
         self._shared = {name for name in members if name != "busy"}
         extra = {
-            "control": In(ControlBus()),
+            "control": In(ControlPort()),
             "ready": Out(1),
             "beats_read": Out(48),
             "beats_written": Out(48),
