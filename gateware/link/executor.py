@@ -17,10 +17,11 @@ __all__ = ["Executor"]
 
 OVERHEAD = REQUEST.size + CRC_BYTES
 WORD_BYTES = 4
+PAGE_BITS = 10
 CONTROL_COMMANDS = (Command.CONTROL_READ, Command.CONTROL_WRITE)
-# Where each kind of payload begins among the bytes that an answer can have beside memory's: the header comes first.
-IDENTITY_PLACE = ANSWER.size
-COUNTERS_PLACE = IDENTITY_PLACE + IDENTITY.size
+# Words of an answer that are not memory's: the header, the identity, a register; the counters in the other half.
+CONTROL_PLACE = ANSWER.size + IDENTITY.size
+assert CONTROL_PLACE + WORD_BYTES == 32
 
 
 class Executor(wiring.Component):
@@ -36,7 +37,7 @@ class Executor(wiring.Component):
     address_bits : int
         Bits of a beat address.
     timeout_bits : int
-        The control bus may take 2 to this many cycles.
+        Memory may take 2 to this many cycles for a beat, and the control bus for a register.
 
     Members
     -------
@@ -50,6 +51,11 @@ class Executor(wiring.Component):
     def __init__(self, identity: Identity, address_bits: int, timeout_bits: int = 16) -> None:
         require_range("Executor", "address_bits", address_bits, 1, 28)
         require_range("Executor", "memory_beats", identity.memory_beats, 1, 1 << address_bits)
+        if identity.memory_beats * BEAT_BYTES % (1 << PAGE_BITS):
+            raise ValueError(
+                f"Executor: memory_beats must be a multiple of {(1 << PAGE_BITS) // BEAT_BYTES}, not "
+                f"{identity.memory_beats}; leave the rest of memory out."
+            )
         require_range("Executor", "counters", identity.counters, 1, MAX_PAYLOAD // WORD_BYTES)
         require_range("Executor", "timeout_bits", timeout_bits, 2, 32)
         self.identity, self.address_bits, self.timeout_bits = identity, address_bits, timeout_bits
@@ -76,7 +82,7 @@ class Executor(wiring.Component):
         command = request.command
         session, opened, following = Signal(16), Signal(), Signal(8)
         index, advance = Signal.like(packets.address), Signal()
-        place, left = Signal(range(self._places)), Signal(range(MAX_PAYLOAD + 1))
+        place, left = Signal(range(2 * self._counters_place)), Signal(range(MAX_PAYLOAD + 1))
         status, kept, forgiven = Signal(4), Signal(), Signal()
         written, was_read = Signal(32), Signal(32)  # on the control bus
 
@@ -106,10 +112,16 @@ class Executor(wiring.Component):
         fresh = Signal()
         m.d.comb += fresh.eq(Mux(same, behind == 0xFF, (command == Command.OPEN) & (verdict == Status.DONE)))
 
-        chosen = Signal(8)
-        choices = self._bytes(request, session, status, following, self._state(forgiven), left, was_read)
+        word, counter = Signal(32), Signal(32)
+        first = Cat(
+            self._header(request, session, status, following, self._state(forgiven), left),
+            Const(int.from_bytes(self.identity.to_bytes(), "little"), 8 * IDENTITY.size),
+            was_read,
+        )
+        counters = Cat(*machine.counters)
         waited = Signal(self.timeout_bits)
-        m.d.sync += waited.eq(0)
+        m.d.sync += waited.eq(Mux(transfer.waits | control.cyc, waited + 1, 0))
+        m.d.comb += transfer.abandon.eq(transfer.waits & waited.all())
 
         with m.FSM():
             with m.State("IDLE"), m.If(packets.present & answers.ready):
@@ -150,7 +162,7 @@ class Executor(wiring.Component):
                 m.d.sync += left.eq(left - advance)
                 with m.If(transfer.done):
                     m.next = "BEGIN"
-                with m.If(transfer.failed):
+                with m.If(transfer.abandon):
                     m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0)]
                     m.next = "BEGIN"
             with m.State("COLLECT"):
@@ -160,7 +172,7 @@ class Executor(wiring.Component):
                     m.next = "BUS"
             with m.State("BUS"):
                 m.d.comb += control.cyc.eq(1)
-                m.d.sync += [waited.eq(waited + 1), was_read.eq(control.dat_r)]
+                m.d.sync += was_read.eq(control.dat_r)
                 with m.If(control.err):
                     m.d.sync += [status.eq(Status.CONTROL_ERROR), left.eq(0)]
                     m.next = "BEGIN"
@@ -173,26 +185,33 @@ class Executor(wiring.Component):
                 m.d.comb += answers.begin.eq(1)
                 m.next = "SELECT"
             with m.State("SELECT"):
-                m.d.sync += [chosen.eq(choices.word_select(place, 8)), place.eq(place + 1)]
+                m.d.sync += [
+                    word.eq(first.word_select(place[2:5], 32)),
+                    counter.eq(counters.word_select(place[2 : self._counter_bits + 2], 32)),
+                ]
                 m.next = "PUT"
             with m.State("PUT"):
-                m.d.comb += [answers.data.payload.eq(chosen), answers.data.valid.eq(1)]
+                m.d.comb += [
+                    answers.data.payload.eq(Mux(place[-1], counter, word).word_select(place[:2], 8)),
+                    answers.data.valid.eq(1),
+                ]
                 with m.If(answers.data.ready):
+                    m.d.sync += place.eq(place + 1)
                     m.next = "SELECT"
-                    with m.If(place > ANSWER.size):
+                    with m.If(place >= ANSWER.size):
                         m.d.sync += left.eq(left - 1)
                         with m.If(left == 1):
                             m.next = "FINISH"
-                    with m.If(place == ANSWER.size):
+                    with m.If(place == ANSWER.size - 1):
                         with m.If(left == 0):
                             m.next = "FINISH"
                         with m.Elif(command == Command.READ):
                             m.d.comb += transfer.begin.eq(1)
                             m.next = "READ"
                         with m.Elif(command == Command.COUNTERS):
-                            m.d.sync += place.eq(COUNTERS_PLACE)
+                            m.d.sync += place.eq(self._counters_place)
                         with m.Elif(command == Command.CONTROL_READ):
-                            m.d.sync += place.eq(self._control_place)
+                            m.d.sync += place.eq(CONTROL_PLACE)
             with m.State("READ"):
                 m.d.comb += [
                     answers.data.payload.eq(transfer.sink.payload),
@@ -202,7 +221,7 @@ class Executor(wiring.Component):
                 m.d.sync += left.eq(left - (transfer.sink.valid & transfer.sink.ready))
                 with m.If(transfer.done):
                     m.next = "FINISH"
-                with m.If(transfer.failed):
+                with m.If(transfer.abandon):
                     # What was put so far is forgotten: the answer begins anew.
                     m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0), place.eq(0)]
                     m.next = "BEGIN"
@@ -212,12 +231,12 @@ class Executor(wiring.Component):
         return m
 
     @property
-    def _control_place(self) -> int:
-        return COUNTERS_PLACE + WORD_BYTES * self.identity.counters
+    def _counter_bits(self) -> int:
+        return max(3, (self.identity.counters - 1).bit_length())
 
     @property
-    def _places(self) -> int:
-        return self._control_place + WORD_BYTES + 1
+    def _counters_place(self) -> int:
+        return WORD_BYTES << self._counter_bits
 
     def _checks(
         self, m: Module, request: data.View, session: Signal, opened: Signal, following: Signal
@@ -227,13 +246,18 @@ class Executor(wiring.Component):
         The three are there one cycle after the request.
         """
         command, address, length = request.command, request.address, request.length
-        same, behind, end = Signal(), Signal(8), Signal(33)
+        same, behind = Signal(), Signal(8)
+        # Memory is whole pages and a request shorter than one: its end is in the page that it begins in, or the next.
+        page, pages = address[PAGE_BITS:], self.identity.memory_beats * BEAT_BYTES >> PAGE_BITS
+        outside, in_last, end = Signal(), Signal(), Signal(PAGE_BITS + 1)
         matches, bare, fits, misaligned = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             same.eq(opened & (request.session == session)),
             behind.eq(following - request.sequence - 1),
-            # A program's first byte must be inside memory.
-            end.eq(address + length + (command == Command.RUN)),
+            # Plain bits where the number of pages is a power of two.
+            outside.eq(page[pages.bit_length() - 1 :].any() if pages & (pages - 1) == 0 else page >= pages),
+            in_last.eq((page ^ (pages - 1))[: pages.bit_length()] == 0),
+            end.eq(address[:PAGE_BITS] + length[:PAGE_BITS]),
             matches.eq(self.packets.length == length + OVERHEAD),
             bare.eq(self.packets.length == OVERHEAD),
             fits.eq((length != 0) & (length <= MAX_PAYLOAD)),
@@ -268,7 +292,7 @@ class Executor(wiring.Component):
             m.d.comb += verdict.eq(Status.WRONG_LENGTH)
         with m.Elif(misaligned):
             m.d.comb += verdict.eq(Status.MISALIGNED)
-        with m.Elif(bounded & (end > BEAT_BYTES * self.identity.memory_beats)):
+        with m.Elif(bounded & (outside | (in_last & end[PAGE_BITS] & (end[:PAGE_BITS] != 0)))):
             m.d.comb += verdict.eq(Status.ADDRESS_RANGE)
         with m.Elif((command == Command.RUN) & self.machine.busy):
             m.d.comb += verdict.eq(Status.BUSY)
@@ -304,17 +328,9 @@ class Executor(wiring.Component):
     def _state(self, forgiven: Value) -> Value:
         return Cat(Mux(forgiven, 0, self.machine.error), Const(0, 3), self.machine.busy)
 
-    def _bytes(
-        self,
-        request: data.View,
-        session: Value,
-        status: Value,
-        following: Value,
-        state: Value,
-        left: Value,
-        was_read: Value,
+    def _header(
+        self, request: data.View, session: Value, status: Value, following: Value, state: Value, left: Value
     ) -> Value:
-        """Every byte that an answer can have beside memory's."""
         values = {
             "session": session,
             "sequence": request.sequence,
@@ -323,9 +339,8 @@ class Executor(wiring.Component):
             "state": state,
             "length": left,
         }
-        header = []
+        parts = []
         for field in ANSWER.fields:
             value = Value.cast(values[field.name])
-            header.append(Cat(value, Const(0, 8 * field.size - len(value))))
-        identity = Const(int.from_bytes(self.identity.to_bytes(), "little"), 8 * IDENTITY.size)
-        return Cat(*header, identity, *self.machine.counters, was_read)
+            parts.append(Cat(value, Const(0, 8 * field.size - len(value))))
+        return Cat(*parts)

@@ -61,7 +61,7 @@ class Link(wiring.Component):
     ) -> None:
         self.receiver = Receiver(frame_timeout_bits)
         self.executor = Executor(identity, address_bits, access_timeout_bits)
-        self.access = MemoryAccess(address_bits, access_timeout_bits)
+        self.access = MemoryAccess(address_bits)
         super().__init__(
             {
                 "link": Out(ByteStreams()),

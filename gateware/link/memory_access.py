@@ -1,6 +1,6 @@
 """Runs of bytes to and from memory, which has beats."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,8 +30,10 @@ class TransferPort(wiring.Signature):
         Bytes read.
     done : In(1)
         In the cycle in which memory takes a write's last beat, and in that in which a read's last byte is taken.
-    failed : In(1)
-        In the cycle in which the time is up; the transfer is over.
+    waits : In(1)
+        Memory has not taken or brought a beat yet.
+    abandon : Out(1)
+        Give the transfer up; while ``waits``.
     """
 
     def __init__(self, address_bits: int) -> None:
@@ -44,13 +46,14 @@ class TransferPort(wiring.Signature):
                 "source": Out(stream.Signature(8)),
                 "sink": In(stream.Signature(8)),
                 "done": In(1),
-                "failed": In(1),
+                "waits": In(1),
+                "abandon": Out(1),
             }
         )
 
 
 class MemoryAccess(wiring.Component):
-    """One transfer at a time, from any byte on; gives up where memory does not move.
+    """One transfer at a time, from any byte on; it can be given up where memory does not move.
 
     A write takes a byte a cycle, and memory's time for each beat; bytes outside the run stay. A read asks for one beat
     at a time: memory's latency and 2 cycles, then a byte a cycle. A beat that comes after its read was given up is
@@ -60,8 +63,6 @@ class MemoryAccess(wiring.Component):
     ----------
     address_bits : int
         Bits of a beat address.
-    timeout_bits : int
-        A beat may take 2 to this many cycles.
 
     Members
     -------
@@ -69,10 +70,9 @@ class MemoryAccess(wiring.Component):
     read : Out(ReadPort), write : Out(WritePort)
     """
 
-    def __init__(self, address_bits: int, timeout_bits: int = 16) -> None:
+    def __init__(self, address_bits: int) -> None:
         require_range("MemoryAccess", "address_bits", address_bits, 1, 28)
-        require_range("MemoryAccess", "timeout_bits", timeout_bits, 4, 32)
-        self.address_bits, self.timeout_bits = address_bits, timeout_bits
+        self.address_bits = address_bits
         super().__init__(
             {
                 "transfer": In(TransferPort(address_bits)),
@@ -88,10 +88,7 @@ class MemoryAccess(wiring.Component):
         gathered, mask = Signal(BEAT_BITS), Signal(BEAT_BYTES)
         fetched = Signal(BEAT_BITS, reset_less=True)
         owed, ending = Signal(), Signal()  # memory has a read to answer; the beat has the run's last byte
-        waited, moves = Signal(self.timeout_bits), Signal()
-        m.d.sync += waited.eq(Mux(moves, 0, waited + 1))
         m.d.comb += [
-            moves.eq(1),
             self.read.cmd.payload.eq(beat_address),
             self.write.beat.payload.address.eq(beat_address),
             self.write.beat.payload.data.eq(gathered),
@@ -119,38 +116,36 @@ class MemoryAccess(wiring.Component):
                     with m.If(transfer.last | lane.all()):
                         m.next = "STORE"
             with m.State("STORE"):
-                m.d.comb += [self.write.beat.valid.eq(1), moves.eq(0)]
+                m.d.comb += [
+                    self.write.beat.valid.eq(1),
+                    transfer.waits.eq(~self.write.beat.ready),
+                    transfer.done.eq(self.write.beat.ready & ending),
+                ]
                 with m.If(self.write.beat.ready):
                     m.d.sync += [beat_address.eq(beat_address + 1), mask.eq(0)]
-                    m.d.comb += [transfer.done.eq(ending), moves.eq(1)]
                     m.next = "GATHER"
                     with m.If(ending):
                         m.next = "IDLE"
-                with m.Elif(waited.all()):
-                    m.d.comb += transfer.failed.eq(1)
+                with m.Elif(transfer.abandon):
                     m.next = "IDLE"
             with m.State("ASK"):
-                m.d.comb += [self.read.cmd.valid.eq(~owed), moves.eq(0)]
+                m.d.comb += [self.read.cmd.valid.eq(~owed), transfer.waits.eq(owed | ~self.read.cmd.ready)]
                 with m.If(self.read.cmd.valid & self.read.cmd.ready):
                     m.d.sync += owed.eq(1)
                     m.next = "WAIT"
-                with m.Elif(waited.all()):
-                    m.d.comb += transfer.failed.eq(1)
+                with m.Elif(transfer.abandon):
                     m.next = "IDLE"
             with m.State("WAIT"):
-                m.d.comb += moves.eq(0)
+                m.d.comb += transfer.waits.eq(owed)
                 with m.If(~owed):
-                    m.d.comb += moves.eq(1)
                     m.next = "BYTES"
-                with m.Elif(waited.all()):
-                    m.d.comb += transfer.failed.eq(1)
+                with m.Elif(transfer.abandon):
                     m.next = "IDLE"
             with m.State("BYTES"):
-                m.d.comb += transfer.sink.valid.eq(1)
+                m.d.comb += [transfer.sink.valid.eq(1), transfer.done.eq(transfer.sink.ready & transfer.last)]
                 with m.If(transfer.sink.ready):
                     m.d.sync += lane.eq(lane + 1)
                     with m.If(transfer.last):
-                        m.d.comb += transfer.done.eq(1)
                         m.next = "IDLE"
                     with m.Elif(lane.all()):
                         m.d.sync += beat_address.eq(beat_address + 1)

@@ -69,7 +69,7 @@ class Transmitter(wiring.Component):
         m.submodules.ram = ram = memory.Memory(shape=8, depth=DEPTH, init=[])
         writer, reader = ram.write_port(), ram.read_port()
         place, code_place = Signal(range(DEPTH)), Signal(range(DEPTH))  # of the next byte, and of its run's code
-        kept_end, kept = Signal(range(DEPTH)), Signal()
+        reading, kept_end, kept = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal()
         code = Signal(8)  # of the run so far
         crc_left = Signal(range(CRC_BYTES + 1))
         put, value = Signal(), Signal(8)
@@ -95,7 +95,7 @@ class Transmitter(wiring.Component):
             split.eq(code == LONGEST_RUN + 1),
             crc.byte.eq(answers.data.payload),
             crc.clear.eq(answers.begin),
-            reader.addr.eq(code_place),
+            reader.addr.eq(reading),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -103,7 +103,7 @@ class Transmitter(wiring.Component):
                 with m.If(answers.begin):
                     begin()
                 with m.Elif(answers.again):
-                    m.d.sync += [code_place.eq(0), place.eq(kept_end)]
+                    m.d.sync += [reading.eq(0), place.eq(kept_end)]
                     m.next = "SEND"
             with m.State("FILL"):
                 m.d.comb += [answers.data.ready.eq(~split), value.eq(answers.data.payload)]
@@ -121,7 +121,7 @@ class Transmitter(wiring.Component):
                     next_run()
                 with m.Elif(crc_left == CRC_BYTES):
                     m.d.comb += [writer.addr.eq(code_place), writer.data.eq(code), writer.en.eq(1)]
-                    m.d.sync += code_place.eq(Mux(kept, 0, SHORT))
+                    m.d.sync += reading.eq(Mux(kept, 0, SHORT))
                     with m.If(kept):
                         m.d.sync += kept_end.eq(place)
                     m.next = "SEND"
@@ -129,14 +129,13 @@ class Transmitter(wiring.Component):
                     m.d.comb += put.eq(1)
                     m.d.sync += crc_left.eq(crc_left + 1)
             with m.State("SEND"):
-                # `code_place` is now that of the next byte to read, `place` the frame's end.
-                m.d.sync += code_place.eq(code_place + 1)
+                m.d.sync += reading.eq(reading + 1)
                 m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(reader.data), reader.en.eq(self.tx.ready)]
                 with m.If(self.tx.ready):
-                    m.d.sync += code_place.eq(code_place + 1)
-                    with m.If(code_place == place):
+                    m.d.sync += reading.eq(reading + 1)
+                    with m.If(reading == place):
                         m.next = "END"
             with m.State("END"):
                 m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(DELIMITER)]
