@@ -1,0 +1,195 @@
+"""A device at the other end of a link, with the link's commands as methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from gateware.link.packets import (
+    MAX_PAYLOAD,
+    PROTOCOL_VERSION,
+    WINDOW,
+    Answer,
+    Command,
+    Identity,
+    MachineState,
+    PacketError,
+    Status,
+)
+from host.link.errors import LinkError, MachineStopped, RequestRefused
+from host.link.exchange import Exchange, Order, Statistics
+from host.link.transport import Transport
+
+__all__ = ["Connection"]
+
+BEAT_BYTES = 16
+WORD_BYTES = 4
+POLL_SECONDS = 0.001
+READS_AHEAD = 4
+"""Reads under way: enough to keep the device's answers coming, and few to ask again when answers are lost."""
+
+
+class Connection:
+    """An open session with a device; a context manager that closes its transport.
+
+    Every method either returns what the device did, once, or raises a `LinkError`; after one that is no refusal only
+    `open` helps. None takes longer than `attempts` times `timeout` without news from the device.
+
+    Parameters
+    ----------
+    transport : what carries the bytes; closed with the connection
+    timeout : seconds without an answer until a request goes out again
+    attempts : how often in a row
+    window : requests under way at most
+
+    Members
+    -------
+    identity : what the device said of itself
+
+    Raises LinkError if the device does not answer or speaks another version.
+    """
+
+    identity: Identity
+
+    def __init__(self, transport: Transport, timeout: float = 0.25, attempts: int = 8, window: int = WINDOW) -> None:
+        self._transport = transport
+        self._exchange = Exchange(transport, timeout, attempts, window)
+        self.open()
+
+    def open(self) -> None:
+        """Begins a new session, also after an error; what runs on the device runs on."""
+        self._exchange.open()
+        self.identity = self.identify()
+
+    def close(self) -> None:
+        """Closes the transport."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def statistics(self) -> Statistics:
+        """How often something had to be sent again."""
+        return self._exchange.statistics
+
+    def identify(self) -> Identity:
+        """Version, configuration and memory of the device."""
+        payload = self._one(Order(Command.IDENTIFY, expected=None), "say what it is").payload
+        version = int.from_bytes(payload[:2], "little")
+        try:
+            if version != PROTOCOL_VERSION:
+                raise LinkError(
+                    f"The device speaks version {version} of the link's protocol, and this program version "
+                    f"{PROTOCOL_VERSION}: use the gateware and the program of one release."
+                )
+            return Identity.from_bytes(payload)
+        except PacketError as error:
+            raise LinkError(f"The device does not say what it is: {error}") from error
+
+    def read(self, address: int, length: int) -> bytes:
+        """Memory, from any byte on."""
+        self._require_inside(address, length)
+        pieces = self._pieces(address, length)
+        orders = [Order(Command.READ, begin, length=size, expected=size) for begin, size in pieces]
+        answers = []
+        for first in range(0, len(orders), READS_AHEAD):
+            answers += self._all(orders[first : first + READS_AHEAD], f"read memory at {address:#x}")
+        return b"".join(answer.payload for answer in answers)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Memory, from any byte on. The device's program sees it if it is started, or reads there, afterwards."""
+        content = bytes(content)
+        self._require_inside(address, len(content))
+        pieces = self._pieces(address, len(content))
+        orders = [Order(Command.WRITE, at, content[at - address : at - address + size]) for at, size in pieces]
+        self._all(orders, f"write memory at {address:#x}")
+
+    def run(self, program: int) -> None:
+        """Starts the program at that byte, a multiple of 16; see `wait`."""
+        self._require_inside(program, 1)
+        self._one(Order(Command.RUN, program), f"run the program at {program:#x}")
+
+    def stop(self) -> None:
+        """Abandons the program that runs, if one does."""
+        self._one(Order(Command.STOP), "stop")
+
+    def reset(self) -> None:
+        """Abandons the program that runs and clears the machine's error. Memory stays, and so does the session."""
+        self._one(Order(Command.RESET), "reset")
+
+    def status(self) -> MachineState:
+        """Whether a program runs, and why the last one stopped."""
+        return self._one(Order(Command.STATUS), "say its state").state
+
+    def wait(self, timeout: float) -> None:
+        """Returns when no program runs any more.
+
+        Raises
+        ------
+        MachineStopped : the last one came to an early end
+        LinkError : one still runs after `timeout` seconds; it is not stopped
+        """
+        deadline = self._transport.now() + timeout
+        while (state := self.status()).busy:
+            if self._transport.now() >= deadline:
+                raise LinkError(f"The program still runs after {timeout} s: wait longer, or stop it.")
+            self._transport.pause(POLL_SECONDS)
+        if state.error:
+            raise MachineStopped(state)
+
+    def counters(self) -> tuple[int, ...]:
+        """The machine's counters, in the order of `gateware.core.COUNTERS`."""
+        size = WORD_BYTES * self.identity.counters
+        payload = self._one(Order(Command.COUNTERS, expected=size), "give its counters").payload
+        return tuple(int.from_bytes(payload[at : at + WORD_BYTES], "little") for at in range(0, size, WORD_BYTES))
+
+    def control_read(self, address: int) -> int:
+        """A register of 32 bits on the control bus, at a multiple of 4."""
+        order = Order(Command.CONTROL_READ, self._register(address), expected=WORD_BYTES)
+        return int.from_bytes(self._one(order, f"read the register {address:#x}").payload, "little")
+
+    def control_write(self, address: int, value: int) -> None:
+        """The same, written."""
+        if not 0 <= value < 1 << 32:
+            raise LinkError(f"A register has 32 bits, and {value} does not fit: give 0 to {(1 << 32) - 1}.")
+        content = value.to_bytes(WORD_BYTES, "little")
+        self._one(Order(Command.CONTROL_WRITE, self._register(address), content), f"write the register {address:#x}")
+
+    def _one(self, order: Order, what: str) -> Answer:
+        return self._all([order], what)[0]
+
+    def _all(self, orders: Sequence[Order], what: str) -> list[Answer]:
+        answers = self._exchange.carry_out(orders)
+        for answer in answers:
+            if answer.status != Status.DONE:
+                raise RequestRefused(what, answer.status)
+        return answers
+
+    def _pieces(self, address: int, length: int) -> list[tuple[int, int]]:
+        """(address, length) of the requests; all but the first begin with a beat."""
+        pieces, end = [], address + length
+        most = min(MAX_PAYLOAD, self.identity.max_payload) // BEAT_BYTES * BEAT_BYTES
+        while address < end:
+            size = min(end - address, most - address % BEAT_BYTES)
+            pieces.append((address, size))
+            address += size
+        return pieces
+
+    def _require_inside(self, address: int, length: int) -> None:
+        size = self.identity.memory_bytes
+        if address < 0 or length < 0 or address + length > size:
+            raise LinkError(
+                f"{length} bytes from address {address} on are not all inside the device's memory of {size} bytes."
+            )
+
+    def _register(self, address: int) -> int:
+        if not 0 <= address < 1 << 32:
+            raise LinkError(f"A register's address has 32 bits, and {address} does not fit.")
+        return address
