@@ -12,7 +12,7 @@ from firmware.program_file import program_of
 from gateware.config import AcceleratorConfig
 from sim.bench.workloads import Workload, macs
 from sim.emulator.board import Board, Frame
-from sim.emulator.check import differences
+from sim.emulator.compare import compare
 
 __all__ = ["Measurement", "measure"]
 
@@ -43,15 +43,15 @@ def dsp(config: AcceleratorConfig) -> int:
 
 
 def measure(workload: Workload, config: AcceleratorConfig, memory: str) -> Measurement:
-    """Compiles, runs one frame, compares every stored tensor with the reference."""
+    """Compiles, runs one frame, compares every tensor with the reference."""
     model = workload.model
     compiled = compile_graph(model.graph, config, model.model.shape.image)
     predicted = predict(config, compiled.operations).cycles
     with Board(program_of(model, compiled, config), memory) as board:
         begin = time.perf_counter()
-        frame = board.run(workload.image)
+        frame = board.run(workload.image, watch=True)
         seconds = time.perf_counter() - begin
-        compared, different = differences(model, workload.image, board.tensors())
+        result = compare(model, compiled, workload.image, board.tensors(), board.watched(compiled))
     work = macs(compiled.plan)
     multipliers = dsp(config)
     row = {
@@ -64,8 +64,9 @@ def measure(workload: Workload, config: AcceleratorConfig, memory: str) -> Measu
         "macs": work,
         "macs_per_dsp_cycle": round(work / multipliers / frame.cycles, 4),
         "array_utilisation": round(frame.counters["steps"] / frame.cycles, 4),
-        "exact": not different,
-        "integers_compared": compared,
+        "exact": not result.different,
+        "tensors_compared": result.tensors,
+        "integers_compared": result.integers,
         "stalls": {name: frame.counters[name] for name in STALLS},
         "dram_bytes": 16 * (frame.memory.beats_read + frame.memory.beats_written),
         "frames_per_second": round(config.clock_mhz * 1e6 / frame.cycles, 2),
@@ -74,4 +75,4 @@ def measure(workload: Workload, config: AcceleratorConfig, memory: str) -> Measu
         "command": f"python -m sim.bench {workload.arguments} --board {config.name} --arithmetic "
         f"{config.arithmetic.name}" + ("" if memory == "arty_a7" else f" --memory {memory}"),
     }
-    return Measurement(row, frame, compiled, different)
+    return Measurement(row, frame, compiled, result.different)

@@ -19,7 +19,7 @@ HEAD = """# Performance
 
 Whole frames on the emulated board, batch 1, every cycle from the image in DRAM to the logits in DRAM. Each row is one
 run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
-model's own; DSPs are all that the design uses. Exact: every stored tensor of the frame equals the integer reference.
+model's own; DSPs are all that the design uses. Exact: every tensor of the frame equals the integer reference.
 
 """
 COLUMNS = (

@@ -9,14 +9,15 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.compiler import tensors_of
+from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program
 from gateware.accelerator import Accelerator
 from gateware.control.counters import LOG_BEATS
-from gateware.core import COUNTERS
+from gateware.core import COUNTERS, tap_layouts
 from gateware.isa import ErrorCode
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
+from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
 from sim.reference.linear import patches
 
@@ -74,7 +75,9 @@ class Board:
     def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
         self.program = program
         size = -(-program.beats * BEAT // PAGE) * PAGE
-        self.emulation = Emulation(Accelerator(program.config), size, memory, waves=waves)
+        self.emulation = Emulation(Accelerator(program.config, taps=True), size, memory, waves=waves)
+        self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
+        self._watched = False
         self.restore()
 
     def restore(self) -> None:
@@ -99,8 +102,8 @@ class Board:
         rows = patches(image[None].astype(np.int64), self.program.patch)[0]
         self.emulation.write_memory(home.base, pack_matrix(rows, home.size).tobytes())
 
-    def run(self, image: npt.NDArray[np.int8], max_cycles: int = CYCLES_A_FRAME) -> Frame:
-        """One frame.
+    def run(self, image: npt.NDArray[np.int8], max_cycles: int = CYCLES_A_FRAME, watch: bool = False) -> Frame:
+        """One frame; with `watch` its tensors that never reach memory are kept for `watched`.
 
         Raises
         ------
@@ -108,6 +111,9 @@ class Board:
         """
         board = self.emulation
         self.put_image(image)
+        self._watched = watch
+        for tap in self._taps:
+            board.record(tap, watch)
         before = board.cycles
         board.start(self.program.start)
         state = board.run(max_cycles)
@@ -133,6 +139,18 @@ class Board:
     def tensors(self) -> dict[str, npt.NDArray[np.int64]]:
         """Every stored tensor, as the last frame left it."""
         return tensors_of(self.program.homes, self.memory())
+
+    def watched(self, compiled: Compiled) -> list[Piece]:
+        """What the taps showed of the last frame, which was run with `watch`.
+
+        Raises
+        ------
+        OnChipError : it was not watched, or is not what the operations of `compiled` make
+        """
+        if not self._watched:
+            raise OnChipError("The last frame was not watched; run it with watch=True.")
+        recordings = {tap: self.emulation.recording(tap) for tap in self._taps}
+        return list(pieces(compiled, self.program.config, recordings))
 
     def _layers(self) -> list[tuple[str, dict[str, int]]]:
         marks = self.program.marks

@@ -12,40 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
+from firmware.compiler.compiler import compile_graph
 from firmware.program_file import load_program
 from sim.emulator.board import Board
+from sim.emulator.compare import compare
 from sim.emulator.profiles import PROFILES
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
-__all__ = ["differences"]
-
 DIFFERENT = 1  # exit status
-
-
-def differences(
-    model: IntegerVit, image: npt.NDArray[np.int8], tensors: dict[str, npt.NDArray[np.int64]]
-) -> tuple[int, list[str]]:
-    """How many integers were compared, and a sentence for each tensor that differs, in the order of the graph."""
-    expected = model.run(image[None].astype(np.int64), capture=[name for name in tensors if name != model.graph.source])
-    order = [node.name for node in model.graph.nodes]
-    compared, found = 0, []
-    for name in sorted(expected, key=order.index):
-        wanted = np.atleast_2d(expected[name][0])
-        got = tensors[name][: len(wanted), : wanted.shape[1]]
-        compared += wanted.size
-        places = np.argwhere(got != wanted)
-        if len(places):
-            row, column = places[0]
-            found.append(
-                f"{name}: {len(places)} of {wanted.size} integers differ, the first at row {row}, column {column}: "
-                f"{got[row, column]} instead of {wanted[row, column]}"
-            )
-    return compared, found
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,12 +38,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--memory must be one of {', '.join(PROFILES)}, not {arguments.memory!r}.")
     console = Console(stderr=True)
     with console.status("building and running the emulated board"), Board(program, arguments.memory) as board:
-        frame = board.run(image)
-        compared, found = differences(model, image, board.tensors())
+        compiled = compile_graph(model.graph, program.config, model.model.shape.image)
+        if not np.array_equal(compiled.words, program.words):
+            raise UserError(f"{arguments.program} is not what {arguments.model} compiles to; compile the model again.")
+        frame = board.run(image, watch=True)
+        result = compare(model, compiled, image, board.tensors(), board.watched(compiled))
+    found, compared = result.different, result.integers
     if arguments.json:
-        print(json.dumps({"cycles": frame.cycles, "compared": compared, "differences": found, **frame.counters}))
+        print(
+            json.dumps(
+                {
+                    "cycles": frame.cycles,
+                    "tensors": result.tensors,
+                    "compared": compared,
+                    "differences": found,
+                    **frame.counters,
+                }
+            )
+        )
     else:
-        print(f"{frame.cycles:,} cycles; {compared:,} integers of {len(program.homes) - 1} tensors compared")
+        print(f"{frame.cycles:,} cycles; {compared:,} integers of {result.tensors} tensors compared")
         for sentence in found:
             print(sentence)
         print("different" if found else "all equal")

@@ -22,8 +22,8 @@ LEAST = -(2**31) + 1
 class RandomProgram:
     """Rounds, each in the half of the buffers that the round before does not use: loads, then EXEC.
 
-    Loads of a round wait until EXEC needs nothing more of what its half held; EXEC waits for the round's loads. What a round takes
-    from the result of the one before (ShiftGELU, skip) it waits for.
+    Loads of a round wait until EXEC needs nothing more of what its half held; EXEC waits for the round's loads. What a
+    round takes from the result of the one before (ShiftGELU, skip) it waits for.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class RandomProgram:
         self.execute((rows, steps, tiles), registers, **self.free())
 
     def shiftgelu(self) -> None:
-        """A product whose rows' maxima are tracked, back through ShiftGELU into B, and a product with that."""
+        """A product whose rows' maxima are tracked, back through ShiftGELU into A, and a product of that."""
         self.begin()
         steps, tiles = self.draw(1, 8), 4 * self.draw(1, 2)
         groups = self.draw(1, 3)
@@ -223,20 +223,22 @@ class RandomProgram:
             self.bench.program.wait(Engine.EXEC, MAXIMA_READ)
         self.execute((rows, steps, tiles), registers, written=RESULT, **self.free())
         self.tracked += 1
-        # The second round: ShiftGELU's rows are columns of the result.
+        # The second round.
         self.rounds += 1
         self.begin()
         program, bits = self.bench.program, self.config.multiplier_bits
         program.wait(Engine.LOADT, RESULT)
         factor = factors(self.rng, 1, 127 * 128, 127, bits)
         multiplier, shift = int(factor.multiplier[0]), int(factor.shift[0])
-        again, more = channels // 4, self.draw(1, 2 * self.config.rows)
+        again, more = channels // 4, self.draw(1, 8)
         self.bench.load(
             Engine.LOADT,
             (out, [(4, 1), (channels // 16, slab), (groups, 4)]),
-            (self.place(self.config.b_depth), [(groups * again, 1)]),
+            (0, [(again, 1), (groups, 4 * ROW)]),
             self.loaded(),
-            CONFIG={"target": LoadTarget.B, "transform": Transform.SHIFTGELU},
+            A_BASE=self.place(self.config.a_depth),
+            A_BLOCK_STRIDE=again,
+            CONFIG={"target": LoadTarget.A, "transform": Transform.SHIFTGELU, "row_limit": rows},
             GROUPS={"groups": groups, "channels": channels},
             MAX_GROUP=0,
             GELU_CONFIG={"x0": self.draw(1, 255), "shift": shift},
@@ -244,8 +246,8 @@ class RandomProgram:
             MULTIPLIER_HI=multiplier >> 24 & 0xFF,
         )
         program.signal(Engine.LOADT, MAXIMA_READ)
-        self.bench.load_a(int8(self.rng, more, channels), self.place(self.config.a_depth), again, self.loaded())
-        self.product(more, again, groups)
+        self.weights(again, more)
+        self.product(rows, again, more)
 
     def attention(self) -> None:
         """Scores of a block or two, Shiftmax, and the product with V, which comes transposed or not."""

@@ -1,0 +1,97 @@
+"""A frame against the reference: every tensor, those that never reach memory too."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware.compiler.compiler import Compiled
+from firmware.compiler.layers import Attention, Matmul
+from sim.emulator.onchip import Piece
+from sim.reference.integer_vit import IntegerVit
+
+__all__ = ["Comparison", "compare"]
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``tensors`` and ``integers``: how many were compared; ``different``: a sentence for each tensor that differs, in
+    the order of the graph.
+    """
+
+    tensors: int
+    integers: int
+    different: list[str]
+
+
+@dataclass
+class _Tally:
+    compared: int = 0
+    wrong: int = 0
+    first: str = ""
+
+    def add(self, got: Integers, wanted: Integers, origin: tuple[int, ...]) -> None:
+        self.compared += wanted.size
+        places = np.argwhere(got != wanted)
+        if len(places) and not self.wrong:
+            here = tuple(places[0])
+            position = ", ".join(str(low + step) for low, step in zip(origin, here, strict=True))
+            self.first = f"the first at [{position}]: {got[here]} instead of {wanted[here]}"
+        self.wrong += len(places)
+
+
+def compare(
+    model: IntegerVit,
+    compiled: Compiled,
+    image: npt.NDArray[np.int8],
+    stored: Mapping[str, Integers],
+    watched: list[Piece],
+) -> Comparison:
+    """All of one frame.
+
+    Parameters
+    ----------
+    model, compiled : what ran
+    image : (3, side, side)
+    stored : every tensor in memory
+    watched : what the taps showed
+    """
+    pieces: dict[str, list[Piece]] = defaultdict(list)
+    for piece in watched:
+        pieces[piece.tensor].append(piece)
+    names = {*stored, *pieces} - {model.graph.source}
+    expected = model.run(image[None].astype(np.int64), capture=sorted(names))
+    order = [node.name for node in model.graph.nodes if node.name in names]
+    found, integers = [], 0
+    for name in order:
+        # The graph selects the class token before the last LayerNorm, the machine behind it: one row of several.
+        wanted, tally = np.atleast_2d(expected[name][0]), _Tally()
+        if name in stored:
+            tally.add(stored[name][: len(wanted), : wanted.shape[1]], wanted, (0, 0))
+        for piece in pieces.get(name, ()):
+            part = wanted[piece.place]
+            origin = [along.start for along in piece.place] + [0] * (part.ndim - len(piece.place))
+            tally.add(piece.values[tuple(slice(size) for size in part.shape)], part, tuple(origin))
+        integers += tally.compared
+        if tally.wrong:
+            found.append(f"{name}: {tally.wrong} of {tally.compared} integers differ, {tally.first}")
+    found += [f"{name}: it was not seen" for name in _expected_on_chip(compiled) if name not in pieces]
+    return Comparison(len(order), integers, found)
+
+
+def _expected_on_chip(compiled: Compiled) -> list[str]:
+    """Tensors that must have been watched."""
+    names: list[str] = []
+    for layer in compiled.plan.layers:
+        if isinstance(layer, Attention):
+            names += [layer.scores_name, layer.softmax_name]
+        elif isinstance(layer, Matmul):
+            names += [] if isinstance(layer.source, str) else [layer.source.name]
+            names += [] if layer.inner is None else [layer.inner]
+    return names

@@ -1,0 +1,189 @@
+"""Tensors that never reach memory, put together from what the taps showed: operands, scores, branches of residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from amaranth.hdl import Shape
+from amaranth.lib import data
+
+from firmware.compiler.compiler import Compiled
+from firmware.compiler.layers import Attention, Matmul
+from firmware.compiler.operations import Operation
+from gateware.config import LANES, AcceleratorConfig
+from gateware.core import tap_layouts
+from gateware.isa import Engine, PostMode, Transform
+from sim.emulator.emulation import Recording
+
+__all__ = ["OnChipError", "Piece", "pieces"]
+
+Integers = npt.NDArray[np.int64]
+
+
+class OnChipError(RuntimeError):
+    """A tap showed more or less than the program's operations make; one sentence."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a tensor as the machine computed it: of `tensor`, at `place`."""
+
+    tensor: str
+    place: tuple[slice, ...]
+    values: Integers
+
+
+class _Tap:
+    """What a tap showed, in order: fields by name, taken by so many records at a time."""
+
+    def __init__(self, name: str, layout: data.StructLayout, recording: Recording) -> None:
+        self.name, self._layout, self._payload, self._next = name, layout, recording.payload, 0
+
+    def take(self, count: int) -> _Tap:
+        """The next `count` records."""
+        part = _Tap(self.name, self._layout, Recording(np.zeros(0, np.uint64), self._payload[self._next :][:count]))
+        if len(part._payload) != count:
+            raise OnChipError(f"{self.name} ended {count - len(part._payload)} records too early.")
+        self._next += count
+        return part
+
+    def end(self) -> None:
+        left = len(self._payload) - self._next
+        if left:
+            raise OnChipError(f"{self.name} showed {left} records more than the program makes.")
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> None:
+        self._payload = self._payload[chosen]
+
+    def field(self, name: str, index: int | None = None) -> Integers:
+        """One field of all records; of an array its element."""
+        field = self._layout[name]
+        low, shape = field.offset, field.shape
+        if index is not None:
+            assert isinstance(shape, data.ArrayLayout)
+            low, shape = low + shape[index].offset, shape.elem_shape
+        cast = Shape.cast(shape)
+        word, bit = divmod(low, 32)
+        value = self._payload[:, word].astype(np.int64) >> bit
+        if bit + cast.width > 32:
+            value |= self._payload[:, word + 1].astype(np.int64) << (32 - bit)
+        value &= (1 << cast.width) - 1
+        return value - ((value >> (cast.width - 1)) << cast.width) if cast.signed else value
+
+    def words(self, count: int) -> npt.NDArray[np.uint32]:
+        """The lowest 32-bit words of all records."""
+        return np.ascontiguousarray(self._payload[:, :count])
+
+
+def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[str, Recording]) -> Iterator[Piece]:
+    """Everything that the taps showed of one frame, in the order of the program.
+
+    Parameters
+    ----------
+    compiled : what ran
+    config : the machine
+    recordings : of every tap (`gateware.core.tap_layouts`, without "tap_"), of one frame
+
+    Raises
+    ------
+    OnChipError : a tap showed something else than the program's operations make
+    """
+    layouts = tap_layouts(config)
+    taps = {name: _Tap(name, layout, recordings[name.removeprefix("tap_")]) for name, layout in layouts.items()}
+    taps["tap_load"].select(taps["tap_load"].field("transform") != Transform.IDENTITY)
+    layers = {layer.name: layer for layer in compiled.plan.layers}
+    turns = {(name, engine): 0 for name in layers for engine in (Engine.EXEC, Engine.VEC)}
+    blocks = -(-compiled.plan.tokens // config.rows)
+    for operation in compiled.operations:
+        if operation.mark is not None or operation.engine is Engine.LOADB:
+            continue
+        layer = layers[operation.layer]
+        registers = operation.registers
+        if operation.engine is Engine.LOADT:
+            if _fields(registers["CONFIG"])["transform"] != Transform.IDENTITY:
+                assert isinstance(layer, Matmul) and not isinstance(layer.source, str)
+                yield _loaded(taps["tap_load"], layer.source.name, operation)
+        elif isinstance(layer, Attention):
+            if operation.engine is Engine.EXEC and not _fields(registers["POST"]).get("to_scores"):
+                continue
+            turn = turns[layer.name, operation.engine]
+            turns[layer.name, operation.engine] += 1
+            head, block = divmod(turn, blocks)
+            rows = slice(block * config.rows, min(compiled.plan.tokens, (block + 1) * config.rows))
+            place = (slice(head, head + 1), rows)
+            if operation.engine is Engine.VEC:
+                values = _probabilities(taps["tap_probabilities"], operation, config.probability_bits > 8)
+                yield Piece(layer.softmax_name, place, values[None])
+            else:
+                count = rows.stop - rows.start
+                values = _scores(taps["tap_scores"], count, _number(registers["TILES"]), compiled.plan.tokens)
+                yield Piece(layer.scores_name, place, values[None])
+        elif _fields(registers["POST"])["mode"] == PostMode.RESIDUAL:
+            assert isinstance(layer, Matmul) and layer.inner is not None
+            yield from _branches(taps["tap_branches"], layer, operation, config.rows)
+    for tap in taps.values():
+        tap.end()
+
+
+def _fields(value: int | Mapping[str, int]) -> Mapping[str, int]:
+    assert not isinstance(value, int)
+    return value
+
+
+def _number(value: int | Mapping[str, int]) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _loaded(tap: _Tap, name: str, operation: Operation) -> Piece:
+    """A load's rows behind its transform, to int8; rows that only pad the last group are left out."""
+    shape = _fields(operation.registers["GROUPS"])
+    groups, steps = shape["groups"], shape["channels"] // 4
+    first, last = operation.accesses[1].rows
+    octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, 4)
+    rows = octets.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
+    return Piece(name, (slice(first, last),), rows[: last - first])
+
+
+def _scores(tap: _Tap, rows: int, tiles: int, length: int) -> Integers:
+    """A block's scores (rows, length)."""
+    part = tap.take(rows * tiles)
+    result = np.zeros((rows, tiles, 4), np.int64)
+    result[part.field("row"), part.field("word")] = part.words(1).view(np.int8)
+    return result.reshape(rows, -1)[:, :length]
+
+
+def _probabilities(tap: _Tap, operation: Operation, wide: bool) -> Integers:
+    """A block's probabilities (rows, length); two halves make 16 bits."""
+    registers = operation.registers
+    rows, length = _number(registers["ROWS"]), _fields(registers["LENGTH"])["length"]
+    words = -(-length // 4)
+    part = tap.take(rows * words * (2 if wide else 1))
+    address = part.field("address") - _number(registers["A_BASE"])
+    result = np.zeros((rows, 2 * words, 4), np.int64)
+    result[part.field("bank"), address] = np.stack([part.field("data", lane) for lane in range(4)], axis=1)
+    high, low = result[:, :words].reshape(rows, -1), result[:, words:].reshape(rows, -1)
+    value = (high << 8) + low if wide else high & 255
+    return value[:, :length]
+
+
+def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> Iterator[Piece]:
+    """Tile by tile what a residual adds to its skip."""
+    registers = operation.registers
+    shape = _fields(registers["BLOCKS"])
+    output = next(access for access in operation.accesses if access.write)
+    offset = 1 if layer.token is not None else 0
+    first, column = output.rows[0] - offset, output.columns[0]
+    assert layer.inner is not None
+    for block in range(shape["blocks"]):
+        rows = rows_of if block < shape["blocks"] - 1 else shape["rows_last"]
+        start = first + block * rows_of
+        part = tap.take(rows * _number(registers["TILES"]))
+        values = np.stack([part.field("data", lane) for lane in range(LANES)], axis=1)
+        values = ((values + 0x8000) & 0xFFFF) - 0x8000
+        for tile in range(_number(registers["TILES"])):
+            columns = slice(column + 4 * tile, column + 4 * tile + 4)
+            yield Piece(layer.inner, (slice(start, start + rows), columns), values[tile * rows : (tile + 1) * rows])
