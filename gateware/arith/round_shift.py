@@ -1,5 +1,7 @@
 """Division by a power of two, half to even: the end of a dyadic rescale."""
 
+from collections.abc import Callable, Sequence
+
 from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -13,7 +15,7 @@ COARSE = 16  # first the shift by multiples of it, then the rest
 
 
 class WindowShift(wiring.Component):
-    """``floor(p / 2^shift)`` with what rounding and saturation need; one a cycle, ``latency`` = 2 cycles.
+    """``floor(p / 2^shift)`` with what rounding and saturation need; one a cycle, ``latency`` = 3 cycles.
 
     Only as many bits as the result may have go through the shifter; the others only tell whether it is out of range, or
     whether there is more than the half.
@@ -48,7 +50,7 @@ class WindowShift(wiring.Component):
         For a parameter outside its range.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, width: int, bits: int) -> None:
         require_range("WindowShift", "width", width, 8, 96)
@@ -76,46 +78,50 @@ class WindowShift(wiring.Component):
 
         low, over, sticky = Signal(window, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
         negative, fine = Signal(reset_less=True), Signal(4, reset_less=True)
-        m.d.sync += [fine.eq(self.shift[:4]), negative.eq(self.p[-1])]
-        with m.Switch(self.shift[4:]):
-            for step in range(steps):
-                with m.Case(step):
-                    amount = COARSE * step
-                    m.d.sync += [
-                        low.eq(padded[amount : amount + window]),
-                        over.eq(mixed(padded[amount + window - 1 :])),
-                        sticky.eq(padded[:amount].any() if amount else Const(0)),
-                    ]
-            with m.Default():
-                m.d.sync += [low.eq(self.p[-1].replicate(window)), over.eq(0)]
+        step = self.shift[4:]
 
-        # By a multiple of 4, then by up to 3.
-        between = Signal(signed(kept + 3))
-        over_between, sticky_between = Signal(), Signal()
-        with m.Switch(fine[2:]):
-            for step in range(4):
-                with m.Case(step):
-                    m.d.comb += [
-                        between.eq(low[4 * step : 4 * step + kept + 3]),
-                        over_between.eq(mixed(low[4 * step + kept + 2 :])),
-                        sticky_between.eq(low[: 4 * step].any() if step else Const(0)),
-                    ]
+        def by_coarse(of: Callable[[int], Value], beyond: Value) -> Value:
+            """``of`` the amount by which to shift, or ``beyond``: four ways, the last of which is seldom taken."""
+            values = [of(COARSE * index) if index < steps else beyond for index in range(8)]
+            last = Mux(step[2], Mux(step[1], chosen(step, values[6:]), chosen(step, values[4:6])), values[3])
+            return chosen(step[:2] | step[2].replicate(2), [*values[:3], last])
+
+        m.d.sync += [
+            fine.eq(self.shift[:4] ^ Cat(self.shift[1], Const(0, 1), self.shift[3])),
+            negative.eq(self.p[-1]),
+            low.eq(by_coarse(lambda amount: padded[amount : amount + window], self.p[-1].replicate(window))),
+            over.eq(by_coarse(lambda amount: mixed(padded[amount + window - 1 :]), Const(0, 1))),
+            sticky.eq(by_coarse(lambda amount: padded[:amount].any(), Const(0, 1))),
+        ]
+
+        # By a multiple of 4, then by up to 3. A register after every four-way choice keeps each in a LUT a bit.
+        between, finest = Signal(signed(kept + 3), reset_less=True), Signal(2, reset_less=True)
+        over_between, sticky_between = Signal(reset_less=True), Signal(reset_less=True)
+        negative_between = Signal(reset_less=True)
+        amounts = range(0, COARSE, 4)
+        m.d.sync += [
+            finest.eq(fine[:2]),
+            negative_between.eq(negative),
+            between.eq(chosen_gray(fine[2:], [low[amount : amount + kept + 3] for amount in amounts])),
+            over_between.eq(over | chosen_gray(fine[2:], [mixed(low[amount + kept + 2 :]) for amount in amounts])),
+            sticky_between.eq(sticky | chosen_gray(fine[2:], [low[:amount].any() for amount in amounts])),
+        ]
         result = Signal(signed(kept), reset_less=True)
-        m.d.sync += self.negative.eq(negative)
-        with m.Switch(fine[:2]):
-            for step in range(4):
-                with m.Case(step):
-                    m.d.sync += [
-                        result.eq(between[step : step + kept]),
-                        self.over.eq(over | over_between | mixed(between[step + kept - 1 :])),
-                        self.sticky.eq(sticky | sticky_between | (between[:step].any() if step else Const(0))),
-                    ]
+        amounts = range(4)
+        m.d.sync += [
+            self.negative.eq(negative_between),
+            result.eq(chosen_gray(finest, [between[amount : amount + kept] for amount in amounts])),
+            self.over.eq(
+                over_between | chosen_gray(finest, [mixed(between[amount + kept - 1 :]) for amount in amounts])
+            ),
+            self.sticky.eq(sticky_between | chosen_gray(finest, [between[:amount].any() for amount in amounts])),
+        ]
         m.d.comb += [self.half.eq(result[0]), self.floor.eq(result[1:])]
         return m
 
 
 class RoundShift(wiring.Component):
-    """``RNE(p / 2^shift)``, saturated to ``bits`` bits; one a cycle, ``latency`` = 3 cycles.
+    """``RNE(p / 2^shift)``, saturated to ``bits`` bits; one a cycle, ``latency`` = 4 cycles.
 
     Source: I-ViT, Eq. 9 and 10; the rounding is the authors' code's.
 
@@ -169,3 +175,17 @@ class RoundShift(wiring.Component):
 def mixed(bits: Value) -> Value:
     """The bits are not all the same: as a number's upper bits, they say more than its sign."""
     return bits.any() & ~bits.all()
+
+
+def chosen(index: Value, values: Sequence[Value]) -> Value:
+    """``values[index]``, as a tree of two-way choices, which synthesis packs two levels a LUT."""
+    if len(values) == 1:
+        return values[0]
+    half = 1 << ((len(values) - 1).bit_length() - 1)
+    bit = half.bit_length() - 1
+    return Mux(index[bit], chosen(index, values[half:]), chosen(index, values[:half]))
+
+
+def chosen_gray(index: Value, values: Sequence[Value]) -> Value:
+    """The one of four values that the Gray code tells: shifters of neighbouring bits then share no two-way choice."""
+    return Mux(index[1], Mux(index[0], values[2], values[3]), Mux(index[0], values[1], values[0]))

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, EnableInserter, Module, Shape, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.nonlinear.layernorm_round import SHIFT_BITS
+from gateware.arith.round_shift import SHIFT_BITS
 
 __all__ = ["PairMemory", "constant_layout", "constant_values"]
 
