@@ -112,7 +112,7 @@ class Exchange:
             fruitless = fruitless + 1 if left == pending else 0
             if fruitless >= self._attempts:
                 raise NoAnswer(
-                    f"The device's answers are lost on their way, {fruitless} times in a row: check cable and baud rate."
+                    f"The device's answers are lost, {fruitless} times in a row: check the cable and the baud rate."
                 )
             pending = left
         return [answers[place] for place in range(len(orders))]

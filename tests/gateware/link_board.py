@@ -11,7 +11,7 @@ from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identit
 from gateware.memory.port import MemoryPort
 from gateware.memory.share import MemoryShare
 
-__all__ = ["ADDRESS_BITS", "BUS_ERROR", "BUS_SILENT", "IDENTITY", "REGISTERS", "Counter", "LinkBoard"]
+__all__ = ["ADDRESS_BITS", "BUS_ERROR", "BUS_SILENT", "IDENTITY", "REGISTERS", "CONSTANT", "Counter", "LinkBoard"]
 
 ADDRESS_BITS = 12
 REGISTERS = 4  # on the control bus, from address 0 on
@@ -36,7 +36,7 @@ IDENTITY = Identity(PROTOCOL_VERSION, MAX_PAYLOAD, 0x1234ABCD, 1 << ADDRESS_BITS
 class LinkBoard(wiring.Component):
     """A program does nothing but last `duration` cycles and end with the error `outcome`.
 
-    `blocked` stops memory from taking anything; `ends` has the board look finished to the emulator.
+    `blocked` stops memory from taking anything.
     """
 
     def __init__(self) -> None:
