@@ -89,7 +89,7 @@ class DotProduct(wiring.Component):
                 m.d.sync += operand.eq(weights[0])
             m.d.sync += [
                 product.eq(self._multiply(m, k, operand, x_2)),
-                chain.eq(product if k == 0 and not self.offset else product + total),
+                chain.eq(self._add(m, k, product, total)),
             ]
             total = chain
 
@@ -113,6 +113,10 @@ class DotProduct(wiring.Component):
     def _multiply(self, m: Module, k: int, operand: Value, shared: Value) -> Value:
         """Product ``k``. A method of its own for the proofs: they look at it, and reason about the sum without it."""
         return operand * shared
+
+    def _add(self, m: Module, k: int, product: Value, total: Value) -> Value:
+        """Product ``k`` and the sum so far. A method of its own, as the product is."""
+        return product if k == 0 and not self.offset else product + total
 
     def _parity(self, m: Module) -> Signal:
         """The parity of the high channel's sum, in step with the sum."""
