@@ -16,7 +16,7 @@ from rich.console import Console
 from gateware.config import ALIASES, PRESETS, ConfigError, config
 from sim.bench.measure import Measurement, measure
 from sim.bench.pictures import draw
-from sim.bench.tables import layers_table, rows_table, write
+from sim.bench.tables import console, layers_table, rows_table, write
 from sim.bench.workloads import Workload, from_file, random_image, random_model, shipped
 from sim.emulator.profiles import LITEDRAM, PROFILES
 from sim.reference.errors import UserError, exit_status
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
     if arguments.memory not in (*PROFILES, *LITEDRAM):
         raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
-    console, progress = Console(), Console(stderr=True)
+    output, progress = console(), Console(stderr=True)
     results: list[Measurement] = []
     for name in arguments.workloads or ["digits"]:
         chosen = workload(name, arguments)
@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         results.append(result)
         if not arguments.json:
             if arguments.layers:
-                console.print(layers_table(result.frame))
+                output.print(layers_table(result.frame))
             for sentence in result.different:
-                console.print(sentence)
+                output.print(sentence)
         if arguments.pictures is not None:
             draw(arguments.pictures, result)
     rows = [result.row for result in results]
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(rows))
     else:
-        console.print(rows_table(rows))
+        output.print(rows_table(rows))
     return 1 if any(result.different for result in results) else 0
 
 

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from sim.emulator.board import Frame
 from sim.reference.errors import UserError, replaced_when_complete
 
-__all__ = ["layers_table", "merged", "page", "rows_table", "write"]
+__all__ = ["console", "layers_table", "merged", "page", "rows_table", "write"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 KEY = ("model", "board", "arithmetic", "memory")
@@ -35,6 +36,15 @@ COLUMNS = (
     ("DRAM MB", "dram_bytes"),
     ("emulation s", "emulation_seconds"),
 )
+
+
+WIDE = 200  # columns of text that goes to a file or a pipe
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or as wide as they are."""
+    made = Console()
+    return made if made.is_terminal else Console(width=WIDE)
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:
