@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.checks import require_range
 from gateware.link.crc32 import Crc32
 from gateware.link.framing import DELIMITER, LONGEST_RUN
-from gateware.link.packets import CRC_BYTES, REQUEST
+from gateware.link.packets import CRC_BYTES, MAX_PACKET, REQUEST
 
 __all__ = ["SLOT_BYTES", "PacketPort", "Receiver"]
 
@@ -46,7 +46,7 @@ class Receiver(wiring.Component):
     """Takes frames apart, one byte a cycle, and hands on those whose CRC is right; the next one fills meanwhile.
 
     A packet is there from the second cycle after its delimiter on, until it is released. Everything else leaves no
-    trace: a frame with a wrong CRC, one that ends inside a run, that has fewer than 14 or more than 1,024 bytes, or
+    trace: a frame with a wrong CRC, one that ends inside a run, that has fewer than 14 or more than 1,022 bytes, or
     whose bytes stop coming for 2 to ``timeout_bits`` cycles.
 
     Parameters
@@ -120,7 +120,7 @@ class Receiver(wiring.Component):
         with m.If(end | drop):
             m.d.sync += [count.eq(0), too_long.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
         good = Signal()
-        m.d.comb += good.eq(end & is_code & crc.match & (count >= LEAST) & ~too_long)
+        m.d.comb += good.eq(end & is_code & crc.match & (count >= LEAST) & (count <= MAX_PACKET) & ~too_long)
         for slot in range(2):
             with m.If(good & (filling == slot)):
                 m.d.sync += [full[slot].eq(1), lengths[slot].eq(count)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 from gateware.link import framing
 from gateware.link.packets import (
-    MAX_PACKET,
     MAX_PAYLOAD,
     WINDOW,
     Answer,
@@ -49,13 +47,13 @@ class DeviceModel:
         self.memory = bytearray(16 << ADDRESS_BITS)
         self.registers = [0] * REGISTERS
         self.duration, self.outcome = 0, 0
+        self.history = [0] * WINDOW  # statuses by number modulo 32
         self.restart()
 
     def restart(self) -> None:
         self.session: int | None = None
         self.following = 0
         self.last = b""
-        self.history: deque[int] = deque(maxlen=WINDOW)  # statuses, the newest one first
         self.counters = [0] * len(Counter)
         self.counters[Counter.CONSTANT] = CONSTANT
         self.cycles_left, self.error = 0, 0
@@ -89,8 +87,6 @@ class DeviceModel:
             request = Request.from_bytes(packet)
         except (framing.FramingError, PacketError):
             return b""
-        if len(packet) > MAX_PACKET:
-            return b""
         same = request.session == self.session
         verdict = self._verdict(request)
         if not same and (request.command != Command.OPEN or verdict != Status.DONE):
@@ -99,13 +95,12 @@ class DeviceModel:
         if behind == 1 and self.last:
             return self.last
         if 2 <= behind <= WINDOW:
-            # A new session remembers nothing, and nobody asks.
-            return self._short(request, self.history[behind - 1] if behind <= len(self.history) else Status.DONE)
+            return self._short(request, self.history[request.sequence % WINDOW])
         if behind:
             return self._short(request, Status.OUT_OF_ORDER)
         self.session, self.following = request.session, (request.sequence + 1) % 256
         status, payload = (verdict, b"") if verdict else self._act(request)
-        self.history.appendleft(status)
+        self.history[request.sequence % WINDOW] = status
         self.last = self._answer(request, status, payload)
         return self.last
 
@@ -182,10 +177,11 @@ class EmulatedDevice:
 
     def exchange(self, content: bytes, seconds: float) -> bytes:
         self.emulation.send(content)
+        while self.emulation.unsent:
+            self.emulation.run(100)
         end = self.emulation.cycles + int(seconds * CLOCK_HZ) + 100
-        while self.emulation.cycles < end or self.emulation.unsent:
-            # The run also ends where a program does.
-            self.emulation.run(max(100, end - self.emulation.cycles))
+        while self.emulation.cycles < end:  # a run also ends where a program does
+            self.emulation.run(end - self.emulation.cycles)
         return self.emulation.receive()
 
     def peek(self, address: int, length: int) -> bytes:
