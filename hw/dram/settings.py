@@ -65,6 +65,11 @@ class DramSettings:
         return self.rows * self.banks * self.columns // self.bursts
 
     @property
+    def bytes(self) -> int:
+        """Size of the memory."""
+        return self.words * self.native_bits // 8
+
+    @property
     def native_address_bits(self) -> int:
         """Address bits of the native port."""
         return (self.words - 1).bit_length()

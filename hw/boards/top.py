@@ -1,0 +1,80 @@
+"""The machine on an FPGA board: link over a UART, memory behind LiteDRAM, lamps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.hdl import ClockDomain, Elaboratable, IOValue, Module
+from amaranth.lib import io
+from amaranth.lib.wiring import connect
+
+from gateware.config import AcceleratorConfig
+from gateware.link.uart import Uart
+from gateware.machine import Machine
+from hw.dram.controller import LiteDram
+from hw.dram.generate import Core
+
+__all__ = ["BoardTop", "raw"]
+
+
+class BoardTop(Elaboratable):
+    """Machine, memory controller and UART in one domain, which the controller's clock drives.
+
+    A board derives from it, makes the clock that enters the controller, and names its pins.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    core : Core
+        The controller, made for this board's memory and clock.
+    baud : int
+        Of the UART.
+    """
+
+    def __init__(self, config: AcceleratorConfig, core: Core, baud: int) -> None:
+        self.config, self.core, self.baud = config, core, baud
+
+    def memory_pads(self, platform: Any) -> Mapping[str, IOValue]:
+        """The controller's ports on the board's pins."""
+        raise NotImplementedError
+
+    def clock(self, m: Module, platform: Any, dram: LiteDram) -> None:
+        """Drives the controller's `clock_in` and `reset_in`."""
+        raise NotImplementedError
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = sync = ClockDomain("sync")
+        m.submodules.machine = machine = Machine(self.config, self.core.settings.bytes)
+        m.submodules.dram = dram = LiteDram(self.core, self.config.address_bits, self.memory_pads(platform))
+        self.clock(m, platform, dram)
+        # The controller takes its reset away some cycles after its clock is good, in step with the clock.
+        m.d.comb += [sync.clk.eq(dram.user_clk), sync.rst.eq(dram.user_rst)]
+        connect(m, machine.memory, dram.memory)
+        connect(m, machine.control, dram.control)
+        self._uart(m, platform, machine)
+        self._lamps(m, platform, [machine.busy, machine.error != 0, dram.ready, dram.error])
+        return m
+
+    def _uart(self, m: Module, platform: Any, machine: Machine) -> None:
+        """The UART, its pins behind registers."""
+        m.submodules.uart = uart = Uart(round(self.config.clock_mhz * 1e6), self.baud)
+        connect(m, uart.link, machine.link)
+        pins = platform.request("uart", 0, dir="-")
+        m.submodules.rx_pin = rx_pin = io.FFBuffer("i", pins.rx)
+        m.submodules.tx_pin = tx_pin = io.FFBuffer("o", pins.tx)
+        m.d.comb += [uart.rx.eq(rx_pin.i), tx_pin.o.eq(uart.tx)]
+
+    def _lamps(self, m: Module, platform: Any, states: list[Any]) -> None:
+        """Lamps, behind registers: they are for people."""
+        for index, state in enumerate(states):
+            lamp = platform.request("led", index, dir="-")
+            buffer = io.FFBuffer("o", lamp)
+            m.submodules[f"lamp_{index}"] = buffer
+            m.d.comb += buffer.o.eq(state)
+
+
+def raw(port: Any) -> IOValue:
+    """The pin itself: a vendor's core brings its own buffers, and its names say which signals are low when active."""
+    return port.io
