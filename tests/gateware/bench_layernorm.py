@@ -86,6 +86,22 @@ def random_group(channels: int, bits: int, rng: random.Random) -> IntArray:
     return np.array(rows)
 
 
+def extreme_groups(channels: int, bits: int, rng: random.Random) -> list[IntArray]:
+    """Every kind of row at the edge: of the range, of the variance (none, the largest), and with one channel alone."""
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    anything, place = rng.randrange(low, high + 1), rng.randrange(channels)
+    flat = [[value] * channels for value in (low, high, 0, anything)]
+    split = [[low, high] * (channels // 2), [high] * (channels // 2) + [low] * (channels // 2)]
+    single = []
+    for at, one, others in ((0, high, 0), (channels - 1, low, 0), (place, high, low), (place, low, high)):
+        single.append([one if channel == at else others for channel in range(channels)])
+    ties = [[anything] * channels for _ in range(2)]  # means that end in a half
+    for row, sign in zip(ties, (1, -1), strict=True):
+        row[::2] = [min(high, max(low, anything + sign))] * (channels // 2)
+    rows = np.array(flat + split + single + ties)
+    return list(rows.reshape(-1, 4, channels))
+
+
 def expected(groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, bits_out: int) -> list[int]:
     # Python integers: a 33-bit value times a 31-bit multiplier is at the edge of 64 bits.
     rescale = Rescale(factor, bits_out)
@@ -129,6 +145,20 @@ async def random_rows(dut: Any) -> None:
         for bits_in, bits_out in ((16, 8), (8, 8), (16, 16), (8, 16)):
             norm, factor = random_constants(channels, multiplier_bits, bits_out, rng)
             groups = [random_group(channels, bits_in, rng) for _ in range(4 if channels < longest else 2)]
+            await check(dut, groups, norm, factor, bits_in, bits_out, settings["stall"])
+
+
+@cocotb.test()
+async def extremes(dut: Any) -> None:
+    """Rows at every edge, of the given lengths."""
+    settings = parameters()
+    initial(dut)
+    rng = generator("extremes")
+    await start(dut, cycles=200_000)
+    for channels in settings["lengths"]:
+        for bits_in, bits_out in ((16, 8), (8, 16)):
+            norm, factor = random_constants(channels, settings["multiplier_bits"], bits_out, rng)
+            groups = extreme_groups(channels, bits_in, rng)
             await check(dut, groups, norm, factor, bits_in, bits_out, settings["stall"])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateware.nonlinear.layernorm import LayerNorm, constant_values
-from sim.benches.runner import run_bench
+from sim.benches.runner import run_bench, simulator_missing
 from sim.reference.rescale import Dyadic
 from sim.reference.scales import norm_scales
 from tests.shared_data import shared_data
@@ -16,6 +16,7 @@ BENCH = "tests.gateware.bench_layernorm"
 VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"max_channels": 192, "multiplier_bits": 16},
     "official": {"max_channels": 96, "multiplier_bits": 31, "square_style": "plain", "product_style": "lut"},
+    "longest": {"max_channels": 1536, "multiplier_bits": 16},
 }
 
 
@@ -31,20 +32,40 @@ def run(variant: str, testcase: str, simulator: str = "verilator", **parameters:
     )
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ["lean", "official"])
 @pytest.mark.parametrize("stall", [0.0, 0.95])
 def test_random_rows(variant: str, stall: float):
     run(variant, "random_rows", stall=stall)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "lengths"),
+    [("lean", [4, 8, 188, 192]), ("official", [4, 8, 92, 96]), ("longest", [4, 1536])],
+)
+def test_extreme_rows(variant: str, lengths: list[int]):
+    run(variant, "extremes", lengths=lengths, stall=0.2)
+
+
+def test_extreme_rows_on_icarus():
+    missing = simulator_missing("icarus")
+    if missing:
+        pytest.skip(missing)
+    run("official", "extremes", "icarus", lengths=[4, 12], stall=0.2)
+
+
+@pytest.mark.parametrize("variant", ["lean", "official"])
 def test_reset_in_a_row(variant: str):
     run(variant, "reset_in_a_row")
 
 
-@pytest.mark.parametrize(("channels", "limit"), [(192, 400), (96, 400), (4, 400)])
-def test_throughput(channels: int, limit: int):
+@pytest.mark.parametrize("channels", [192, 4])
+def test_throughput(channels: int):
+    limit = max(2 * channels, LayerNorm(**VARIANTS["lean"]).root_cycles)
     run("lean", "throughput", channels=channels, limit=limit)
+
+
+def test_throughput_of_the_longest_row():
+    run("longest", "throughput", channels=1536, limit=2 * 1536)
 
 
 @pytest.mark.parametrize(("channels", "variant"), [(96, "official"), (192, "lean")])
