@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.adder import add
 from gateware.nonlinear.layernorm_variance import MEAN_BITS
 
 __all__ = ["FACTOR_BITS", "RESULT", "RowRoot", "quotient_bits", "root_cycles"]
@@ -29,7 +30,7 @@ class RowRoot(wiring.Component):
     """``k = 2^16``, ten times ``k = (k + v // k) >> 1``, ``f = (2^31 - 1) // k``, of four rows in step.
 
     The first division is a shift; the bits of the later quotients (`quotient_bits`), not v's, are the steps of a
-    division. One division by shift and subtract a row, all under one counter: `root_cycles` in all.
+    division. One division without restoring steps a row, all under one counter: `root_cycles` in all.
 
     Source: I-ViT, Algorithm 3, with the authors' iteration count and starting value.
 
@@ -62,7 +63,7 @@ class RowRoot(wiring.Component):
         # The register that a division's lower dividend bits leave at the top while quotient bits enter at the bottom.
         shift_bits = max(FACTOR_BITS, self.quotient_bits, self.v_bits - 16)
         means = Array(Signal(MEAN_BITS, name=f"mean_{row}", reset_less=True) for row in range(4))
-        loading, update, reciprocal, divide = Signal(), Signal(), Signal(), Signal()
+        loading, update, reciprocal, divide, last = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += loading.eq(self.i.valid & self.i.ready)
         with m.If(loading):
             m.d.sync += means[self.i.payload.row].eq(self.i.payload.mean)
@@ -70,11 +71,18 @@ class RowRoot(wiring.Component):
         for row in range(4):
             v = Signal(self.v_bits, name=f"v_{row}", reset_less=True)
             root = Signal(self.root_bits, name=f"root_{row}", reset_less=True)
-            remainder = Signal(self.root_bits, name=f"remainder_{row}", reset_less=True)
             quotient = Signal(shift_bits, name=f"quotient_{row}", reset_less=True)
-            shifted = Signal(self.root_bits + 1, name=f"shifted_{row}")
-            difference = Signal(self.root_bits + 2, name=f"difference_{row}")
-            m.d.comb += [shifted.eq(Cat(quotient[-1], remainder)), difference.eq(shifted - root)]
+            # In [-root, root): negative where the last subtraction went too far, which the next step makes good. Its
+            # sign is kept as `positive`. Between two divisions both are 0, so that one adder loads and divides.
+            remainder, positive = Signal(self.root_bits, name=f"remainder_{row}"), Signal(name=f"positive_{row}")
+            first = Mux(reciprocal, ((1 << 31) - 1) >> FACTOR_BITS, v[self.quotient_bits :])
+            # The carry makes a complement a negation. The addend's sign bit is inverted, and so it is in the total.
+            addend = Signal(self.root_bits + 1, name=f"addend_{row}")
+            total = Signal(self.root_bits + 1, name=f"total_{row}")
+            m.d.comb += [
+                addend.eq(Cat(Mux(update, first, Mux(positive, ~root, root))[: self.root_bits], update | ~positive)),
+                total.eq(add(Cat(quotient[-1] & ~update, remainder), addend, positive)),
+            ]
             with m.If(loading & (self.i.payload.row == row)):
                 m.d.sync += [v.eq(self.i.payload.v), root.eq(1 << 16), quotient.eq(self.i.payload.v[16:])]
             with m.If(update):
@@ -83,16 +91,13 @@ class RowRoot(wiring.Component):
                     Const((1 << FACTOR_BITS) - 1) << (shift_bits - FACTOR_BITS),
                     v[: self.quotient_bits] << (shift_bits - self.quotient_bits),
                 )
-                m.d.sync += [
-                    root.eq((root + quotient) >> 1),
-                    remainder.eq(Mux(reciprocal, ((1 << 31) - 1) >> FACTOR_BITS, v[self.quotient_bits :])),
-                    quotient.eq(aligned),
-                ]
+                m.d.sync += [root.eq((root + quotient) >> 1), quotient.eq(aligned)]
             with m.Elif(divide):
-                m.d.sync += [
-                    remainder.eq(Mux(difference[-1], shifted, difference)),
-                    quotient.eq(Cat(~difference[-1], quotient)),
-                ]
+                m.d.sync += quotient.eq(Cat(total[-1], quotient))
+            with m.If(last):
+                m.d.sync += [remainder.eq(0), positive.eq(0)]
+            with m.Elif(update | divide):
+                m.d.sync += [remainder.eq(total), positive.eq(total[-1])]
             m.d.comb += [
                 self.o.payload[row].mean.eq(means[row]),
                 self.o.payload[row].factor.eq(quotient[:FACTOR_BITS]),
@@ -117,7 +122,8 @@ class RowRoot(wiring.Component):
             with m.State("divide"):
                 m.d.comb += divide.eq(1)
                 m.d.sync += step.eq(step - 1)
-                with m.If(step == 0):
+                m.d.comb += last.eq(step == 0)
+                with m.If(last):
                     m.next = "update"
                     with m.If(iteration == ITERATIONS):
                         m.next = "offer"
