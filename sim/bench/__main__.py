@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
     if arguments.memory not in (*PROFILES, *LITEDRAM):
         raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
+    if arguments.pictures is not None and not arguments.pictures.is_dir():
+        raise UserError(f"--pictures: {arguments.pictures} is not a folder; make it first.")
     output, progress = console(), Console(stderr=True)
     results: list[Measurement] = []
     for name in arguments.workloads or ["digits"]:

@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 from firmware.compiler.cost import operation_costs
 from gateware.config import config
 from sim.bench.measure import Measurement
-from sim.reference.errors import UserError
 
 __all__ = ["draw"]
 
@@ -27,14 +26,7 @@ PORT_BYTES = 16  # a cycle, at most
 
 
 def draw(folder: Path, result: Measurement) -> list[Path]:
-    """Writes timeline and roofline as PNG; returns their paths.
-
-    Raises
-    ------
-    UserError : the folder is not there
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; make it first.")
+    """Writes timeline and roofline as PNG; returns their paths."""
     row = result.row
     stem = f"{row['model'].replace(':', '_')}_{row['board']}_{row['arithmetic']}"
     paths = [folder / f"{stem}_timeline.png", folder / f"{stem}_roofline.png"]
