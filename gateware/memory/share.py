@@ -38,7 +38,8 @@ class MemoryShare(wiring.Component):
     def __init__(self, address_bits: int, writes_ahead: int = 16, in_flight: int = 64) -> None:
         require_range("MemoryShare", "writes_ahead", writes_ahead, 2, 256)
         require_range("MemoryShare", "in_flight", in_flight, 2, 256)
-        self.writes_ahead, self.in_flight = writes_ahead, in_flight
+        # Whose the words are that memory takes and brings next: 1 is the guest.
+        self.words, self.answers = StreamFifo(1, writes_ahead), StreamFifo(1, in_flight)
         super().__init__(
             {
                 "machine": In(MemoryPort(address_bits)),
@@ -52,9 +53,8 @@ class MemoryShare(wiring.Component):
         m = Module()
         machine, memory = self.machine, self.memory
         m.submodules.commands = commands = StreamRegister(memory.cmd.payload.shape())
-        # Whose the words are that memory takes and brings next: 1 is the guest.
-        m.submodules.words = words = StreamFifo(1, self.writes_ahead)
-        m.submodules.answers = answers = StreamFifo(1, self.in_flight)
+        m.submodules.words = words = self.words
+        m.submodules.answers = answers = self.answers
         connect(m, commands.o, flipped(memory.cmd))
 
         held, word = Signal(), Signal(memory.wdata.payload.shape(), reset_less=True)  # the guest's

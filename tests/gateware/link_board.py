@@ -11,7 +11,18 @@ from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identit
 from gateware.memory.port import MemoryPort
 from gateware.memory.share import MemoryShare
 
-__all__ = ["ADDRESS_BITS", "BUS_ERROR", "BUS_SILENT", "IDENTITY", "REGISTERS", "CONSTANT", "Counter", "LinkBoard"]
+__all__ = [
+    "ACCESS_TIMEOUT_BITS",
+    "ADDRESS_BITS",
+    "BUS_ERROR",
+    "BUS_SILENT",
+    "CONSTANT",
+    "FRAME_TIMEOUT_BITS",
+    "IDENTITY",
+    "REGISTERS",
+    "Counter",
+    "LinkBoard",
+]
 
 ADDRESS_BITS = 12
 REGISTERS = 4  # on the control bus, from address 0 on

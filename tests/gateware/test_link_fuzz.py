@@ -22,7 +22,7 @@ def payload_length(rng: random.Random) -> int:
 
 def request(rng: random.Random, following: int) -> bytes:
     """A packet with a right CRC, and fields that are often right."""
-    command = rng.choice([*Command, rng.randrange(256)])
+    command = rng.choice([*Command, *[Command.READ, Command.WRITE] * 3, rng.randrange(256)])
     payload = b""
     if command in (Command.WRITE, Command.CONTROL_WRITE) or rng.random() < 0.05:
         payload = rng.choice([rng.randbytes(4), rng.randbytes(payload_length(rng)), bytes(payload_length(rng))])
@@ -35,11 +35,12 @@ def request(rng: random.Random, following: int) -> bytes:
     elif command == Command.RUN:
         address = 16 * rng.randrange(memory // 8)
     else:
-        address = rng.choice([rng.randrange(memory), memory - length, memory - length + 1, rng.getrandbits(32)])
+        inside = memory - min(length, memory)
+        address = rng.choice([*[rng.randrange(inside)] * 5, inside, inside + 1, rng.getrandbits(32)])
     session = SESSION if rng.random() < 0.97 else rng.getrandbits(16)
     if command == Command.OPEN and rng.random() < 0.8:
         session = SESSION
-    number = (following + rng.choice([0] * 12 + [-1, -2, -20, -32, -33, 1, rng.randrange(256)])) % 256
+    number = (following + rng.choice([0] * 25 + [-1, -2, -20, -32, -33, 1, rng.randrange(256)])) % 256
     return Request(session, number, command, address % (1 << 32), payload, length).to_bytes()
 
 
