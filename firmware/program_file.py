@@ -35,9 +35,10 @@ from sim.reference.vit import input_scale, logit_scales
 __all__ = ["Program", "load_program", "program_of"]
 
 FORMAT = "ivit program"
-VERSION = "1"
+VERSION = "2"
 ADDRESS_LIMIT = 1 << 24
 COLOURS = 3
+NUMBERS = ("start", "log", "beats", "patch", "alternate_start", "alternate_image")  # of the header
 LOGIT_BYTES = 4
 TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64, "logit_scales": np.float32}
 
@@ -53,6 +54,7 @@ class Program:
     architecture : the model's, spelled out
     preprocessing, class_names, image_scale, logit_scales : what the host needs of the model
     words : instructions; `start` is their beat address
+    alternate_start, alternate_image : beat addresses of the same instructions for an image at another place, and of it
     memory, segments : bytes that stand in memory beforehand, and where
     homes : of every stored tensor; `image` and `output` among them
     marks, log : layers of the log's slots, and its beat address
@@ -78,6 +80,8 @@ class Program:
     log: int
     beats: int
     patch: int
+    alternate_start: int
+    alternate_image: int
 
     @property
     def config(self) -> AcceleratorConfig:
@@ -119,7 +123,7 @@ class Program:
             "homes": json.dumps({name: dataclasses.asdict(home) for name, home in self.homes.items()}),
             "marks": json.dumps(self.marks),
         }
-        header |= {name: str(getattr(self, name)) for name in ("image", "output", "start", "log", "beats", "patch")}
+        header |= {name: str(getattr(self, name)) for name in ("image", "output", *NUMBERS)}
         header["checksum"] = _checksum(self._tensors(), header)
         return header
 
@@ -160,6 +164,8 @@ def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig
         log=compiled.log,
         beats=compiled.beats,
         patch=compiled.plan.patch,
+        alternate_start=compiled.alternate_program,
+        alternate_image=compiled.alternate_image,
     )
 
 
@@ -230,16 +236,13 @@ def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Pro
         image_scale=float(header["image_scale"]),
         logit_scales=tensors["logit_scales"],
         words=tensors["program"],
-        start=int(header["start"]),
         memory=tensors["memory"],
         segments=tensors["segments"],
         homes=homes,
         image=header["image"],
         output=header["output"],
         marks=tuple(map(str, json.loads(header["marks"]))),
-        log=int(header["log"]),
-        beats=int(header["beats"]),
-        patch=int(header["patch"]),
+        **{name: int(header[name]) for name in NUMBERS},
     )
 
 
@@ -280,19 +283,27 @@ def _inside_memory(program: Program) -> bool:
         and int(segments[:, 1].sum()) * BEAT == program.memory.size
         and all(home.base + home.beats <= beats and home.rows and home.columns for home in homes.values())
         and 0 <= program.start < beats
+        and 0 <= program.alternate_start < beats
+        and program.image in homes
+        and 0 <= program.alternate_image <= beats - homes[program.image].beats
         and 0 <= program.log <= beats - LOG_BEATS * len(program.marks)
         and program.patch > 0
-        and program.image in homes
         and program.output in homes
         and homes[program.output].size == LOGIT_BYTES
     )
 
 
 def _has_its_words(program: Program) -> bool:
-    """Whether the instructions stand where the machine starts."""
+    """Whether the instructions stand where the machine starts, and others of their number at the alternate place."""
     words = program.words.tobytes()
+    alternate = _bytes_at(program, program.alternate_start, len(words))
+    return bool(words) and _bytes_at(program, program.start, len(words)) == words and len(alternate) == len(words)
+
+
+def _bytes_at(program: Program, beat: int, length: int) -> bytes:
+    """What stands in memory beforehand."""
     for base, content in program.pieces():
-        offset = (program.start - base) * BEAT
+        offset = (beat - base) * BEAT
         if 0 <= offset < len(content):
-            return bool(words) and content[offset : offset + len(words)] == words
-    return False
+            return content[offset : offset + length]
+    return b""

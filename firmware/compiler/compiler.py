@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -38,6 +39,8 @@ class Compiled:
     initial : (beat address, bytes) that stand in memory before it starts
     homes : where each tensor is afterwards
     image, output : homes of what the host writes and reads
+    alternate_program, alternate_image : beat addresses of the same program for an image at another place, so that one
+        image can be written while the other is in use
     marks : layer of each slot of the log; log : its beat address
     beats : of memory that all of it takes
     """
@@ -48,6 +51,8 @@ class Compiled:
     homes: dict[str, Home]
     image: Home
     output: Home
+    alternate_program: int
+    alternate_image: int
     marks: tuple[str, ...]
     log: int
     beats: int
@@ -139,6 +144,15 @@ class _Compiler:
             return 0
         return -(-self.tokens // self.config.rows) * -(-later[0].weight.shape[1] // 4)
 
+    def _with_image_at(self, base: int, operation: Operation) -> Operation:
+        """The operation, for an image that lies elsewhere."""
+        if all(access.space != self.image.name for access in operation.accesses):
+            return operation
+        source = operation.registers["SRC_BASE"]
+        assert isinstance(source, int)
+        registers = {**operation.registers, "SRC_BASE": source - self.image.base + base}
+        return dataclasses.replace(operation, registers=registers)
+
     def finish(self) -> Compiled:
         emitter = self.emitter
         emitter.begin("end")
@@ -146,6 +160,10 @@ class _Compiler:
         operations = in_order_of_start(self.config, emitter.operations)
         words = assemble(self.config, operations, log).words()
         program = self.memory.place(words.view(np.uint8), "the program")
+        other_image = self.memory.reserve(self.image.beats, "another image")
+        moved = [self._with_image_at(other_image, operation) for operation in operations]
+        other = assemble(self.config, moved, log).words()
+        other_program = self.memory.place(other.view(np.uint8), "the program for another image")
         return Compiled(
             words,
             program,
@@ -153,6 +171,8 @@ class _Compiler:
             self.homes,
             self.image,
             self.homes[self.plan.output],
+            other_program,
+            other_image,
             tuple(emitter.marks),
             log,
             self.memory.next,

@@ -51,19 +51,21 @@ def test_what_is_written_comes_back(saved: Path, tmp_path: Path):
         np.testing.assert_equal(getattr(other, field.name), getattr(program, field.name))
 
 
-def test_a_program_file_alone_is_enough_to_run(saved: Path, rng: np.random.Generator):
+@pytest.mark.parametrize("alternate", [False, True])
+def test_a_program_file_alone_is_enough_to_run(saved: Path, alternate: bool, rng: np.random.Generator):
     program, model = load_program(saved), IntegerVit(load_model(MODEL))
     picture = rng.normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
     image = program.quantised(picture)
     integers = model.quantised(picture)
     np.testing.assert_array_equal(image, integers)
-    memory = np.zeros(program.beats * BEAT, np.uint8)
+    memory = rng.integers(0, 256, program.beats * BEAT).astype(np.uint8)
     pieces = program.pieces()
     rows = patches(image.astype(np.int64), program.patch)[0]
-    pieces.append((program.image_home.base, pack_matrix(rows, program.image_home.size).tobytes()))
+    place = program.alternate_image if alternate else program.image_home.base
+    pieces.append((place, pack_matrix(rows, program.image_home.size).tobytes()))
     for base, octets in pieces:
         memory[base * BEAT : base * BEAT + len(octets)] = np.frombuffer(octets, np.uint8)
-    Interpreter(program.config, memory).run(program.start)
+    Interpreter(program.config, memory).run(program.alternate_start if alternate else program.start)
     expected = model.run(integers, capture=("head",))["head"]
     np.testing.assert_array_equal(tensors_of(program.homes, memory)[program.output], expected)
     np.testing.assert_array_equal(expected[0] * program.logit_scales.astype(np.float64), model.logits(integers)[0])
@@ -114,6 +116,9 @@ def with_home(saved: Path, name: str, **changes: Any) -> str:
         ({"beats": str(1 << 60)}, "outside its memory"),
         ({"start": "-4"}, "outside its memory"),
         ({"start": "0"}, "another program|outside"),
+        ({"alternate_start": "-4"}, "outside its memory"),
+        ({"alternate_start": "16777215"}, "another program|outside"),
+        ({"alternate_image": "16777215"}, "outside its memory"),
         ({"log": str(1 << 40)}, "outside its memory"),
         ({"patch": "0"}, "outside its memory"),
         ({"patch": "4"}, "images of 32 pixels"),
