@@ -13,8 +13,6 @@ from amaranth.sim import Simulator
 from gateware import isa
 from gateware.control.semaphores import Semaphores
 from gateware.memory.arbiter import MemoryArbiter
-from gateware.memory.operand_a import OperandA
-from gateware.memory.operand_b import OperandB
 from gateware.memory.port import MemoryPort, WritePort
 from gateware.memory.reader import ReadBeat, StridedReader
 from gateware.memory.strides import descriptor_layout
@@ -240,76 +238,3 @@ def test_semaphores_count(seed: int):
         simulator.add_testbench(partial(take, index=index))
     simulator.run()
     assert sum(taken) > 50
-
-
-@pytest.mark.parametrize("rows", [4, 9, 11, 26])
-def test_operand_a(rows: int):
-    depth, rng = 256, random.Random(rows)
-    dut = OperandA(rows, depth, x_width=9)
-    model: dict[tuple[int, int], list[int]] = {}
-
-    async def use(ctx):
-        for _ in range(300):
-            row, k, limit = rng.randrange(-3, 6 * rows), rng.randrange(8), rng.randrange(3 * rows, 6 * rows)
-            beat = [rng.randrange(-128, 128) for _ in range(16)]
-            word = [rng.randrange(-256, 256) for _ in range(4)]
-            bank, address, with_word = rng.randrange(rows), rng.randrange(200, 256), rng.random() < 0.3
-            packed = int.from_bytes(bytes(v & 255 for v in beat), "little")
-            ctx.set(dut.beat.payload, {"beat": packed, "k": k, "row": row, "row_limit": limit, "base": 5, "stride": 9})
-            ctx.set(dut.beat.valid, 1)
-            ctx.set(dut.word.payload, {"word": word, "bank": bank, "address": address})
-            ctx.set(dut.word.valid, with_word)
-            if with_word:
-                model[bank, address] = word
-            while True:
-                ready = ctx.get(dut.beat.ready)
-                await ctx.tick()
-                ctx.set(dut.word.valid, 0)
-                if ready:
-                    break
-            for lane in range(4):
-                if 0 <= row + lane < limit:
-                    place = (row + lane) % rows, 5 + (row + lane) // rows * 9 + k
-                    model[place] = beat[4 * lane : 4 * lane + 4]
-        ctx.set(dut.beat.valid, 0)
-        await ctx.tick().repeat(OperandA.WRITE_LATENCY - 1)
-        for (bank, address), expected in model.items():
-            ctx.set(dut.address, address)
-            await ctx.tick().repeat(2)
-            assert [ctx.get(dut.data[bank][e]) for e in range(4)] == expected
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(use)
-    simulator.run()
-    assert len(model) > 100
-
-
-def test_operand_b():
-    depth, rng = 64, random.Random(3)
-    dut = OperandB(depth)
-    model: dict[int, int] = {}
-
-    async def write(ctx, index):
-        for n in range(100):
-            address, beat = 2 * rng.randrange(depth // 2) + index, rng.getrandbits(128)
-            ctx.set(dut.write[index].payload, {"beat": beat, "address": address})
-            ctx.set(dut.write[index].valid, 1)
-            await ctx.tick().until(dut.write[index].ready)
-            model[address] = beat
-            ctx.set(dut.write[index].valid, 0)
-            await ctx.tick().repeat(rng.randrange(1, 3) if n % 7 else 1)
-
-    async def check(ctx):
-        await ctx.tick().repeat(1000)
-        for address, beat in model.items():
-            ctx.set(dut.address, address)
-            await ctx.tick().repeat(2)
-            assert ctx.get(dut.data) == beat
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    for index in range(2):
-        simulator.add_testbench(partial(write, index=index))
-    simulator.add_testbench(check)
-    simulator.run()

@@ -15,6 +15,7 @@ UNITS: dict[str, tuple[type, dict[str, int], list[str]]] = {
     # The fewest rows, whose banks the lanes are never rotated across, and a number that is no multiple of four.
     "operand_a_4": (OperandA, {"rows": 4, "depth": 128, "x_width": 8}, ["operand_a", "reset_of_operand_a"]),
     "operand_a_11": (OperandA, {"rows": 11, "depth": 128, "x_width": 9}, ["operand_a", "reset_of_operand_a"]),
+    "operand_a_26": (OperandA, {"rows": 26, "depth": 128, "x_width": 8}, ["operand_a"]),
     "operand_b": (OperandB, {"depth": 64}, ["operand_b"]),
     "row_buffer": (RowBuffer, {"width": 20, "depth": 7}, ["row_buffer"]),
 }
@@ -41,7 +42,8 @@ def test_on_verilator(name: str, count: int):
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("operand_a_4", 60), ("operand_a_11", 60), ("operand_b", 60), ("row_buffer", 600)]
+    ("name", "count"),
+    [("operand_a_4", 60), ("operand_a_11", 60), ("operand_a_26", 60), ("operand_b", 60), ("row_buffer", 600)],
 )
 def test_on_icarus(name: str, count: int):
     run(name, "icarus", count)
