@@ -90,6 +90,20 @@ def _array_rows(name: str) -> int:
     return int(name.removeprefix("array_").split("x")[0])
 
 
+def _together(rows: Sequence[Measurement]) -> str:
+    """What all units but the arrays take together on xc7."""
+    lines = []
+    for arithmetic in ARITHMETICS:
+        here = [row for row in rows if row.part == "xc7" and row.arithmetic == arithmetic]
+        others = [row for row in here if not UNITS[row.unit].array]
+        lines.append(
+            f"- {arithmetic}: {sum(row.resources.lut for row in others):,} LUTs, "
+            f"{sum(row.resources.dsp for row in others)} DSPs, "
+            f"{sum(row.resources.block_ram for row in others):g} block RAMs on xc7."
+        )
+    return "\n".join(lines)
+
+
 def _candidates(rows: Sequence[Measurement]) -> tuple[str, str]:
     """The arrays for the 35T compared: a table, and the verdict."""
     table, verdicts = [], []
@@ -142,6 +156,10 @@ nextpnr's, on an LFE5U-85F of speed grade 6, with every port in registers: a shi
 registered outputs are folded into a chain. It is the unit's with room around it, not in a full machine.
 
 {_markdown(HEADER, [row.cells() for row in rows], 3)}
+
+All of these but the arrays together:
+
+{_together(rows)}
 
 ## Which array on the 35T
 
