@@ -60,6 +60,8 @@ def _corrected(text: str, settings: DramSettings) -> str:
     """The generator's Verilog: the same for the same settings, and with the data bus as what it is."""
     # The header has the date and the time: the same controller would have another content every second.
     text = re.sub(r"^// (Date|Auto-generated).*\n", "", text, flags=re.MULTILINE)
+    # Some assignments are there once for each command phase, all the same: several drivers of one wire, to a tool.
+    text = re.sub(r"^(assign .*\n)\1+", r"\1", text, flags=re.MULTILINE)
     # The ports of a single-data-rate memory come out as inputs, although tristate buffers drive them.
     return re.sub(r"\binput( +wire +\[\d+:0\] +sdram_dq\b)", r"inout\1", text)
 

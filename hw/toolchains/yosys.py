@@ -44,7 +44,7 @@ def yosys() -> str:
 def script(design: Design, family: str) -> str:
     """Yosys's commands."""
     lines = [f"read_verilog {path.name}" for path in design.sources]
-    lines += [f"read_rtlil {TOP}.il", f"hierarchy -check -top {TOP}"]
+    lines += [f"read_rtlil {TOP}.il"]
     lines += [f"setattr -mod -set keep_hierarchy 1 {name}" for name in design.units]
     lines += [
         f"{SYNTHESIS[family]} -top {TOP}",

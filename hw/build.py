@@ -1,0 +1,230 @@
+"""`python -m hw.build --board BOARD`: from gateware to a bitstream, as far as the installed tools go, and a report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+from gateware.config import AcceleratorConfig, ConfigError, config
+from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
+from hw.boards.board import Board, BoardError
+from hw.boards.parts import Part
+from hw.boards.ulx3s import Ulx3s85F
+from hw.dram.settings import DramError
+from hw.program import program
+from hw.report import print_report, report, write_report
+from hw.toolchains import openxc7, trellis, vivado, yosys
+from hw.toolchains.errors import ToolError, ToolMissing
+from hw.toolchains.outcome import Outcome, Routed, check_bitstream
+from hw.toolchains.utilisation import over_limits
+
+__all__ = ["BOARDS", "Status", "build", "main"]
+
+BOARDS: dict[str, type[Board]] = {board.name: board for board in (ArtyA7, ArtyA7_100, Ulx3s85F)}
+ALIASES = {"arty_a7_35": "arty_a7"}
+ROUTERS: dict[str, ModuleType] = {"openxc7": openxc7, "trellis": trellis}
+OUT = Path(__file__).resolve().parents[1] / "build" / "boards"
+
+
+class Status:
+    """What a build came to, and the exit status that says so; 2 is a user's mistake."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILURE = "failure"
+    CODES = {SUCCESS: 0, FAILURE: 1, PARTIAL: 3}
+
+
+class Stages:
+    """Tells a person what is going on, and how long each stage took."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._name, self._begin = console, "", 0.0
+
+    def __call__(self, name: str) -> None:
+        """The stage before is over, and the next begins; "" only ends."""
+        if self._name:
+            self._console.print(f"{self._name}: {time.perf_counter() - self._begin:.1f} s", highlight=False)
+        self._name, self._begin = name, time.perf_counter()
+        if name and self._console.is_terminal:
+            self._console.print(f"{name} ...", style="dim", highlight=False)
+
+
+def choose(board: Board, wanted: str) -> tuple[str, str]:
+    """The toolchain, and what is missing for a better one; raises BoardError for one that the board does not know."""
+    if wanted != "auto":
+        if wanted not in board.toolchains:
+            raise BoardError(f"{board.name} is built with {', '.join(board.toolchains)} or auto, not {wanted}.")
+        return wanted, ""
+    assert board.part is not None
+    missing = ""
+    for name in board.toolchains:
+        try:
+            if name == "vivado":
+                vivado.vivado()
+            elif name == "openxc7":
+                openxc7.commands(board.part, 1)
+            return name, missing if name == "yosys" else ""
+        except ToolMissing as error:
+            missing = f"Not placed and routed: {error}"
+    raise BoardError(f"no toolchain for {board.name} is installed; {missing}")
+
+
+def build(board: Board, toolchain: str, folder: Path, seed: int, console: Console) -> tuple[Outcome, str, str, str]:
+    """Runs a build in a folder.
+
+    Returns
+    -------
+    outcome, toolchain, status, problem
+
+    Raises
+    ------
+    BoardError, DramError
+        For what a user can change.
+    """
+    part = board.part
+    assert part is not None
+    chosen, missing = choose(board, toolchain)
+    stages = Stages(console)
+    stages("gateware")
+    design = board.design()
+    design.write(folder)
+    outcome = Outcome(None, files=_files(folder))
+    try:
+        if chosen == "vivado":
+            used, routed = vivado.route(part, folder, stages, seed)
+            outcome = dataclasses.replace(outcome, used=used, routed=routed)
+        else:
+            stages("synthesis")
+            netlist = yosys.synthesise(design, part.family, folder)
+            outcome = dataclasses.replace(outcome, used=netlist.used, units=netlist.units, files=_files(folder))
+        assert outcome.used is not None
+        too_many = over_limits(outcome.used, part)
+        if too_many:
+            return outcome, chosen, Status.FAILURE, " ".join(too_many)
+        if chosen == "yosys":
+            sentence = missing or "Synthesis was all that was asked for; choose another --toolchain for a bitstream."
+            return dataclasses.replace(outcome, missing=sentence), chosen, Status.PARTIAL, ""
+        if chosen in ROUTERS:
+            outcome = dataclasses.replace(outcome, routed=ROUTERS[chosen].route(part, folder, stages, seed))
+    except ToolMissing as error:
+        return dataclasses.replace(outcome, missing=f"Not finished: {error}"), chosen, Status.PARTIAL, ""
+    except ToolError as error:
+        return outcome, chosen, Status.FAILURE, str(error)
+    finally:
+        stages("")
+    assert outcome.routed is not None
+    problem = judge(outcome.routed, part)
+    return outcome, chosen, Status.FAILURE if problem else Status.SUCCESS, problem
+
+
+def judge(routed: Routed, part: Part) -> str:
+    """What is wrong with the result of place and route; empty if nothing is."""
+    if routed.bitstream is None or not routed.bitstream.exists():
+        return "No bitstream was written."
+    wrong = check_bitstream(routed.bitstream, part)
+    if wrong:
+        return f"The bitstream is not right: {wrong}; see the logs."
+    slow = [clock for clock in routed.timing if not clock.met]
+    if slow:
+        worst = min(slow, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz)
+        return (
+            f"The clock {worst.clock} reaches {worst.achieved_mhz:.1f} MHz and is to be {worst.wanted_mhz:.1f}; "
+            "try another --seed or lower --clock."
+        )
+    return ""
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """What is in the folder, by what it is to a person."""
+    names = {
+        "verilog": "top.v",
+        "rtlil": "top.il",
+        "constraints": "top.xdc",
+        "pins": "top.lpf",
+        "project": "top.tcl",
+        "netlist": yosys.NETLIST,
+        "dram": "dram.json",
+    }
+    return {what: folder / name for what, name in names.items() if (folder / name).exists()}
+
+
+def configuration(board: type[Board], arguments: argparse.Namespace) -> AcceleratorConfig:
+    """The board's configuration with what was asked for instead. Raises ConfigError."""
+    chosen = config(arguments.config or board.preset, arguments.arithmetic)
+    changes: dict[str, object] = {}
+    for text in arguments.set or []:
+        name, _, value = text.partition("=")
+        fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
+        if name not in fields or isinstance(fields[name], str) or not isinstance(fields[name], (int, float)):
+            raise ConfigError(f"--set {text} names no number of the configuration; write for instance --set rows=10")
+        try:
+            changes[name] = type(fields[name])(float(value)) if not isinstance(fields[name], bool) else value == "1"
+        except ValueError:
+            raise ConfigError(f"--set {text} gives no number; write for instance --set rows=10") from None
+    if arguments.clock is not None:
+        changes["clock_mhz"] = arguments.clock
+    return dataclasses.replace(chosen, **changes) if changes else chosen  # type: ignore[arg-type]
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m hw.build", description=(__doc__ or "").strip())
+    result.add_argument("--board", metavar="NAME", help=f"one of {', '.join([*BOARDS, *ALIASES])}")
+    result.add_argument("--list-boards", action="store_true", help="say which boards there are")
+    result.add_argument(
+        "--toolchain", default="auto", choices=("auto", "vivado", "openxc7", "trellis", "yosys"), metavar="NAME",
+        help="auto (the best that is installed), vivado, openxc7, trellis, or yosys (synthesis only)",
+    )  # fmt: skip
+    result.add_argument("--config", metavar="NAME", help="another preset of gateware/config.py than the board's")
+    result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the preset's")
+    result.add_argument("--set", action="append", metavar="NAME=VALUE", help="another value of the configuration")
+    result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
+    result.add_argument("--seed", type=int, default=1, help="of the placer (default: %(default)s)")
+    result.add_argument("--out", type=Path, metavar="DIR", help="where everything goes (default: build/boards/NAME)")
+    result.add_argument("--program", action="store_true", help="load the bitstream into the board")
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: 0 a bitstream (or everything that was asked for), 3 as far as the tools go, 1 failure, 2 mistake."""
+    options = parser().parse_args(arguments)
+    console = Console()
+    if options.list_boards:
+        for name, kind in BOARDS.items():
+            console.print(f"{name}: {kind.summary}", highlight=False)
+        return 0
+    try:
+        name = ALIASES.get(options.board, options.board)
+        if name not in BOARDS:
+            known = ", ".join([*BOARDS, *ALIASES])
+            raise BoardError(f"--board must be one of {known}, not {options.board!r}.")
+        board = BOARDS[name](configuration(BOARDS[name], options))
+        assert board.part is not None
+        folder = (options.out or OUT / name).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        outcome, toolchain, status, problem = build(board, options.toolchain, folder, options.seed, console)
+    except (BoardError, ConfigError, DramError) as error:
+        print(f"error: {str(error).rstrip('.')}.", file=sys.stderr)
+        return 2
+    row = report(name, board.part, toolchain, status, board.config, outcome, problem)
+    path = write_report(row, folder)
+    print_report(row, console)
+    console.print(f"{status}; report: {path}", highlight=False)
+    if options.program and status == Status.SUCCESS and outcome.routed and outcome.routed.bitstream and board.loader:
+        try:
+            program(outcome.routed.bitstream, board.loader)
+        except (ToolMissing, ToolError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return Status.CODES[Status.PARTIAL]
+    return Status.CODES[status]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""What a build came to: for a terminal, as JSON, and as a picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gateware.config import AcceleratorConfig
+from hw.boards.parts import Part
+from hw.toolchains.outcome import Outcome
+
+__all__ = ["FRAME_CYCLES", "draw", "print_report", "report", "write_report"]
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
+NAMES = {"lut": "LUT", "ff": "registers", "dsp": "DSP", "bram36": "block RAM, 36 kbit"}
+
+
+def limits(part: Part) -> dict[str, float]:
+    """What the part has of each resource."""
+    return {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
+
+
+def frames_per_second(config: AcceleratorConfig, mhz: float, model: str = "deit_tiny") -> float | None:
+    """Frames a second of a model at a clock, from its measured cycles on that configuration; None if not measured."""
+    if not FRAME_CYCLES.exists():
+        return None
+    for row in json.loads(FRAME_CYCLES.read_text()):
+        if (row["model"], row["board"], row["arithmetic"]) == (model, config.name, config.arithmetic.name):
+            return round(mhz * 1e6 / row["cycles"], 2)
+    return None
+
+
+def report(
+    board: str, part: Part, toolchain: str, status: str, config: AcceleratorConfig, outcome: Outcome, problem: str
+) -> dict[str, Any]:
+    """Plain values, as they go to report.json.
+
+    ``fmax_mhz`` is that of the machine's clock where it was placed and routed; ``status`` one of success, partial,
+    failure; ``bitstream`` a path only if the tool wrote one that passed the checks.
+    """
+    used: dict[str, Any] = dict.fromkeys(NAMES) if outcome.used is None else asdict(outcome.used)
+    clocks = [] if outcome.routed is None else [{**asdict(clock), "met": clock.met} for clock in outcome.routed.timing]
+    fmax = min(
+        (clock["achieved_mhz"] for clock in clocks if clock["wanted_mhz"] <= config.clock_mhz * 1.01), default=None
+    )
+    bitstream = outcome.routed.bitstream if outcome.routed and status == "success" else None
+    return {
+        "board": board,
+        "part": part.name,
+        "toolchain": toolchain,
+        "status": status,
+        "problem": problem or outcome.missing,
+        "config": config.name,
+        "arithmetic": config.arithmetic.name,
+        "clock_mhz": config.clock_mhz,
+        **used,
+        "limits": {**limits(part), "lut_share": part.lut_share},
+        "units": {name: asdict(unit) for name, unit in outcome.units.items()},
+        "fmax_mhz": fmax,
+        "clocks": clocks,
+        "frames_per_second": {"deit_tiny": frames_per_second(config, config.clock_mhz)},
+        "bitstream": None if bitstream is None else str(bitstream),
+        "files": {what: str(path) for what, path in outcome.files.items()},
+    }
+
+
+def write_report(row: dict[str, Any], folder: Path) -> Path:
+    """report.json and, where there are figures, report.png."""
+    path = folder / "report.json"
+    path.write_text(json.dumps(row, indent=1))
+    if row["lut"] is not None:
+        draw(row, folder / "report.png")
+    return path
+
+
+def print_report(row: dict[str, Any], console: Console) -> None:
+    """Tables: resources against the part's, the units that take most, clocks, worst paths."""
+    if row["lut"] is not None:
+        table = Table("resource", "used", "of", "share", title=f"{row['board']}: {row['part']}, {row['config']}")
+        for key, name in NAMES.items():
+            table.add_row(name, f"{row[key]:,g}", f"{row['limits'][key]:,g}", f"{row[key] / row['limits'][key]:.1%}")
+        console.print(table)
+        largest = sorted(row["units"].items(), key=lambda unit: -unit[1]["lut"])[:12]
+        if largest:
+            table = Table("unit", "LUT", "registers", "DSP", "block RAM")
+            for name, unit in largest:
+                cells = (f"{unit['lut']:,}", f"{unit['ff']:,}", str(unit["dsp"]), f"{unit['bram36']:g}")
+                table.add_row(name.removeprefix("top."), *cells)
+            console.print(table)
+    for clock in row["clocks"]:
+        verdict = "met" if clock["met"] else "not met"
+        console.print(f"{clock['clock']}: {clock['achieved_mhz']:.1f} MHz of {clock['wanted_mhz']:.1f}, {verdict}")
+        if clock["path"]:
+            console.print("  worst path: " + " > ".join(clock["path"][:6]), style="dim", highlight=False)
+    if row["frames_per_second"]["deit_tiny"] is not None:
+        console.print(f"DeiT-T at {row['clock_mhz']:g} MHz: {row['frames_per_second']['deit_tiny']} frames a second")
+    if row["bitstream"]:
+        console.print(f"bitstream: {row['bitstream']}")
+    if row["problem"]:
+        console.print(row["problem"])
+
+
+def draw(row: dict[str, Any], path: Path) -> None:
+    """A bar for each resource, in parts of the part's, with the units that take most of the LUTs."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), width_ratios=[2, 3])
+    shares = [row[key] / row["limits"][key] for key in NAMES]
+    left.bar(list(NAMES), shares, color=["#c44" if share > 1 else "#47a" for share in shares])
+    left.axhline(1, color="black", linewidth=0.8)
+    left.set_ylabel(f"share of the {row['part']}")
+    for index, key in enumerate(NAMES):
+        left.text(index, shares[index], f"{row[key]:,g}", ha="center", va="bottom", fontsize=8)
+    units = sorted(row["units"].items(), key=lambda unit: unit[1]["lut"])[-15:]
+    right.barh([name.split(".")[-1] for name, _ in units], [unit["lut"] for _, unit in units], color="#47a")
+    right.set_xlabel("LUTs")
+    figure.suptitle(f"{row['board']}, {row['arithmetic']}")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

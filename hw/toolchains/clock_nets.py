@@ -1,0 +1,87 @@
+"""Clock nets of a flat xc7 netlist and their frequencies: open place and route derives none from a PLL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hw.toolchains.errors import ToolError
+
+__all__ = ["ClockNet", "clock_nets"]
+
+PLLS = {"PLLE2_ADV": ("CLKFBOUT_MULT", "DIVCLK_DIVIDE"), "PLLE2_BASE": ("CLKFBOUT_MULT", "DIVCLK_DIVIDE")}
+OUTPUTS = range(6)
+
+
+@dataclass(frozen=True)
+class ClockNet:
+    """A net's name in the netlist, and its frequency."""
+
+    net: str
+    mhz: float
+
+
+def clock_nets(netlist: str, top: str) -> list[ClockNet]:
+    """Nets that a PLL drives, directly or through a global buffer.
+
+    Parameters
+    ----------
+    netlist : text of Yosys's `write_json`, flat
+    top : the module
+
+    Raises ToolError where there is no such module or a PLL's settings cannot be read.
+    """
+    try:
+        module = json.loads(netlist)["modules"][top]
+    except (ValueError, KeyError) as error:
+        raise ToolError(f"the netlist has no module {top} ({error}); synthesise again.") from None
+    names = _names(module)
+    frequencies: dict[int, float] = {}
+    for cell in module["cells"].values():
+        if cell["type"] in PLLS:
+            frequencies |= _outputs(cell)
+    for cell in module["cells"].values():
+        if cell["type"] in ("BUFG", "BUFGCTRL"):
+            source = cell["connections"].get("I", cell["connections"].get("I0", [None]))[0]
+            if source in frequencies:
+                frequencies[cell["connections"]["O"][0]] = frequencies[source]
+    return [ClockNet(names[bit], mhz) for bit, mhz in sorted(frequencies.items()) if bit in names]
+
+
+def _names(module: Mapping[str, Any]) -> dict[int, str]:
+    """The name that place and route will use for a bit: the shortest public one."""
+    names: dict[int, str] = {}
+    for name, net in module["netnames"].items():
+        hidden = bool(net.get("hide_name", 0))
+        for index, bit in enumerate(net["bits"]):
+            if isinstance(bit, int) and not hidden:
+                candidate = name if len(net["bits"]) == 1 else f"{name}[{index}]"
+                if bit not in names or (len(candidate), candidate) < (len(names[bit]), names[bit]):
+                    names[bit] = candidate
+    return names
+
+
+def _number(text: str) -> float:
+    """A parameter: decimal text, or bits."""
+    stripped = text.strip()
+    if len(stripped) >= 32 and set(stripped) <= {"0", "1"}:
+        return float(int(stripped, 2))
+    return float(stripped)
+
+
+def _outputs(cell: Mapping[str, Any]) -> dict[int, float]:
+    parameters, connections = cell["parameters"], cell["connections"]
+    multiply, divide = PLLS[cell["type"]]
+    try:
+        vco = 1000 / _number(parameters["CLKIN1_PERIOD"]) * _number(parameters[multiply])
+        vco /= _number(parameters.get(divide, "1"))
+        found = {}
+        for index in OUTPUTS:
+            bits = connections.get(f"CLKOUT{index}", [])
+            if bits and isinstance(bits[0], int) and f"CLKOUT{index}_DIVIDE" in parameters:
+                found[bits[0]] = vco / _number(parameters[f"CLKOUT{index}_DIVIDE"])
+        return found
+    except (KeyError, ValueError, ZeroDivisionError) as error:
+        raise ToolError(f"the settings of a {cell['type']} cannot be read ({error}); synthesise again.") from None
