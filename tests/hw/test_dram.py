@@ -1,0 +1,161 @@
+"""LiteDRAM's controllers: what is generated, the constants, and the memory port in front of the native one."""
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.sim import Simulator
+
+from hw.dram.generate import generate, instance_name
+from hw.dram.initialisation import COMMANDS, CONTROL, Initialisation, Step
+from hw.dram.native import NativeAdapter
+from hw.dram.settings import ARTY_A7, ULX3S, DramError, DramSettings, settings
+
+LIMIT = 20_000
+EARLIEST = 3
+
+
+def test_sizes_of_the_memories():
+    assert (ARTY_A7.bytes, ARTY_A7.beat_address_bits, ARTY_A7.native_address_bits) == (256 << 20, 24, 24)
+    assert (ULX3S.bytes, ULX3S.beat_address_bits, ULX3S.native_address_bits) == (32 << 20, 21, 24)
+
+
+@pytest.mark.parametrize("simulation", [False, True], ids=["phy", "model"])
+@pytest.mark.parametrize("memory", [ARTY_A7, ULX3S], ids=lambda memory: memory.name)
+def test_generated_controllers(memory: DramSettings, simulation: bool):
+    core = generate(memory, simulation)
+    text = core.verilog.read_text()
+    assert f"module {instance_name(memory, simulation)} (" in text
+    width = f"[{memory.native_bits - 1}:0]"
+    assert any(width in line and "user_port_machine_wdata_data" in line for line in text.splitlines())
+    assert "Date" not in text.partition("module")[0]
+    assignments = [line for line in text.splitlines() if line.startswith("assign ")]
+    assert len(assignments) == len(set(assignments)), "a wire would have several drivers"
+    if memory is ULX3S and not simulation:
+        assert any(line.strip().startswith("inout") and "sdram_dq" in line for line in text.splitlines())
+    again = generate(memory, simulation)
+    assert again.verilog == core.verilog and again.verilog.read_text() == text
+
+
+def test_constants_of_the_arty_s_memory():
+    constants = generate(ARTY_A7).initialisation
+    assert constants.phy.leveling and (constants.phy.phases, constants.phy.delays, constants.phy.bitslips) == (4, 32, 8)
+    control = [step for step in constants.sequence if step.register == "sdram_dfii_control"]
+    # Out of reset, 500 us, clock enabled: what the standard asks of a DDR3 before its first command.
+    assert control[0] == Step("sdram_dfii_control", CONTROL["ODT"] | CONTROL["RESET_N"], 50_000)
+    assert control[1].value & CONTROL["CKE"]
+    commands = [step.value for step in constants.sequence if step.register == "sdram_dfii_pi0_command"]
+    mode = COMMANDS["RAS"] | COMMANDS["CAS"] | COMMANDS["WE"] | COMMANDS["CS"]
+    assert commands == [mode] * 4 + [COMMANDS["WE"] | COMMANDS["CS"]]  # four mode registers, then ZQ calibration
+    assert constants.sequence[-1].wait >= 200
+    assert Initialisation.from_json(constants.to_json()) == constants
+
+
+def test_constants_of_the_ulx3s_s_memory():
+    constants = generate(ULX3S).initialisation
+    assert not constants.phy.leveling and constants.phy.phases == 1
+    issued = [step for step in constants.sequence if step.register == "sdram_dfii_pi0_command_issue"]
+    assert len(issued) == 6  # precharge, mode, precharge, two refreshes, mode
+    assert constants.registers["ddrctrl_init_done"] == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("void other(void)\n{\n}\n", "no init_sequence"),
+        ("void init_sequence(void)\n{\n\tsdram_dfii_control_write(DFII_CONTROL_NEW);\n}\n", "unknown value"),
+        ("void init_sequence(void)\n{\n\tsurprise();\n}\n", "calls surprise"),
+        ("void init_sequence(void)\n{\n\tother_write(1);\n}\n", "writes other"),
+    ],
+)
+def test_another_generator_s_header_is_refused(header: str, words: str):
+    with pytest.raises(DramError, match=words):
+        Initialisation.parse('{"csr_registers": {"sdram_dfii_control": {"addr": 0, "size": 1}}}', header)
+
+
+def test_users_errors():
+    with pytest.raises(DramError, match=r"no DRAM controller here; choose one of arty_a7"):
+        settings("asic")
+    with pytest.raises(DramError, match=r"build the board again"):
+        Initialisation.from_json("{}")
+    with pytest.raises(ValueError, match=r"width must be 8, 16, 32, 64 or 128, not 24"):
+        NativeAdapter(24, 10)
+
+
+@pytest.mark.parametrize("width", [16, 32, 128])
+def test_adapter_against_a_native_port(rng, width: int):
+    """A model of LiteDRAM's port: it takes words when it wants them, valid or not, and answers in order."""
+    address_bits = 6
+    adapter = NativeAdapter(width, address_bits)
+    m = Module()
+    m.submodules.adapter = adapter
+    memory: dict[int, int] = {}
+    operations = []
+    expected: dict[int, int] = {}
+    answers = []
+    for _ in range(120):
+        address = int(rng.integers(16))
+        if rng.integers(2):
+            data, mask = int.from_bytes(rng.bytes(16), "little"), int(rng.integers(1 << 16))
+            bits = sum(0xFF << 8 * byte for byte in range(16) if mask >> byte & 1)
+            expected[address] = (expected.get(address, 0) & ~bits) | (data & bits)
+            operations.append((address, (data, mask)))
+        else:
+            operations.append((address, None))
+            answers.append(expected.get(address, 0))
+    done = []
+
+    async def user(ctx):
+        for address, word in operations:
+            ctx.set(adapter.memory.cmd.valid, 1)
+            ctx.set(adapter.memory.cmd.payload.address, address)
+            ctx.set(adapter.memory.cmd.payload.we, word is not None)
+            await ctx.tick().until(adapter.memory.cmd.ready)
+            ctx.set(adapter.memory.cmd.valid, 0)
+            for _ in range(int(rng.integers(2))):
+                await ctx.tick()
+
+    async def words(ctx):
+        for _, word in operations:
+            if word is not None:
+                for _ in range(int(rng.integers(6))):
+                    await ctx.tick()
+                ctx.set(adapter.memory.wdata.valid, 1)
+                ctx.set(adapter.memory.wdata.payload.data, word[0])
+                ctx.set(adapter.memory.wdata.payload.mask, word[1])
+                await ctx.tick().until(adapter.memory.wdata.ready)
+                ctx.set(adapter.memory.wdata.valid, 0)
+
+    async def native(ctx):
+        port = adapter.native
+        queue: list[tuple[int, int, bool]] = []  # cycle of its data, address, write
+        for cycle in range(LIMIT):
+            ready = int(rng.integers(4)) > 0
+            due = queue.pop(0) if queue and queue[0][0] <= cycle else None
+            write, read = due is not None and due[2], due is not None and not due[2]
+            ctx.set(port.cmd_ready, ready)
+            ctx.set(port.wdata_ready, write)
+            ctx.set(port.rdata_valid, read)
+            if read:
+                ctx.set(port.rdata_data, memory.get(due[1], 0))
+            if write:
+                assert ctx.get(port.wdata_valid), "the controller took a word that had not come"
+                enabled, data = ctx.get(port.wdata_we), ctx.get(port.wdata_data)
+                bits = sum(0xFF << 8 * byte for byte in range(width // 8) if enabled >> byte & 1)
+                memory[due[1]] = (memory.get(due[1], 0) & ~bits) | (data & bits)
+            if ready and ctx.get(port.cmd_valid):
+                # LiteDRAM takes or gives a word three cycles after its command at the earliest.
+                queue.append((cycle + EARLIEST, ctx.get(port.cmd_addr), bool(ctx.get(port.cmd_we))))
+            valid, payload = ctx.get(adapter.memory.rdata.valid), ctx.get(adapter.memory.rdata.payload)
+            if valid:
+                done.append(payload)
+            if len(done) == len(answers):
+                return
+            await ctx.tick()
+        raise AssertionError(f"{len(done)} of {len(answers)} answers within {LIMIT} cycles")
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(user, background=True)
+    simulator.add_testbench(words, background=True)
+    simulator.add_testbench(native)
+    simulator.run()
+    assert done == answers
