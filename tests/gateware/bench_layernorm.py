@@ -63,6 +63,11 @@ def random_constants(
     multiplier = [magnitude * rng.choice([1, -1]) for magnitude in magnitudes]
     middle = 29 + multiplier_bits - bits_out
     shift = [rng.choice([middle - 2, middle, middle + 1, middle + 2, rng.randrange(0, 80)]) for _ in range(channels)]
+    # Rows without variance give the bias alone, and these are odd halves: what rounds half up or away differs.
+    for channel in range(1, channels - 1):
+        if channel == 1 or rng.random() < 0.3:
+            multiplier[channel], shift[channel] = 1 << (multiplier_bits - 1), middle
+            bias[channel] = (4 * rng.randrange(-30, 30) + rng.choice([1, 3])) << (middle - multiplier_bits)
     return ILayerNorm(np.array(bias)), Dyadic(np.array(multiplier), np.array(shift))
 
 
