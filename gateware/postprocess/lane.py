@@ -1,9 +1,10 @@
 """A rescale lane: one dyadic product a cycle, rounded, added to another one's, clamped."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.adder import add
 from gateware.arith.checks import require_range
 from gateware.arith.multiplier import Multiplier
 from gateware.arith.round_shift import SHIFT_BITS, WindowShift, mixed
@@ -104,12 +105,12 @@ class RescaleLane(wiring.Component):
             window.shift.eq(shift),
         ]
 
-        # -(floor + up) is ~floor + (1 - up): one adder rounds, negates and adds. The carry enters from a bit below.
+        # -(floor + up) is ~floor + (1 - up): one adder rounds, negates and adds.
         up = window.half & (window.sticky | window.floor[0])
-        rounded = Cat(up ^ negate, window.floor.as_unsigned() ^ negate.replicate(len(window.floor))).as_signed()
-        total = Cat(Const(1, 1), self.addend["value"]).as_signed() + rounded
+        rounded = (window.floor.as_unsigned() ^ negate.replicate(len(window.floor))).as_signed()
+        total = add(self.addend["value"], rounded, up ^ negate)
         m.d.sync += [
-            self.sum["value"].eq(total[1:].as_signed()),
+            self.sum["value"].eq(total),
             self.sum["over"].eq(window.over | self.addend["over"]),
             self.sum["negative"].eq(Mux(window.over, window.negative ^ negate, self.addend["negative"])),
         ]

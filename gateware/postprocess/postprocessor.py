@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.arith.adder import add
 from gateware.arith.checks import require_range
 from gateware.isa import PostMode
 from gateware.memory.fifo import StreamFifo
@@ -184,7 +185,7 @@ class PostProcessor(wiring.Component):
                 with m.Default():
                     m.d.comb += number.eq(branch_reader.data[column])
             factor = Signal.like(work.factor[column], name=f"factor_{column}", reset_less=True)
-            m.d.sync += [value.eq(work.bias[column] + number), factor.eq(work.factor[column])]
+            m.d.sync += [value.eq(add(work.bias[column], number)), factor.eq(work.factor[column])]
             m.d.comb += [lane.value.eq(value), lane.factor.eq(factor)]
             values.append(value)
 
