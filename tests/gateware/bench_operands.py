@@ -55,7 +55,7 @@ async def write_a(dut: Any, unit: OperandA, count: int, stall: float, word_stall
     """Beats and words at the same time; words go above the beats' region. Returns when all can be read."""
     rng = generator("a")
     beats = [random_beat(rng, unit.rows) for _ in range(count)]
-    words = [
+    words: list[dict[str, Any]] = [
         {
             "word": [rng.randrange(-128, 1 << (unit.x_width - 1)) for _ in range(4)],
             "bank": rng.randrange(unit.rows),
