@@ -17,6 +17,7 @@ from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
 from hw.boards.board import Board, BoardError
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
+from hw.boards_page import write_page
 from hw.dram.settings import DramError
 from hw.program import program
 from hw.report import print_report, report, write_report
@@ -188,6 +189,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
     result.add_argument("--seed", type=int, default=1, help="of the placer (default: %(default)s)")
     result.add_argument("--out", type=Path, metavar="DIR", help="where everything goes (default: build/boards/NAME)")
+    result.add_argument("--docs", action="store_true", help="bring docs/boards.md up to date with what was built")
     result.add_argument("--program", action="store_true", help="load the bitstream into the board")
     return result
 
@@ -196,6 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 a bitstream (or everything that was asked for), 3 as far as the tools go, 1 failure, 2 mistake."""
     options = parser().parse_args(arguments)
     console = Console()
+    if options.docs:
+        absent = write_page(OUT, list(BOARDS))
+        console.print(f"not built yet: {', '.join(absent)}" if absent else "every board is in the table")
+        return 0
     if options.list_boards:
         for name, kind in BOARDS.items():
             console.print(f"{name}: {kind.summary}", highlight=False)

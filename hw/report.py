@@ -18,6 +18,7 @@ __all__ = ["FRAME_CYCLES", "draw", "print_report", "report", "write_report"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
+MODELS = ("deit_tiny", "deit_small")  # whose frames a second are told, where they have been measured
 NAMES = {"lut": "LUT", "ff": "registers", "dsp": "DSP", "bram36": "block RAM, 36 kbit"}
 
 
@@ -26,7 +27,7 @@ def limits(part: Part) -> dict[str, float]:
     return {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
 
 
-def frames_per_second(config: AcceleratorConfig, mhz: float, model: str = "deit_tiny") -> float | None:
+def frames_per_second(config: AcceleratorConfig, mhz: float, model: str) -> float | None:
     """Frames a second of a model at a clock, from its measured cycles on that configuration; None if not measured."""
     if not FRAME_CYCLES.exists():
         return None
@@ -64,7 +65,7 @@ def report(
         "units": {name: asdict(unit) for name, unit in outcome.units.items()},
         "fmax_mhz": fmax,
         "clocks": clocks,
-        "frames_per_second": {"deit_tiny": frames_per_second(config, config.clock_mhz)},
+        "frames_per_second": {model: frames_per_second(config, config.clock_mhz, model) for model in MODELS},
         "bitstream": None if bitstream is None else str(bitstream),
         "files": {what: str(path) for what, path in outcome.files.items()},
     }

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -91,7 +92,7 @@ class Small(Board):
     name = "small"
     part = XC7A35T
     preset = "tiny"
-    toolchains = ("openxc7", "yosys")
+    toolchains: ClassVar[tuple[str, ...]] = ("openxc7", "yosys")
 
     def design(self) -> Design:
         return Design(self.name, RTLIL, (), {"top.xdc": 'set_property LOC E3 [get_ports "clk100_0__io"]\n'})
@@ -227,7 +228,7 @@ def test_clock_nets_and_their_frequencies():
 def test_ecp5_timing_decides(tools, tmp_path, monkeypatch):
     cells = {"LUT4": 900, "TRELLIS_FF": 800, "MULT18X18D": 88, "DP16KD": 40}
     monkeypatch.setenv("YOSYS", yosys_tool(tools, cells))
-    report = {"fmax": {"$glbnet$clk": {"achieved": 55.0, "constraint": 60.0}}, "critical_paths": []}
+    report: dict[str, Any] = {"fmax": {"$glbnet$clk": {"achieved": 55.0, "constraint": 60.0}}, "critical_paths": []}
     body = f"Path('timing.json').write_text({json.dumps(report)!r})\nPath('top.config').write_text('c')"
     monkeypatch.setenv("NEXTPNR_ECP5", tool(tools, "nextpnr-ecp5", body))
     content = tools / "content"

@@ -130,17 +130,17 @@ def test_adapter_against_a_native_port(rng, width: int):
         for cycle in range(LIMIT):
             ready = int(rng.integers(4)) > 0
             due = queue.pop(0) if queue and queue[0][0] <= cycle else None
-            write, read = due is not None and due[2], due is not None and not due[2]
+            address, write, read = (due[1], due[2], not due[2]) if due else (0, False, False)
             ctx.set(port.cmd_ready, ready)
             ctx.set(port.wdata_ready, write)
             ctx.set(port.rdata_valid, read)
             if read:
-                ctx.set(port.rdata_data, memory.get(due[1], 0))
+                ctx.set(port.rdata_data, memory.get(address, 0))
             if write:
                 assert ctx.get(port.wdata_valid), "the controller took a word that had not come"
                 enabled, data = ctx.get(port.wdata_we), ctx.get(port.wdata_data)
                 bits = sum(0xFF << 8 * byte for byte in range(width // 8) if enabled >> byte & 1)
-                memory[due[1]] = (memory.get(due[1], 0) & ~bits) | (data & bits)
+                memory[address] = (memory.get(address, 0) & ~bits) | (data & bits)
             if ready and ctx.get(port.cmd_valid):
                 # LiteDRAM takes or gives a word three cycles after its command at the earliest.
                 queue.append((cycle + EARLIEST, ctx.get(port.cmd_addr), bool(ctx.get(port.cmd_we))))
