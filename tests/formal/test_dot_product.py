@@ -3,7 +3,8 @@
 A solver does not get through four packed multipliers at once, so in four steps, each of which uses the ones before:
 
 1. `Operands`, `PackedProduct`: a multiplier's operands are ``(w1 << s) + w0`` and ``x``, and their product is
-   ``(h << s) + l`` with ``h = w1 * x`` and ``l = w0 * x``. One value of ``x`` a cycle: with one side known a product is a few additions.
+   ``(h << s) + l`` with ``h = w1 * x`` and ``l = w0 * x``. One value of ``x`` a cycle: with one side known a
+   product is a few additions.
 2. `SumOfProducts`: the element's sum is that of its four products, whatever these are.
 3. `PackedSum`: the sum of any number of ``(h << s) + l`` is ``(H << s) + L``, ``H`` and ``L`` the sums of the lanes.
 4. `FieldsOfTheSum`: from every such sum that four products can have, ``p``, ``offset`` and ``carry`` give ``H`` and
