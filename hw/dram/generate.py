@@ -99,7 +99,8 @@ def generate(settings: DramSettings, simulation: bool = False) -> Core:
                 os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    initialisation = Initialisation.parse((folder / "csr.json").read_text(), (folder / "sdram_phy.h").read_text())
+    csr, header = (folder / "csr.json").read_text(), (folder / "sdram_phy.h").read_text()
+    initialisation = Initialisation.parse(csr, header, settings.memory_mhz)
     return Core(name, folder / f"{name}.v", initialisation, settings, simulation)
 
 

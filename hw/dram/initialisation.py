@@ -66,12 +66,14 @@ class Initialisation:
     sequence : from power-on to a DRAM that obeys commands; afterwards reads are leveled where `phy.leveling`,
         `sdram_dfii_control` is set to SEL and `ddrctrl_init_done` to 1
     phy : constants
+    memory_mhz : clock in whose cycles the sequence waits
     """
 
     registers: dict[str, int]
     words: dict[str, int]
     sequence: tuple[Step, ...]
     phy: Phy
+    memory_mhz: float
 
     def to_json(self) -> str:
         """For the file beside a bitstream."""
@@ -83,12 +85,13 @@ class Initialisation:
         try:
             raw = json.loads(text)
             steps = tuple(Step(**step) for step in raw["sequence"])
-            return cls(dict(raw["registers"]), dict(raw["words"]), steps, Phy(**raw["phy"]))
+            phy = Phy(**raw["phy"])
+            return cls(dict(raw["registers"]), dict(raw["words"]), steps, phy, float(raw["memory_mhz"]))
         except (ValueError, KeyError, TypeError) as error:
             raise DramError(f"this is no file of DRAM constants ({error}); build the board again.") from None
 
     @classmethod
-    def parse(cls, csr: str, header: str) -> Initialisation:
+    def parse(cls, csr: str, header: str, memory_mhz: float) -> Initialisation:
         """From the generator's `csr.json` and `sdram_phy.h`. Raises DramError if they are not as expected."""
         try:
             found = json.loads(csr)["csr_registers"]
@@ -100,7 +103,7 @@ class Initialisation:
         unknown = sorted({step.register for step in sequence} - registers.keys())
         if unknown:
             raise DramError(f"sdram_phy.h writes {unknown[0]}, which is no register; install litedram==2024.12.")
-        return cls(registers, words, sequence, _phy(header))
+        return cls(registers, words, sequence, _phy(header), memory_mhz)
 
 
 def _phy(header: str) -> Phy:

@@ -67,7 +67,7 @@ def synthesise(design: Design, family: str, folder: Path, seconds: float = SECON
     Raises ToolMissing without Yosys, and ToolError when it fails.
     """
     (folder / "synthesis.ys").write_text(script(design, family))
-    command = [yosys(), "-q", "-s", "synthesis.ys"]
+    command = [yosys(), "-q", "-l", "yosys.log", "-s", "synthesis.ys"]
     run_tool("synthesis", command, folder, [UNITS, TOTAL, NETLIST], seconds)
     used = read((folder / TOTAL).read_text(), TOP)
     return Netlist(folder / NETLIST, used, by_unit((folder / UNITS).read_text()))

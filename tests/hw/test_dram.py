@@ -68,7 +68,7 @@ def test_constants_of_the_ulx3s_s_memory():
 )
 def test_another_generator_s_header_is_refused(header: str, words: str):
     with pytest.raises(DramError, match=words):
-        Initialisation.parse('{"csr_registers": {"sdram_dfii_control": {"addr": 0, "size": 1}}}', header)
+        Initialisation.parse('{"csr_registers": {"sdram_dfii_control": {"addr": 0, "size": 1}}}', header, 100.0)
 
 
 def test_users_errors():
@@ -88,7 +88,7 @@ def test_adapter_against_a_native_port(rng, width: int):
     m = Module()
     m.submodules.adapter = adapter
     memory: dict[int, int] = {}
-    operations = []
+    operations: list[tuple[int, tuple[int, int] | None]] = []
     expected: dict[int, int] = {}
     answers = []
     for _ in range(120):
