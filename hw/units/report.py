@@ -142,7 +142,7 @@ def _candidates(rows: Sequence[Measurement]) -> tuple[str, str]:
 
 
 def write_docs(rows: Sequence[Measurement], path: Path = DOCS) -> None:
-    """Rewrite docs/units.md from measurements of all units in both arithmetics."""
+    """Rewrite docs/units.md from measurements of all units, in both arithmetics on xc7 and in lean on ecp5."""
     candidates, verdict = _candidates(rows)
     path.write_text(
         f"""# Units alone
@@ -150,10 +150,11 @@ def write_docs(rows: Sequence[Measurement], path: Path = DOCS) -> None:
 `python -m hw.units --docs` wrote this page. `python -m hw.units UNIT` measures one unit, `--help` says how else.
 
 Each unit is synthesised by itself, with the sizes of the board its part stands for (xc7: `{BOARDS["xc7"]}`, ecp5:
-`{BOARDS["ecp5"]}`). LUTs are those of the netlist, before packing, which may merge small ones; memories and shift
-registers in LUTs count, and on ecp5 carry chains too. A block RAM is 36 kbit on xc7 and 18 kbit on ecp5. Fmax is
-nextpnr's, on an LFE5U-85F of speed grade 6, with every port in registers: a shift register feeds the inputs, and the
-registered outputs are folded into a chain. It is the unit's with room around it, not in a full machine.
+`{BOARDS["ecp5"]}`), on xc7 in both arithmetics. LUTs are those of the netlist, before packing, which may merge small
+ones; memories and shift registers in LUTs count, and on ecp5 carry chains too. A block RAM is 36 kbit on xc7 and
+18 kbit on ecp5. Fmax is nextpnr's, on an LFE5U-85F of speed grade 6, with every port in registers: a shift register
+feeds the inputs, and the registered outputs are folded into a chain. It is the unit's with room around it, not in a
+full machine.
 
 {_markdown(HEADER, [row.cells() for row in rows], 3)}
 
