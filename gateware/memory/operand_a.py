@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.soft_product import constant_product, soft_product
 
 __all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
 
@@ -115,9 +116,11 @@ class OperandA(wiring.Component):
         valid = [Signal(name=f"valid_{stage}") for stage in range(5)]
         first = Signal(entry.shape(), reset_less=True)
         product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
-        m.d.sync += [valid[0].eq(taken), first.eq(entry), product.eq(entry.row * multiplier)]
+        m.d.sync += [valid[0].eq(taken), first.eq(entry), product.eq(constant_product(entry.row, multiplier))]
         second = Signal(entry.shape(), reset_less=True)
         block = Signal(signed(ROW_BITS), reset_less=True)
+        # Blocks from that of row -LANES to that of the last row.
+        block_bits = ((1 << ROW_BITS - 1) // self.rows).bit_length() + 1
         m.d.sync += [valid[1].eq(valid[0]), second.eq(first), block.eq(product >> shift)]
         start, limit_room = Signal(range(self.rows), reset_less=True), Signal(signed(ROW_BITS + 1), reset_less=True)
         beat = Signal(128, reset_less=True)
@@ -130,7 +133,7 @@ class OperandA(wiring.Component):
             limit_room.eq(second.row_limit - second.row),
             negative.eq(second.row),
             beat.eq(second.beat),
-            offset.eq(block * second.stride),
+            offset.eq(soft_product(block[:block_bits].as_signed(), second.stride, address_bits)),
             stride.eq(second.stride),
             base_k.eq(second.base + second.k),
         ]
