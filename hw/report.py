@@ -19,12 +19,18 @@ __all__ = ["FRAME_CYCLES", "draw", "print_report", "report", "write_report"]
 ROOT = Path(__file__).resolve().parents[1]
 FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
 MODELS = ("deit_tiny", "deit_small")  # whose frames a second are told, where they have been measured
-NAMES = {"lut": "LUT", "ff": "registers", "dsp": "DSP", "bram36": "block RAM, 36 kbit"}
+NAMES = {
+    "lut": "LUT of the netlist",
+    "lut_packed": "LUT, packed",
+    "ff": "registers",
+    "dsp": "DSP",
+    "bram36": "block RAM, 36 kbit",
+}
 
 
 def limits(part: Part) -> dict[str, float]:
     """What the part has of each resource."""
-    return {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
+    return {"lut": part.lut, "lut_packed": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
 
 
 def frames_per_second(config: AcceleratorConfig, mhz: float, model: str) -> float | None:

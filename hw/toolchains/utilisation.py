@@ -10,7 +10,7 @@ from hw.boards.parts import Part
 from hw.toolchains.errors import ToolError
 from hw.units.statistics import BLOCK_RAM, DSP, FF, FREE, LUT
 
-__all__ = ["Utilisation", "by_unit", "count", "over_limits", "read"]
+__all__ = ["Utilisation", "by_unit", "count", "over_limits", "packed", "read"]
 
 # Cells that are no LUT, register, DSP or block RAM: pins' logic, clocks, and Yosys's notes.
 HARD = frozenset(
@@ -27,18 +27,40 @@ REGISTERS = frozenset({"FD1S3BX", "FD1S3DX", "FD1P3BX", "FD1P3DX", "FDCE_1", "FD
 
 @dataclass(frozen=True)
 class Utilisation:
-    """What a netlist takes. LUTs are those of the netlist, before packing, which may merge small ones.
+    """What a netlist takes.
 
-    ``bram36``: block memories of 36 kbit; smaller ones are halves.
+    Parameters
+    ----------
+    lut : LUTs of the netlist, memories and shift registers in LUTs among them
+    ff, dsp : registers, DSP blocks
+    bram36 : block memories of 36 kbit; smaller ones are halves
+    lut_packed : LUTs when two small ones share one wherever their inputs are five in all; as `lut` where they cannot
     """
 
     lut: int
     ff: int
     dsp: int
     bram36: float
+    lut_packed: int
 
-    def __add__(self, other: Utilisation) -> Utilisation:
-        return Utilisation(self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram36 + other.bram36)
+
+def packed(cells: Mapping[str, int]) -> int:
+    """LUTs of an xc7 after packing: a LUT6 has two outputs, for two functions of five inputs together at most.
+
+    No inputs are taken to be shared, and memories and shift registers share with nothing; a packer that looks at the
+    wires finds more pairs, and one that minds the carry chains fewer.
+    """
+    left = {inputs: cells.get(f"LUT{inputs}", 0) for inputs in range(1, 7)}
+    left[1] += cells.get("INV", 0)
+    pairs = 0
+    for larger in range(4, 0, -1):
+        for smaller in range(min(larger, 5 - larger), 0, -1):
+            number = left[larger] // 2 if larger == smaller else min(left[larger], left[smaller])
+            left[larger] -= number
+            left[smaller] -= number
+            pairs += number
+    total = sum(LUT.get(cell, 0) * number for cell, number in cells.items())
+    return total - pairs
 
 
 def count(cells: Mapping[str, int]) -> Utilisation:
@@ -46,10 +68,12 @@ def count(cells: Mapping[str, int]) -> Utilisation:
     unknown = sorted(cells.keys() - LUT.keys() - FF.keys() - DSP.keys() - BLOCK_RAM.keys() - FREE - HARD - REGISTERS)
     if unknown:
         raise ToolError(f"the netlist has cells of unknown size, {', '.join(unknown)}; add them to {__name__}.")
-    # An ecp5's block RAM is half of an xc7's.
+    # An ecp5's block RAM is half of an xc7's, and its LUTs have one output.
     halves = {"DP16KD": 0.5, "PDPW16KD": 0.5}
+    lut = sum(LUT.get(cell, 0) * number for cell, number in cells.items())
     return Utilisation(
-        lut=sum(LUT.get(cell, 0) * number for cell, number in cells.items()),
+        lut=lut,
+        lut_packed=lut if "TRELLIS_FF" in cells else packed(cells),
         ff=sum((FF.get(cell, 0) or cell in REGISTERS) * number for cell, number in cells.items()),
         dsp=sum(DSP.get(cell, 0) * number for cell, number in cells.items()),
         bram36=sum(halves.get(cell, BLOCK_RAM.get(cell, 0.0)) * number for cell, number in cells.items()),
@@ -90,9 +114,12 @@ def over_limits(used: Utilisation, part: Part) -> list[str]:
         "ff": "take a smaller grid (rows) or a larger part",
         "dsp": "lower rows: each takes columns * 4 multipliers",
         "bram36": "lower a_depth or b_depth",
+        "lut_packed": "take a smaller grid (rows) or a larger part",
     }
-    limits = {"lut": part.lut_limit, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
+    # Before packing all that the part has must do; after it some must stay free for the wires to find their way.
+    limits = {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36, "lut_packed": part.lut_limit}
     names = {"lut": "LUTs", "ff": "registers", "dsp": "DSPs", "bram36": "block RAMs of 36 kbit"}
+    names["lut_packed"] = "LUTs after packing"
     sentences = []
     for key, value in asdict(used).items():
         if value > limits[key]:

@@ -47,9 +47,8 @@ def read_utilisation(text: str) -> Utilisation:
             raise ToolError(f"Vivado's report of utilisation has no line '{title}'; build again.")
         return float(found[1])
 
-    return Utilisation(
-        int(number(r"Slice LUTs\*?")), int(number("Slice Registers")), int(number("DSPs")), number("Block RAM Tile")
-    )
+    lut = int(number(r"Slice LUTs\*?"))  # packed: that is how Vivado counts
+    return Utilisation(lut, int(number("Slice Registers")), int(number("DSPs")), number("Block RAM Tile"), lut)
 
 
 def read_timing(text: str) -> tuple[Timing, ...]:

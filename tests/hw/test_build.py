@@ -26,7 +26,7 @@ from hw.toolchains.clock_nets import ClockNet, clock_nets
 from hw.toolchains.errors import ToolError, ToolMissing
 from hw.toolchains.outcome import check_bitstream
 from hw.toolchains.process import find, run_tool
-from hw.toolchains.utilisation import Utilisation, by_unit, count, over_limits
+from hw.toolchains.utilisation import Utilisation, by_unit, count, over_limits, packed
 from hw.toolchains.yosys import script
 
 RTLIL = "module \\top\nend\nmodule \\top.machine\nend\nmodule \\top.machine.accelerator.core.array\nend\n"
@@ -124,16 +124,17 @@ def test_without_place_and_route_everything_else_is_done(tools, tmp_path, monkey
     monkeypatch.setenv("YOSYS", yosys_tool(tools, SMALL))
     outcome, chosen, status, problem = run(Small(), tmp_path / "out")
     assert (chosen, status, problem) == ("yosys", "partial", "")
-    assert outcome.used == Utilisation(900, 800, 88, 41.5)
+    assert outcome.used == Utilisation(900, 800, 88, 41.5, 900)
     assert "nextpnr-xilinx is not installed; install nextpnr-himbaechel" in outcome.missing
     assert outcome.routed is None
 
 
 def test_a_design_that_does_not_fit_is_refused_with_numbers(tools, tmp_path, monkeypatch):
-    monkeypatch.setenv("YOSYS", yosys_tool(tools, {**SMALL, "LUT6": 20_000, "DSP48E1": 96}))
+    monkeypatch.setenv("YOSYS", yosys_tool(tools, {**SMALL, "LUT6": 19_000, "LUT2": 2_000, "DSP48E1": 96}))
     outcome, _, status, problem = run(Small(), tmp_path / "out", "yosys")
     assert status == "failure" and outcome.routed is None
-    assert "takes 20,000 LUTs and a XC7A35T should be given at most 17,680: 2,320 too many" in problem
+    assert "takes 21,000 LUTs and a XC7A35T should be given at most 20,800: 200 too many" in problem
+    assert "20,000 LUTs after packing and a XC7A35T should be given at most 17,680: 2,320 too many" in problem
     assert "96 DSPs" in problem and "lower rows" in problem
 
 
@@ -236,7 +237,7 @@ def test_ecp5_timing_decides(tools, tmp_path, monkeypatch):
     body = f"Path('top.bit').write_bytes(Path({str(content)!r}).read_bytes())"
     monkeypatch.setenv("ECPPACK", tool(tools, "ecppack", body))
     outcome, chosen, status, problem = run(SmallEcp5(), tmp_path / "out")
-    assert (chosen, status) == ("trellis", "failure") and outcome.used == Utilisation(900, 800, 88, 20)
+    assert (chosen, status) == ("trellis", "failure") and outcome.used == Utilisation(900, 800, 88, 20, 900)
     assert problem.startswith("The clock clk reaches 55.0 MHz and is to be 60.0")
     report["fmax"]["$glbnet$clk"]["achieved"] = 61.0
     monkeypatch.setenv(
@@ -262,7 +263,7 @@ def test_reports_that_cannot_be_read():
 def test_vivado_s_tables():
     table = "| Slice LUTs | 15000 | 0 | 0 | 20800 | 72.1 |\n| Slice Registers | 20000 | 0 |\n"
     table += "| Block RAM Tile | 41.5 | 0 |\n| DSPs | 90 | 0 |\n"
-    assert vivado.read_utilisation(table) == Utilisation(15_000, 20_000, 90, 41.5)
+    assert vivado.read_utilisation(table) == Utilisation(15_000, 20_000, 90, 41.5, 15_000)
     timing = "Clock      Waveform(ns)       Period(ns)      Frequency(MHz)\nsys_clk  {0.000 5.000}  10.000  100.000\n"
     timing += "| Intra Clock Table\nClock  WNS(ns)\nsys_clk   -2.500   -3.0  4\n| Inter Clock Table\n"
     (clock,) = vivado.read_timing(timing)
@@ -272,14 +273,21 @@ def test_vivado_s_tables():
 def test_units_are_counted_once():
     modules = {"top": {"LUT6": 5, "unit": 2}, "unit": {"LUT2": 7, "DSP48E1": 1}}
     text = json.dumps({"modules": {f"\\{name}": {"num_cells_by_type": cells} for name, cells in modules.items()}})
-    assert by_unit(text) == {"top": Utilisation(5, 0, 0, 0), "unit": Utilisation(7, 0, 1, 0)}
+    assert by_unit(text) == {"top": Utilisation(5, 0, 0, 0, 5), "unit": Utilisation(7, 0, 1, 0, 4)}
     with pytest.raises(ToolError, match="unknown size, NEW_CELL"):
         count({"NEW_CELL": 1})
 
 
 def test_limits_are_the_part_s_own():
-    assert over_limits(Utilisation(17_680, 41_600, 90, 50), XC7A35T) == []
-    assert len(over_limits(Utilisation(17_681, 41_601, 91, 50.5), XC7A35T)) == 4
+    assert over_limits(Utilisation(20_800, 41_600, 90, 50, 17_680), XC7A35T) == []
+    assert len(over_limits(Utilisation(20_801, 41_601, 91, 50.5, 17_681), XC7A35T)) == 5
+
+
+def test_small_luts_share_one():
+    assert packed({"LUT6": 3, "LUT5": 4, "RAM32M": 2, "SRL16E": 5}) == 3 + 4 + 8 + 5
+    assert packed({"LUT4": 10, "INV": 4, "LUT1": 2}) == 10  # each with an inverter
+    assert packed({"LUT3": 10, "LUT2": 12, "LUT1": 1}) == 12  # ten pairs, two LUT2 together, one alone
+    assert packed({"LUT3": 6}) == 6  # two have six inputs
 
 
 def test_bitstreams_are_looked_at(tmp_path):
