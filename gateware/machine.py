@@ -1,12 +1,12 @@
 """The whole machine: the accelerator, the link, and the memory port that they share."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.accelerator import Accelerator
 from gateware.config import AcceleratorConfig
-from gateware.core import COUNTERS
+from gateware.core import COUNTERS, tap_layouts, tap_members
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
@@ -39,6 +39,9 @@ class Machine(wiring.Component):
     config : AcceleratorConfig
     memory_bytes : int or None
         Size of the memory, a multiple of 1,024; all that the address reaches by default.
+    observed : bool
+        Have ports for a simulation that goes past the link: the accelerator's `start`, `stop`, `program` and
+        `counters`, and `core.tap_layouts`.
 
     Members
     -------
@@ -51,8 +54,9 @@ class Machine(wiring.Component):
         The accelerator's, for lamps and simulations.
     """
 
-    def __init__(self, config: AcceleratorConfig, memory_bytes: int | None = None) -> None:
-        self.accelerator = Accelerator(config)
+    def __init__(self, config: AcceleratorConfig, memory_bytes: int | None = None, observed: bool = False) -> None:
+        self.accelerator, self._observed = Accelerator(config, taps=observed), observed
+        self._taps = tuple(tap_layouts(config)) if observed else ()
         size = BEAT_BYTES << config.address_bits if memory_bytes is None else memory_bytes
         self.link_unit = Link(identity(config, size), config.address_bits)
         self.address_bits = config.address_bits
@@ -63,6 +67,7 @@ class Machine(wiring.Component):
                 "control": Out(ControlPort()),
                 "busy": Out(1),
                 "error": Out(4),
+                **(_observed_members(config) if observed else {}),
             }
         )
 
@@ -77,10 +82,17 @@ class Machine(wiring.Component):
         connect(m, share.memory, flipped(self.memory))
         connect(m, link.link, flipped(self.link))
         connect(m, link.control, flipped(self.control))
+        start, stop, program = link.machine.start, link.machine.stop, link.machine.program
+        if self._observed:
+            program = Mux(self.start, self.program, program)
+            start, stop = start | self.start, stop | self.stop
+            m.d.comb += [shown.eq(counter) for shown, counter in zip(self.counters, accelerator.counters, strict=True)]
+            for name in self._taps:
+                connect(m, getattr(accelerator, name), flipped(getattr(self, name)))
         m.d.comb += [
-            accelerator.start.eq(link.machine.start),
-            accelerator.stop.eq(link.machine.stop),
-            accelerator.program.eq(link.machine.program),
+            accelerator.start.eq(start),
+            accelerator.stop.eq(stop),
+            accelerator.program.eq(program),
             link.machine.busy.eq(accelerator.busy),
             link.machine.error.eq(accelerator.error),
             self.busy.eq(accelerator.busy),
@@ -89,3 +101,13 @@ class Machine(wiring.Component):
         for shown, counter in zip(link.machine.counters, accelerator.counters, strict=True):
             m.d.comb += shown.eq(counter)
         return m
+
+
+def _observed_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
+    return {
+        "start": In(1),
+        "stop": In(1),
+        "program": In(config.address_bits),
+        "counters": Out(32).array(len(COUNTERS)),
+        **tap_members(config),
+    }

@@ -146,7 +146,24 @@ def _emulated(argument: str) -> Device:
     return EmulatedDevice(argument)
 
 
-DEVICES: dict[str, Callable[[str], Device]] = {"reference": _reference, "sim": _emulated}
+def _serial(argument: str) -> Device:
+    from host.serial_device import serial_device
+
+    return serial_device(argument)
+
+
+def _tcp(argument: str) -> Device:
+    from host.serial_device import tcp_device
+
+    return tcp_device(argument)
+
+
+DEVICES: dict[str, Callable[[str], Device]] = {
+    "reference": _reference,
+    "sim": _emulated,
+    "serial": _serial,
+    "tcp": _tcp,
+}
 """Opens each kind of device from its argument (empty where none was given)."""
 
 

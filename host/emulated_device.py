@@ -1,8 +1,9 @@
-"""The device `sim`: the emulated board, cycle for cycle what the gateware does."""
+"""The device `sim`: the emulated board behind its link, cycle for cycle what the gateware does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,57 +12,95 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from firmware.compiler.compiler import compile_graph
+from firmware.layout import BEAT
 from firmware.program_file import FORMAT, Program, load_program, program_of
 from gateware.config import ConfigError, config
+from gateware.machine import Machine
 from host.device import Answer, Device, LoadedModel
+from host.emulated_link import EmulatedLink
 from host.errors import HostError
-from sim.emulator.board import Board, BoardError
+from host.link.connection import Connection
+from host.linked_device import LinkedDevice
+from host.prediction import Prediction
+from sim.emulator.emulation import Emulation
+from sim.emulator.profiles import PROFILES
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
+__all__ = ["EmulatedDevice"]
+
 DEFAULT_BOARD = "arty_a7"
+DEFAULT_MEMORY = "arty_a7"  # of configurations that are no board
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """`BOARD[,baud=N][,upload]`."""
+
+    board: str
+    baud: int | None
+    upload: bool
+
+
+def _choice(argument: str) -> _Choice:
+    board, *options = argument.split(",")
+    baud, upload = None, False
+    for option in options:
+        name, _, value = option.partition("=")
+        if option == "upload":
+            upload = True
+        elif name == "baud" and value.isdecimal() and 1200 <= int(value) <= 10**9:
+            baud = int(value)
+        else:
+            raise HostError(
+                f"The emulated board has no option {option!r}: write sim:BOARD, and behind it ,baud=N (1200 and more) "
+                "or ,upload where they are wanted."
+            )
+    return _Choice(board or DEFAULT_BOARD, baud, upload)
 
 
 class EmulatedDevice(Device):
     """Runs programs, and models by compiling them first, on an emulated board.
 
+    Everything but the program's upload goes over the emulated link; the program too, if asked. The argument is
+    `BOARD[,baud=N][,upload]`: without a rate the link carries a byte a cycle.
+
     Raises
     ------
-    HostError : the argument names no board
+    HostError : the argument names no board or no option
     """
 
     def __init__(self, argument: str) -> None:
         super().__init__(f"sim:{argument}" if argument else "sim")
+        self._choice = _choice(argument)
         try:
-            self._name = config(argument or DEFAULT_BOARD).name
+            self._name = config(self._choice.board).name
         except ConfigError as error:
             raise HostError(f"{error}.") from error
-        self._chosen = bool(argument)
-        self._board: Board | None = None
+        self._given = bool(argument)
+        self._linked: LinkedDevice | None = None
 
     def load_file(self, program: Path) -> LoadedModel:
         try:
-            compiled = self._program(program)
+            compiled = self._compiled(program)
         except UserError as error:
             raise HostError(str(error)) from error
-        if self._chosen and compiled.board != self._name:
+        if self._given and compiled.board != self._name:
             raise HostError(
                 f"{program} was compiled for {compiled.board}, and the device is {self.spec}: use --device "
                 f"sim:{compiled.board}, or compile it for {self._name}."
             )
         self.close()
-        self.clock_mhz = compiled.config.clock_mhz
-        self._board = Board(compiled)
+        machine = compiled.config
+        memory = machine.name if machine.name in PROFILES else DEFAULT_MEMORY
+        emulation = Emulation(Machine(machine, observed=True), BEAT << machine.address_bits, memory)
+        link = EmulatedLink(emulation, machine.clock_mhz, self._choice.baud)
+        self._linked = _Board(self.spec, emulation, Connection(link), self._choice.upload)
+        self.clock_mhz = machine.clock_mhz
+        return self._linked.load_program(compiled, str(program))
 
-        def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
-            return compiled.quantised(compiled.preprocessing.apply(picture))
-
-        scales = compiled.logit_scales.astype(np.float64)
-        names = compiled.class_names or tuple(str(index) for index in range(len(scales)))
-        return LoadedModel(compiled.architecture, compiled.arithmetic, names, scales, prepare)
-
-    def _program(self, path: Path) -> Program:
+    def _compiled(self, path: Path) -> Program:
         """The program of a file, or of a model compiled for this board."""
         kind = None
         if path.is_file():
@@ -77,18 +116,36 @@ class EmulatedDevice(Device):
         return program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine)
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
-        if self._board is None:
+        return self._open().run(images)
+
+    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
+        return self._open().stream(images)
+
+    def _open(self) -> LinkedDevice:
+        if self._linked is None:
             raise HostError(f"The device {self.spec} has no program yet: load one first.")
-        answers = []
-        for image in images:
-            try:
-                frame = self._board.run(image)
-            except BoardError as error:
-                raise HostError(str(error)) from error
-            answers.append(Answer(frame.logits, frame.cycles))
-        return answers
+        return self._linked
 
     def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
-            self._board = None
+        if self._linked is not None:
+            self._linked.close()
+            self._linked = None
+
+
+class _Board(LinkedDevice):
+    """A linked device whose memory has a back door."""
+
+    def __init__(self, spec: str, emulation: Emulation, connection: Connection, through_link: bool) -> None:
+        super().__init__(spec, connection)
+        self._emulation, self._through_link = emulation, through_link
+
+    def upload(self, program: Program) -> None:
+        if self._through_link:
+            super().upload(program)
+            return
+        for base, content in program.pieces():
+            self._emulation.write_memory(base, content)
+
+    def close(self) -> None:
+        super().close()
+        self._emulation.close()

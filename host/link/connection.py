@@ -47,7 +47,7 @@ class Connection:
     -------
     identity : what the device said of itself
 
-    Raises LinkError if the device does not answer or speaks another version.
+    Raises LinkError, and closes the transport, if the device does not answer or speaks another version.
     """
 
     identity: Identity
@@ -55,7 +55,11 @@ class Connection:
     def __init__(self, transport: Transport, timeout: float = 0.25, attempts: int = 8, window: int = WINDOW) -> None:
         self._transport = transport
         self._exchange = Exchange(transport, timeout, attempts, window)
-        self.open()
+        try:
+            self.open()
+        except BaseException:
+            transport.close()
+            raise
 
     def open(self) -> None:
         """Begins a new session, also after an error; what runs on the device runs on."""

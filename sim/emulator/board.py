@@ -12,10 +12,10 @@ import numpy.typing as npt
 from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program
-from gateware.accelerator import Accelerator
 from gateware.control.counters import LOG_BEATS
 from gateware.core import COUNTERS, tap_layouts
 from gateware.isa import ErrorCode
+from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
 from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
@@ -23,7 +23,6 @@ from sim.reference.linear import patches
 
 __all__ = ["Board", "BoardError", "Frame"]
 
-PAGE = 4096  # memory comes in whole pages of the computer's
 CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
 SENTENCES = {
     ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
@@ -74,8 +73,8 @@ class Board:
 
     def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
         self.program = program
-        size = -(-program.beats * BEAT // PAGE) * PAGE
-        self.emulation = Emulation(Accelerator(program.config, taps=True), size, memory, waves=waves)
+        size = BEAT << program.config.address_bits
+        self.emulation = Emulation(Machine(program.config, observed=True), size, memory, waves=waves)
         self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
         self._watched = False
         self.restore()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateware.accelerator import Accelerator
 from gateware.config import config
+from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
 from sim.interpreter.machine import Interpreter
 from tests.sim.interpreter_bench import BEATS
@@ -18,7 +18,7 @@ LIMIT = 1_000_000
 
 @pytest.fixture(scope="module")
 def board():
-    with Emulation(Accelerator(TINY, taps=True), BEATS * 16) as emulation:
+    with Emulation(Machine(TINY, observed=True), BEATS * 16) as emulation:
         yield emulation
 
 

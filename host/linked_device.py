@@ -1,0 +1,140 @@
+"""Devices at the other end of a link: programs and images go over, logits and counters come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from firmware.layout import BEAT, pack_matrix
+from firmware.program_file import Program, load_program
+from gateware.core import COUNTERS
+from host.device import Answer, Device, LoadedModel
+from host.errors import HostError
+from host.link.connection import Connection
+from host.prediction import Prediction
+from sim.reference.errors import UserError
+from sim.reference.linear import patches
+
+__all__ = ["LinkedDevice", "described"]
+
+FRAME_SECONDS = 600.0
+"""A program that runs longer is given up. On a board a frame takes far less, and the machine has a watchdog of its own;
+an emulated board in another process may need minutes."""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where an image goes (beat address), and the program (beat address) that reads it there."""
+
+    image: int
+    program: int
+
+
+class LinkedDevice(Device):
+    """Runs programs on a machine behind a connection.
+
+    While a frame is computed the next image goes over to another place, and the machine starts on it as soon as the
+    first is done; the logits are read meanwhile.
+
+    Parameters
+    ----------
+    spec : what it was opened as
+    connection : an open one; closed with the device
+    """
+
+    def __init__(self, spec: str, connection: Connection) -> None:
+        super().__init__(spec)
+        self.connection = connection
+        self.clock_mhz = connection.identity.clock_khz / 1000
+        self._program: Program | None = None
+        self.counters: dict[str, int] = {}
+        """Of the frame that was answered last, by `gateware.core.COUNTERS`."""
+
+    def load_file(self, program: Path) -> LoadedModel:
+        try:
+            content = load_program(program)
+        except UserError as error:
+            raise HostError(str(error)) from error
+        return self.load_program(content, str(program))
+
+    def load_program(self, program: Program, name: str) -> LoadedModel:
+        """The same for a program in memory; `name` is for messages."""
+        identity = self.connection.identity
+        if program.config.fingerprint != identity.fingerprint:
+            raise HostError(
+                f"{name} was compiled for {program.board} in {program.arithmetic} arithmetic (fingerprint "
+                f"{program.config.fingerprint:08x}), and the device {self.spec} has the fingerprint "
+                f"{identity.fingerprint:08x}: compile it for that board, or build the device anew."
+            )
+        if program.beats > identity.memory_beats:
+            raise HostError(
+                f"{name} takes {program.beats * BEAT} bytes of memory, and the device {self.spec} has "
+                f"{identity.memory_bytes}: it does not fit."
+            )
+        self._program = None
+        self.connection.reset()
+        self.upload(program)
+        self._program, self._model = program, described(program)
+        return self._model
+
+    def upload(self, program: Program) -> None:
+        """Everything that stands in memory beforehand."""
+        for base, content in program.pieces():
+            self.connection.write(base * BEAT, content)
+
+    def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
+        return list(self._answers(iter(images)))
+
+    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
+        """The answers to decoded pictures, in order; reads one picture ahead."""
+        model = self.model
+        for answer in self._answers(model.prepare(picture) for picture in images):
+            yield Prediction(answer.logits, model.logit_scales, model.class_names, answer.cycles)
+
+    def _answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
+        if self._program is None:
+            raise HostError(f"The device {self.spec} has no program yet: load one first.")
+        program, link = self._program, self.connection
+        slots = (_Slot(program.image_home.base, program.start), _Slot(program.alternate_image, program.alternate_start))
+        turn = 0
+        image = next(images, None)
+        if image is not None:
+            self._put(program, image, slots[turn])
+            link.run(slots[turn].program * BEAT)
+        while image is not None:
+            image = next(images, None)
+            turn = 1 - turn
+            if image is not None:
+                self._put(program, image, slots[turn])
+            link.wait(FRAME_SECONDS)
+            counters = dict(zip(COUNTERS, link.counters(), strict=True))
+            if image is not None:
+                # The logits of the frame before stay until this one ends.
+                link.run(slots[turn].program * BEAT)
+            output = program.output_home
+            content = np.frombuffer(link.read(output.base * BEAT, output.beats * BEAT), np.uint8)
+            self.counters = counters
+            yield Answer(output.unpack(content)[0], counters["cycles"])
+
+    def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
+        rows = patches(image[None].astype(np.int64), program.patch)[0]
+        self.connection.write(slot.image * BEAT, pack_matrix(rows, program.image_home.size).tobytes())
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def described(program: Program) -> LoadedModel:
+    """What the host must know of a program's model."""
+
+    def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
+        return program.quantised(program.preprocessing.apply(picture))
+
+    scales = program.logit_scales.astype(np.float64)
+    names = program.class_names or tuple(str(index) for index in range(len(scales)))
+    return LoadedModel(program.architecture, program.arithmetic, names, scales, prepare)
