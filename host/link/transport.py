@@ -21,6 +21,8 @@ BAUD = 12_000_000
 """What the FT2232 of the Arty A7 and the gateware's UART agree on by default."""
 READ_SIZE = 1 << 16
 WRITE_SECONDS = 5.0
+STEP_SECONDS = 1e-4
+"""A device in this process is looked at so often while the host waits for it."""
 
 
 class Transport(ABC):
@@ -156,8 +158,9 @@ class InProcessTransport(Transport):
         self._received += self._exchange(content, 0.0)
 
     def read(self, seconds: float) -> bytes:
-        if not self._received:
-            self.pause(seconds)
+        end = self._now + seconds
+        while not self._received and self._now < end:
+            self.pause(min(STEP_SECONDS, max(end - self._now, 1e-9)))
         content = bytes(self._received)
         self._received.clear()
         return content
