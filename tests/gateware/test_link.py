@@ -36,6 +36,17 @@ def test_resets():
     run("resets_at_any_moment", moments=[3, 100, 440, 470, 900])
 
 
+def test_memory_is_shared():
+    for stall in (0.0, 0.3, 0.8):
+        run_share("everybody_gets_what_is_his", stall=stall)
+    run_share("one_a_cycle")
+
+
+def run_share(testcase: str, **parameters: object) -> None:
+    bench = "tests.gateware.bench_link_share"
+    run_bench(MemoryShare(8), "memory_share", bench, testcase=testcase, parameters=parameters)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
