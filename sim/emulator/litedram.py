@@ -30,7 +30,7 @@ class WithLiteDram(wiring.Component):
 
     Members
     -------
-    control : In(ControlPort)
+    control : In(ControlPort), only where the component has none of its own; that is joined with the controller
     ready : Out(1)
         See `LiteDram`; the model is ready without.
     beats_read, beats_written : Out(48)
@@ -48,9 +48,11 @@ class WithLiteDram(wiring.Component):
         self.row_bytes = core.settings.columns * core.settings.lanes
         members = dict(component.signature.members.items())
         self._address_bits = members.pop("memory").signature.address_bits
+        # A machine with a link reaches the controller's registers itself.
+        self._own_control = members.pop("control", None) is not None
         self._shared = {name for name in members if name != "busy"}
         extra = {
-            "control": In(ControlPort()),
+            **({} if self._own_control else {"control": In(ControlPort())}),
             "ready": Out(1),
             "beats_read": Out(48),
             "beats_written": Out(48),
@@ -62,7 +64,10 @@ class WithLiteDram(wiring.Component):
         m.submodules.component = inner = self._component
         m.submodules.dram = dram = LiteDram(self._core, self._address_bits)
         connect(m, inner.memory, dram.memory)
-        connect(m, flipped(self.control), dram.control)
+        if self._own_control:
+            connect(m, inner.control, dram.control)
+        else:
+            connect(m, flipped(self.control), dram.control)
         m.d.comb += self.ready.eq(dram.ready)
         command = inner.memory.cmd
         accepted = Signal()
