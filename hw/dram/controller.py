@@ -67,8 +67,10 @@ class LiteDram(wiring.Component):
         if not core.simulation and not pads:
             raise DramError(f"{core.settings.name}: a controller with a PHY needs pads; request them from the board.")
         self.core, self.address_bits, self.pads = core, address_bits, dict(pads or {})
-        self.clock_in, self.reset_in = Signal(), Signal()
-        self.user_clk, self.user_rst, self.pll_locked = Signal(), Signal(), Signal()
+        self.clock_in, self.reset_in = Signal(name="clock_in"), Signal(name="reset_in")
+        # By these names reports of place and route call them.
+        self.user_clk, self.user_rst = Signal(name="user_clk"), Signal(name="user_rst")
+        self.pll_locked = Signal(name="pll_locked")
         super().__init__(
             {
                 "memory": In(MemoryPort(address_bits)),
