@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
+from gateware.link.uart import Uart
 from gateware.memory.port import MemoryPort
 from gateware.memory.share import MemoryShare
 
@@ -22,6 +23,7 @@ __all__ = [
     "REGISTERS",
     "Counter",
     "LinkBoard",
+    "UartBoard",
 ]
 
 ADDRESS_BITS = 12
@@ -106,4 +108,24 @@ class LinkBoard(wiring.Component):
                 registers.word_select(chosen, 32).eq(bus.dat_w),
                 machine.counters[Counter.CONTROL_WRITES].eq(machine.counters[Counter.CONTROL_WRITES] + 1),
             ]
+        return m
+
+
+class UartBoard(wiring.Component):
+    """The same behind a UART."""
+
+    def __init__(self, clock_hz: int, baud: int) -> None:
+        self.uart = Uart(clock_hz, baud)
+        board = {"duration": In(24), "outcome": In(4), "blocked": In(1), "memory": Out(MemoryPort(ADDRESS_BITS))}
+        super().__init__({"rx": In(1), "tx": Out(1, init=1), "busy": Out(1), **board})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.board = board = LinkBoard()
+        m.submodules.uart = uart = self.uart
+        connect(m, board.link, uart.link)
+        connect(m, board.memory, flipped(self.memory))
+        m.d.comb += [uart.rx.eq(self.rx), self.tx.eq(uart.tx), self.busy.eq(board.busy)]
+        for name in ("duration", "outcome", "blocked"):
+            m.d.comb += getattr(board, name).eq(getattr(self, name))
         return m

@@ -4,6 +4,7 @@ import pytest
 
 from gateware.link.uart import Uart, UartReceiver, UartTransmitter, phase_step
 from sim.benches.runner import run_bench
+from tests.gateware.link_board import UartBoard
 
 CLOCK = 100_000_000
 
@@ -18,6 +19,12 @@ def test_at_the_pins(baud: int, jitter: float, count: int):
     errors = [0.0, 0.02, -0.02] if baud < 15_000_000 else [0.0, 0.01, -0.01]
     parameters = {"baud": baud, "errors": errors, "jitter": jitter, "count": count, "gapless": 4 * count}
     run_bench(Uart(CLOCK, baud), f"uart_{baud}", "tests.gateware.bench_uart", parameters=parameters)
+
+
+def test_the_link_through_the_pins():
+    board = UartBoard(CLOCK, 12_000_000)
+    parameters = {"baud": 12_000_000, "errors": [0.0, 0.02, -0.02]}
+    run_bench(board, "uart_board", "tests.gateware.bench_link_pins", parameters=parameters)
 
 
 def test_the_step_is_the_fraction():
