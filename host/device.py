@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from host.about import About
 from host.errors import HostError
+from host.layers import Layer
 from host.prediction import Prediction
 
 DEFAULT_DEVICE = "sim"
@@ -109,6 +111,19 @@ class Device(ABC):
     @abstractmethod
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         """The answers to prepared images, int8 (count, 3, height, width), count between 1 and `batch`, in order."""
+
+    def about(self) -> About | None:
+        """What the machine says of itself; None for a device that is none."""
+        return None
+
+    def layers(self) -> list[Layer]:
+        """What the machine counted in each layer of the last frame.
+
+        Raises
+        ------
+        HostError : it counts nothing
+        """
+        raise HostError(f"The device {self.spec} counts no cycles: profile on an emulated board or a real one.")
 
     def close(self) -> None:  # noqa: B027 - most devices hold nothing that must be given back
         """Gives back what the device holds; called once."""

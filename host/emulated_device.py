@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
 from firmware.compiler.compiler import compile_graph
 from firmware.layout import BEAT
-from firmware.program_file import FORMAT, Program, load_program, program_of
-from gateware.config import ConfigError, config
+from firmware.program_file import Program, load_program, program_of
+from gateware.config import AcceleratorConfig, ConfigError, config
 from gateware.machine import Machine
+from host.about import About
 from host.device import Answer, Device, LoadedModel
 from host.emulated_link import EmulatedLink
-from host.errors import HostError
+from host.errors import HostError, reason
+from host.layers import Layer
 from host.link.connection import Connection
 from host.linked_device import LinkedDevice
+from host.model_file import MODEL_FORMAT, kind_of
 from host.prediction import Prediction
 from sim.emulator.emulation import Emulation
 from sim.emulator.profiles import PROFILES
@@ -28,10 +30,24 @@ from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
-__all__ = ["EmulatedDevice"]
+__all__ = ["EmulatedDevice", "emulated_machine"]
 
 DEFAULT_BOARD = "arty_a7"
 DEFAULT_MEMORY = "arty_a7"  # of configurations that are no board
+
+
+def emulated_machine(machine: AcceleratorConfig) -> Emulation:
+    """A machine with all of its memory, timed as its board's; a configuration that is no board gets the Arty's.
+
+    Raises
+    ------
+    HostError : it cannot be built, or there is no room for it
+    """
+    memory = machine.name if machine.name in PROFILES else DEFAULT_MEMORY
+    try:
+        return Emulation(Machine(machine, observed=True), BEAT << machine.address_bits, memory)
+    except RuntimeError as error:  # what building, Verilator and the emulator raise
+        raise HostError(f"The emulated board {machine.name} cannot be opened: {reason(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -91,29 +107,31 @@ class EmulatedDevice(Device):
                 f"{program} was compiled for {compiled.board}, and the device is {self.spec}: use --device "
                 f"sim:{compiled.board}, or compile it for {self._name}."
             )
+        return self._start(compiled.config).load_program(compiled, str(program))
+
+    def _start(self, machine: AcceleratorConfig) -> LinkedDevice:
+        """A fresh board of that configuration behind its link."""
         self.close()
-        machine = compiled.config
-        memory = machine.name if machine.name in PROFILES else DEFAULT_MEMORY
-        emulation = Emulation(Machine(machine, observed=True), BEAT << machine.address_bits, memory)
+        emulation = emulated_machine(machine)
         link = EmulatedLink(emulation, machine.clock_mhz, self._choice.baud)
         self._linked = _Board(self.spec, emulation, Connection(link), self._choice.upload)
         self.clock_mhz = machine.clock_mhz
-        return self._linked.load_program(compiled, str(program))
+        return self._linked
 
     def _compiled(self, path: Path) -> Program:
         """The program of a file, or of a model compiled for this board."""
-        kind = None
-        if path.is_file():
-            try:
-                with safe_open(path, framework="numpy") as file:
-                    kind = (file.metadata() or {}).get("format")
-            except (SafetensorError, OSError):
-                kind = FORMAT  # its reader says what is wrong with it
-        if kind in (FORMAT, None):
-            return load_program(path)
-        model = IntegerVit(load_model(path))
-        machine = config(self._name, model.model.arithmetic)
-        return program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine)
+        if kind_of(path) == MODEL_FORMAT:
+            model = IntegerVit(load_model(path))
+            machine = config(self._name, model.model.arithmetic)
+            return program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine)
+        return load_program(path)
+
+    def about(self) -> About:
+        """Of a board in the configuration's own arithmetic where no program has chosen one yet."""
+        return (self._linked or self._start(config(self._name))).about()
+
+    def layers(self) -> list[Layer]:
+        return self._open().layers()
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         return self._open().run(images)

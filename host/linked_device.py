@@ -13,8 +13,10 @@ from PIL import Image
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program, load_program
 from gateware.core import COUNTERS
+from host.about import About
 from host.device import Answer, Device, LoadedModel
 from host.errors import HostError
+from host.layers import Layer, layers_of, log_bytes
 from host.link.connection import Connection
 from host.prediction import Prediction
 from sim.reference.errors import UserError
@@ -63,7 +65,7 @@ class LinkedDevice(Device):
         return self.load_program(content, str(program))
 
     def load_program(self, program: Program, name: str) -> LoadedModel:
-        """The same for a program in memory; `name` is for messages."""
+        """The same for a program in memory; `name` is for messages. Begins a session anew where the last one failed."""
         identity = self.connection.identity
         if program.config.fingerprint != identity.fingerprint:
             raise HostError(
@@ -77,6 +79,8 @@ class LinkedDevice(Device):
                 f"{identity.memory_bytes}: it does not fit."
             )
         self._program = None
+        if not self.connection.is_open:
+            self.connection.open()
         self.connection.reset()
         self.upload(program)
         self._program, self._model = program, described(program)
@@ -124,6 +128,15 @@ class LinkedDevice(Device):
     def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
         rows = patches(image[None].astype(np.int64), program.patch)[0]
         self.connection.write(slot.image * BEAT, pack_matrix(rows, program.image_home.size).tobytes())
+
+    def about(self) -> About:
+        return About(self.connection.identity, self.connection.status())
+
+    def layers(self) -> list[Layer]:
+        if self._program is None:
+            raise HostError(f"The device {self.spec} has no program yet: load one first.")
+        marks, log = self._program.marks, self._program.log
+        return layers_of(marks, self.connection.read(log * BEAT, log_bytes(len(marks))))
 
     def close(self) -> None:
         self.connection.close()

@@ -7,13 +7,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from safetensors import SafetensorError, safe_open
 
 from host.device import LoadedModel
 from host.errors import HostError
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError
+from sim.reference.model_file import FORMAT as MODEL_FORMAT
 from sim.reference.model_file import IntegerModel, load_model
 from sim.reference.scales import quantise
+
+__all__ = ["MODEL_FORMAT", "kind_of", "read_model"]
+
+
+def kind_of(path: Path) -> str | None:
+    """The format that a file says it has: `MODEL_FORMAT`, a program's, another; None where it says nothing readable."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return (file.metadata() or {}).get("format")
+    except (SafetensorError, OSError, ValueError):
+        return None
 
 
 def read_model(path: Path) -> tuple[IntegerModel, LoadedModel]:

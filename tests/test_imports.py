@@ -17,7 +17,17 @@ ALLOWED = {
     "hw": {"hw", "gateware", "firmware"},
     "sim": {"sim", "gateware", "firmware"},
     "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
-    "host": {"host", "firmware", "sim.reference", "sim.emulator", "gateware.config", "gateware.link"},
+    "host": {
+        "host",
+        "firmware",
+        "sim.reference",
+        "sim.emulator",
+        "gateware.config",
+        "gateware.link",
+        "gateware.isa",
+        "gateware.core",  # the names of its counters
+        "gateware.machine",  # what an emulated board is made of
+    },
 }
 
 

@@ -66,6 +66,11 @@ class Connection:
         self._exchange.open()
         self.identity = self.identify()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a session is open, as far as the host knows: none is after an error that is no refusal."""
+        return self._exchange.is_open
+
     def close(self) -> None:
         """Closes the transport."""
         self._transport.close()

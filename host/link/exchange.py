@@ -83,6 +83,11 @@ class Exchange:
         self._deframer.clear()
         self.carry_out([Order(Command.OPEN)])
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session, and it has not failed."""
+        return self._session is not None
+
     def carry_out(self, orders: Sequence[Order]) -> list[Answer]:
         """The answers, in order; refusals are answers.
 

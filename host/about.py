@@ -1,0 +1,61 @@
+"""What a device says of itself, and which configuration that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateware.config import PRESETS, config
+from gateware.link.packets import ErrorCode, Identity, MachineState
+from sim.reference.arithmetic import PRESETS as ARITHMETICS
+
+__all__ = ["About", "configuration_name", "state_text"]
+
+
+@dataclass(frozen=True)
+class About:
+    """Identity and state of a machine behind a link.
+
+    Members
+    -------
+    identity : version of the link's protocol, fingerprint, memory, clock
+    state : whether a program runs, and why the last one stopped
+    """
+
+    identity: Identity
+    state: MachineState
+
+    def as_object(self) -> dict[str, object]:
+        """For `--json`."""
+        identity = self.identity
+        return {
+            "protocol": identity.version,
+            "configuration": configuration_name(identity.fingerprint),
+            "fingerprint": f"{identity.fingerprint:08x}",
+            "memory_bytes": identity.memory_bytes,
+            "clock_mhz": identity.clock_khz / 1000,
+            "packet_bytes": identity.max_payload,
+            "window": identity.window,
+            "counters": identity.counters,
+            "busy": self.state.busy,
+            "error": int(self.state.error),
+            "state": state_text(self.state),
+        }
+
+
+def configuration_name(fingerprint: int) -> str | None:
+    """`PRESET, ARITHMETIC arithmetic` of the preset with that fingerprint, None where there is none."""
+    for name in PRESETS:
+        for arithmetic in ARITHMETICS:
+            if config(name, arithmetic).fingerprint == fingerprint:
+                return f"{name}, {arithmetic} arithmetic"
+    return None
+
+
+def state_text(state: MachineState) -> str:
+    """`running`, `idle`, or `stopped: WHY`."""
+    if state.busy:
+        return "running"
+    if not state.error:
+        return "idle"
+    known = state.error in ErrorCode.__members__.values()
+    return f"stopped: {ErrorCode(state.error).name if known else f'code {state.error}'}"
