@@ -19,6 +19,7 @@ from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
 from hw.boards_page import write_page
 from hw.dram.settings import DramError
+from hw.fit import misfits
 from hw.program import program
 from hw.report import print_report, report, write_report
 from hw.toolchains import openxc7, trellis, vivado, yosys
@@ -213,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise BoardError(f"--board must be one of {known}, not {options.board!r}.")
         board = BOARDS[name](configuration(BOARDS[name], options))
         assert board.part is not None
+        if too_large := misfits(board.config, board.part):
+            raise BoardError(" ".join(too_large))
         folder = (options.out or OUT / name).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         outcome, toolchain, status, problem = build(board, options.toolchain, folder, options.seed, console)

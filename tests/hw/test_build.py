@@ -20,6 +20,7 @@ from hw.boards.clocks import pll_settings
 from hw.boards.design import Design, plain_names
 from hw.boards.parts import LFE5U_85F, XC7A35T
 from hw.boards.ulx3s import Ulx3s85F
+from hw.fit import estimate, misfits
 from hw.program import program
 from hw.toolchains import openxc7, trellis, vivado
 from hw.toolchains.clock_nets import ClockNet, clock_nets
@@ -320,6 +321,23 @@ def test_pll_of_the_ulx3s():
     assert 400 <= settings.mhz * settings.clkop_div <= 800
     with pytest.raises(ValueError, match=r"cannot make 1 MHz from 25 MHz"):
         pll_settings(25, 1)
+
+
+# What `python -m hw.build` reports of the boards' presets.
+@pytest.mark.parametrize(
+    ("preset", "part", "dsp", "bram36"), [("arty_a7_35", XC7A35T, 90, 47), ("ulx3s_85f", LFE5U_85F, 148, 61.5)]
+)
+def test_estimates_are_within_a_tenth(preset, part, dsp, bram36):
+    found = estimate(config(preset), part)
+    assert found.dsp == pytest.approx(dsp, rel=0.1) and found.bram36 == pytest.approx(bram36, rel=0.1)
+    assert misfits(config(preset), part) == []
+
+
+def test_what_cannot_fit_is_refused_before_any_tool_runs(capsys):
+    assert command.main(["--board", "arty_a7", "--set", "rows=12", "--set", "b_depth=12288"]) == 2
+    said = capsys.readouterr().err
+    assert "needs 98 DSPs and a XC7A35T has 90; set rows to 11 or less" in said
+    assert "lower a_depth (2048) or b_depth (12288)" in said
 
 
 def test_users_mistakes(capsys, tmp_path):

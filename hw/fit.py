@@ -1,0 +1,60 @@
+"""Whether a configuration can fit a part, before any tool runs: DSPs and block RAMs, which follow from the sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateware.config import AcceleratorConfig
+from gateware.memory.port import BEAT_BITS
+from hw.boards.parts import Part
+
+__all__ = ["Estimate", "estimate", "misfits"]
+
+# 36 kbit: 1024 words of 32 bits (36 with parity). An ecp5's block is half of it.
+DEPTH, WIDTH = 1024, 32
+# Blocks of fixed size: GELU's tables 2, the link's slots 1, exponentials a half.
+FIXED = 3.5
+NORM_DSP = {"xc7": 2, "ecp5": 4}  # LayerNorm's squares are wider than one of ecp5's multipliers
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """DSP blocks, and block RAMs of 36 kbit."""
+
+    dsp: int
+    bram36: float
+
+
+def _blocks(depth: int, width: int) -> int:
+    """Block RAMs of a memory, half a block counting as one."""
+    return -(-depth // DEPTH) * -(-width // WIDTH)
+
+
+def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
+    """What a configuration takes on a part; within a tenth of what synthesis says of the presets."""
+    operands = config.rows * _blocks(config.a_depth, WIDTH)  # elements of 9 bits use the parity
+    operands += _blocks(config.b_depth, BEAT_BITS)
+    constants = _blocks(config.const_depth, 64)
+    # Rows that wait for their mean and variance, and each channel's bias and scale.
+    norm = -(-2 * config.ln_channels // DEPTH) + 1 + 2 * _blocks(config.ln_channels, WIDTH)
+    scores = 2 * -(-config.softmax_length // DEPTH) + -(-config.max_rows // DEPTH)
+    dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
+    return Estimate(dsp, operands + constants + norm + scores + FIXED)
+
+
+def misfits(config: AcceleratorConfig, part: Part) -> list[str]:
+    """A sentence for each resource of which the part surely has too few."""
+    needed = estimate(config, part)
+    sentences = []
+    if needed.dsp > part.dsp:
+        rows = (part.dsp - needed.dsp + config.array_dsp) * config.rows // config.array_dsp
+        sentences.append(
+            f"{config.name} needs {needed.dsp} DSPs and a {part.name} has {part.dsp}; set rows to {rows} or less."
+        )
+    # A tenth of tolerance: synthesis has the last word where it is close.
+    if needed.bram36 > 1.1 * part.bram36:
+        sentences.append(
+            f"{config.name} needs about {needed.bram36:.0f} block RAMs of 36 kbit and a {part.name} has "
+            f"{part.bram36:g}; lower a_depth ({config.a_depth}) or b_depth ({config.b_depth})."
+        )
+    return sentences
