@@ -24,6 +24,18 @@ BAUD = 12_000_000  # the most of the board's FT2232
 # 200 MHz for its PHY. A clock of another frequency would need a crossing at the memory port.
 CLOCK_MHZ = 100.0
 
+# Vivado derives the PLL's clocks. What it cannot know: which signals come from people or from another clock, and that
+# the controller's reset synchronisers are asserted at any time and must settle between their two registers.
+EXCEPTIONS = """
+set_false_path -from [get_ports {uart_0__rx__io rst_0__io}]
+set_false_path -to [get_ports {uart_0__tx__io led_0__io led_1__io led_2__io led_3__io}]
+set synchronisers [get_cells -hierarchical -filter {ars_ff1 == TRUE || ars_ff2 == TRUE}]
+set_false_path -to [get_pins -of_objects $synchronisers -filter {REF_PIN_NAME == PRE}]
+set_max_delay 2 -from [get_pins -of_objects [get_cells -hierarchical -filter {ars_ff1 == TRUE}] \
+    -filter {REF_PIN_NAME == C}] -to [get_pins -of_objects [get_cells -hierarchical -filter {ars_ff2 == TRUE}] \
+    -filter {REF_PIN_NAME == D}]
+"""
+
 
 class ArtyTop(BoardTop):
     """The machine on an Arty A7."""
@@ -100,6 +112,7 @@ class ArtyA7(Board):
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         files.pop(core.verilog.name)
         rtlil = files.pop(f"{TOP}.il")
+        files[f"{TOP}.xdc"] += EXCEPTIONS
         return Design(self.name, rtlil, (core.verilog,), {**files, "dram.json": core.initialisation.to_json()})
 
 

@@ -371,6 +371,8 @@ def test_files_for_the_arty():
     xdc, tcl = design.files["top.xdc"], design.files["top.tcl"]
     assert "create_clock -name clk100_0__io -period 10.0" in xdc
     assert "INTERNAL_VREF 0.675" in xdc and 'IOSTANDARD "DIFF_SSTL135"' in xdc
+    assert "set_false_path -from [get_ports {uart_0__rx__io rst_0__io}]" in xdc and "ars_ff1 == TRUE" in xdc
+    assert "ars_ff1" in design.sources[0].read_text()
     assert "-part xc7a35ticsg324-1L" in tcl and f'add_files "{design.sources[0].name}"' in tcl
     assert "module top(" in design.files["top.v"]
     assert json.loads(design.files["dram.json"])["phy"]["delays"] == 32
