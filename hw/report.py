@@ -52,7 +52,11 @@ def report(
     failure; ``bitstream`` a path only if the tool wrote one that passed the checks.
     """
     used: dict[str, Any] = dict.fromkeys(NAMES) if outcome.used is None else asdict(outcome.used)
-    clocks = [] if outcome.routed is None else [{**asdict(clock), "met": clock.met} for clock in outcome.routed.timing]
+    clocks = (
+        []
+        if outcome.routed is None
+        else [{**asdict(clock), "path": list(clock.path), "met": clock.met} for clock in outcome.routed.timing]
+    )
     fmax = min(
         (clock["achieved_mhz"] for clock in clocks if clock["wanted_mhz"] <= config.clock_mhz * 1.01), default=None
     )

@@ -1,0 +1,68 @@
+"""Reports of builds: the JSON that others read, the tables, the page."""
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from gateware.config import config
+from hw import report as reports
+from hw.boards.parts import XC7A35T
+from hw.boards_page import BEGIN, END, write_page
+from hw.report import print_report, report, write_report
+from hw.toolchains.outcome import Outcome, Routed, Timing
+from hw.toolchains.utilisation import Utilisation
+
+USED = Utilisation(19_000, 28_000, 90, 47.0, 16_000)
+FIELDS = ["board", "part", "toolchain", "status", "lut", "ff", "dsp", "bram36", "limits", "fmax_mhz", "bitstream"]
+
+
+def outcome(folder: Path, mhz: float) -> Outcome:
+    clocks = (Timing("user_clk", mhz, 100.0, ("array.x", "array.y")), Timing("fast", 450.0, 400.0))
+    return Outcome(USED, {"top.machine": USED}, Routed(clocks, folder / "top.bit"), files={"netlist": folder / "n"})
+
+
+def test_success_has_everything(tmp_path: Path, monkeypatch):
+    cycles = tmp_path / "performance.json"
+    row = {"model": "deit_tiny", "board": "arty_a7_35", "arithmetic": "lean", "cycles": 8_000_000}
+    cycles.write_text(json.dumps([row]))
+    monkeypatch.setattr(reports, "FRAME_CYCLES", cycles)
+    found = report("arty_a7", XC7A35T, "openxc7", "success", config("arty_a7_35"), outcome(tmp_path, 120.0), "")
+    assert set(FIELDS) <= found.keys()
+    # Fmax is the machine's, not the PHY's faster clock's.
+    assert (found["fmax_mhz"], found["lut"], found["lut_packed"], found["limits"]["lut"]) == (
+        120.0,
+        19_000,
+        16_000,
+        20_800,
+    )
+    assert found["frames_per_second"] == {"deit_tiny": 12.5, "deit_small": None}
+    assert found["bitstream"] == str(tmp_path / "top.bit")
+    path = write_report(found, tmp_path)
+    assert json.loads(path.read_text()) == found
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+    text = io.StringIO()
+    print_report(found, Console(file=text, width=120))
+    assert "91.3%" in text.getvalue() and "user_clk: 120.0 MHz of 100.0, met" in text.getvalue()
+
+
+def test_failure_names_no_bitstream(tmp_path: Path):
+    found = report("arty_a7", XC7A35T, "openxc7", "failure", config("tiny"), outcome(tmp_path, 90.0), "Too slow.")
+    assert found["bitstream"] is None and found["problem"] == "Too slow."
+    found = report("arty_a7", XC7A35T, "vivado", "failure", config("tiny"), Outcome(None), "Vivado failed.")
+    assert found["lut"] is None and write_report(found, tmp_path).exists()
+    print_report(found, Console(file=io.StringIO()))
+
+
+def test_the_page_has_a_line_for_each_board_that_was_built(tmp_path: Path):
+    page = tmp_path / "boards.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    folder = tmp_path / "arty_a7"
+    folder.mkdir()
+    row = report("arty_a7", XC7A35T, "openxc7", "success", config("tiny"), outcome(tmp_path, 120.0), "")
+    write_report(row, folder)
+    assert write_page(tmp_path, ["arty_a7", "ulx3s_85f"], page) == ["ulx3s_85f"]
+    lines = page.read_text().splitlines()
+    assert lines[0] == "before" and lines[-1] == "after" and "old" not in lines
+    assert sum(line.startswith("| `arty_a7` | XC7A35T | 19,000 of 20,800 |") for line in lines) == 1
