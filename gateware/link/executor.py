@@ -5,20 +5,16 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import Out
 
 from gateware.arith.checks import require_range
+from gateware.link.checks import WORD_BYTES, RequestChecks
 from gateware.link.control_port import ControlPort
 from gateware.link.machine_port import MachinePort
 from gateware.link.memory_access import TransferPort
-from gateware.link.packets import ANSWER, CRC_BYTES, IDENTITY, MAX_PAYLOAD, REQUEST, WINDOW, Command, Identity, Status
+from gateware.link.packets import ANSWER, IDENTITY, MAX_PAYLOAD, REQUEST, WINDOW, Command, Identity, Status
 from gateware.link.receiver import PacketPort
 from gateware.link.transmitter import AnswerPort
-from gateware.memory.port import BEAT_BYTES
 
 __all__ = ["Executor"]
 
-OVERHEAD = REQUEST.size + CRC_BYTES
-WORD_BYTES = 4
-PAGE_BITS = 10
-CONTROL_COMMANDS = (Command.CONTROL_READ, Command.CONTROL_WRITE)
 # Words of an answer that are not memory's: the header, the identity, a register; the counters in the other half.
 CONTROL_PLACE = ANSWER.size + IDENTITY.size
 assert CONTROL_PLACE + WORD_BYTES == 32
@@ -51,14 +47,10 @@ class Executor(wiring.Component):
     def __init__(self, identity: Identity, address_bits: int, timeout_bits: int = 16) -> None:
         require_range("Executor", "address_bits", address_bits, 1, 28)
         require_range("Executor", "memory_beats", identity.memory_beats, 1, 1 << address_bits)
-        if identity.memory_beats * BEAT_BYTES % (1 << PAGE_BITS):
-            raise ValueError(
-                f"Executor: memory_beats must be a multiple of {(1 << PAGE_BITS) // BEAT_BYTES}, not "
-                f"{identity.memory_beats}; leave the rest of memory out."
-            )
         require_range("Executor", "counters", identity.counters, 1, MAX_PAYLOAD // WORD_BYTES)
         require_range("Executor", "timeout_bits", timeout_bits, 2, 32)
         self.identity, self.address_bits, self.timeout_bits = identity, address_bits, timeout_bits
+        self.checks = RequestChecks(identity.memory_beats)
         super().__init__(
             {
                 "packets": Out(PacketPort()),
@@ -108,7 +100,16 @@ class Executor(wiring.Component):
         ]
         m.d.sync += index.eq(packets.address)
 
-        verdict, same, behind = self._checks(m, request, session, opened, following)
+        m.submodules.checks = checks = self.checks
+        m.d.comb += [
+            checks.request.eq(request),
+            checks.packet_length.eq(packets.length),
+            checks.session.eq(session),
+            checks.opened.eq(opened),
+            checks.following.eq(following),
+            checks.running.eq(machine.busy),
+        ]
+        verdict, same, behind = checks.verdict, checks.same, checks.behind
         fresh = Signal()
         m.d.comb += fresh.eq(Mux(same, behind == 0xFF, (command == Command.OPEN) & (verdict == Status.DONE)))
 
@@ -237,66 +238,6 @@ class Executor(wiring.Component):
     @property
     def _counters_place(self) -> int:
         return WORD_BYTES << self._counter_bits
-
-    def _checks(
-        self, m: Module, request: data.View, session: Signal, opened: Signal, following: Signal
-    ) -> tuple[Signal, Signal, Signal]:
-        """What a request deserves if it is its turn, whether it is of this session, and how many came after it.
-
-        The three are there one cycle after the request.
-        """
-        command, address, length = request.command, request.address, request.length
-        same, behind = Signal(), Signal(8)
-        # Memory is whole pages and a request shorter than one: its end is in the page that it begins in, or the next.
-        page, pages = address[PAGE_BITS:], self.identity.memory_beats * BEAT_BYTES >> PAGE_BITS
-        outside, in_last, end = Signal(), Signal(), Signal(PAGE_BITS + 1)
-        matches, bare, fits, misaligned = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [
-            same.eq(opened & (request.session == session)),
-            behind.eq(following - request.sequence - 1),
-            # Plain bits where the number of pages is a power of two.
-            outside.eq(page[pages.bit_length() - 1 :].any() if pages & (pages - 1) == 0 else page >= pages),
-            in_last.eq((page ^ (pages - 1))[: pages.bit_length()] == 0),
-            end.eq(address[:PAGE_BITS] + length[:PAGE_BITS]),
-            matches.eq(self.packets.length == length + OVERHEAD),
-            bare.eq(self.packets.length == OVERHEAD),
-            fits.eq((length != 0) & (length <= MAX_PAYLOAD)),
-            misaligned.eq(0),
-        ]
-        with m.Switch(command):
-            with m.Case(Command.RUN):
-                m.d.sync += misaligned.eq(address[:4] != 0)
-            with m.Case(*CONTROL_COMMANDS):
-                m.d.sync += misaligned.eq(address[:2] != 0)
-
-        right_length, bounded, known = Signal(), Signal(), Signal(init=1)
-        m.d.comb += right_length.eq(bare & matches)
-        with m.Switch(command):
-            with m.Case(Command.WRITE):
-                m.d.comb += [right_length.eq(matches & fits), bounded.eq(1)]
-            with m.Case(Command.READ):
-                m.d.comb += [right_length.eq(bare & fits), bounded.eq(1)]
-            with m.Case(Command.CONTROL_WRITE):
-                m.d.comb += right_length.eq(matches & (length == WORD_BYTES))
-            with m.Case(Command.RUN):
-                m.d.comb += bounded.eq(1)
-            with m.Case(*(set(Command) - {Command.WRITE, Command.READ, Command.CONTROL_WRITE, Command.RUN})):
-                pass
-            with m.Default():
-                m.d.comb += known.eq(0)
-
-        verdict = Signal(4)
-        with m.If(~known):
-            m.d.comb += verdict.eq(Status.UNKNOWN_COMMAND)
-        with m.Elif(~right_length):
-            m.d.comb += verdict.eq(Status.WRONG_LENGTH)
-        with m.Elif(misaligned):
-            m.d.comb += verdict.eq(Status.MISALIGNED)
-        with m.Elif(bounded & (outside | (in_last & end[PAGE_BITS] & (end[:PAGE_BITS] != 0)))):
-            m.d.comb += verdict.eq(Status.ADDRESS_RANGE)
-        with m.Elif((command == Command.RUN) & self.machine.busy):
-            m.d.comb += verdict.eq(Status.BUSY)
-        return verdict, same, behind
 
     def _act(self, m: Module, command: Value, length: Value, left: Signal, forgiven: Signal) -> None:
         """Begins what a request asks for, and says how long its answer's payload is (or its own, for WRITE)."""

@@ -58,7 +58,7 @@ def run_share(testcase: str, **parameters: object) -> None:
         (lambda: Executor(IDENTITY, 12, 1), "timeout_bits must be between 2 and 32, not 1"),
         (lambda: MemoryShare(12, writes_ahead=3), "depth must be a power of two, not 3"),
         (lambda: MemoryShare(12, in_flight=1), "in_flight must be between 2 and 256, not 1"),
-        (lambda: Machine(config("tiny"), 1000), "memory_beats must be a multiple of 64, not 62"),
+        (lambda: Machine(config("tiny"), 1000), "RequestChecks: memory_beats must be a multiple of 64, not 62"),
     ],
 )
 def test_wrong_parameters(make, sentence: str):
