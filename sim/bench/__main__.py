@@ -29,12 +29,13 @@ SEED = 1
 def workload(name: str, arguments: argparse.Namespace) -> Workload:
     """What a name on the command line stands for."""
     image = arguments.image
-    suffix = "" if image is None else f" --image {image}"
+    suffix = "" if arguments.name is None else f" --name {arguments.name}"
+    suffix += "" if image is None else f" --image {image}"
     if name == "digits":
         found = shipped(arguments.arithmetic, image, SEED)
     elif name.startswith(RANDOM):
         model = random_model(name.removeprefix(RANDOM), arguments.arithmetic or "lean", SEED)
-        found = Workload(name, IntegerVit(model), random_image(model, SEED), name)
+        found = Workload(arguments.name or name, IntegerVit(model), random_image(model, SEED), name + suffix)
     else:
         path = Path(name)
         found = from_file(path, arguments.name or path.stem, arguments.arithmetic, image, SEED, name + suffix)
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
-    result.add_argument("--name", metavar="NAME", help="what the table calls a model file")
+    result.add_argument("--name", metavar="NAME", help="what the table calls the model")
     result.add_argument(
         "--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join([*PROFILES, *LITEDRAM])}"
     )
