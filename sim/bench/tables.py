@@ -20,8 +20,10 @@ HEAD = """# Performance
 
 Whole frames on the emulated board, batch 1, every cycle from the image in DRAM to the logits in DRAM. Each row is one
 run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
-model's own; DSPs are all that the design uses. A model `random:ARCH` has seeded random weights: its cycles are those of
-trained ones but for ShiftGELU's tables, which are as long as rows' maxima are high. Exact: every tensor of the frame equals the integer reference.
+model's own; DSPs are all that the design uses. Exact: every tensor of the frame, those that never reach memory too,
+equals the integer reference. A command with `random:ARCH` takes seeded random weights: its cycles are a trained model's
+but for ShiftGELU's tables, which are as long as rows' maxima are high. Emulation is on one core, the library built
+beforehand.
 
 """
 COLUMNS = (
