@@ -30,7 +30,7 @@ from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
-__all__ = ["EmulatedDevice", "emulated_machine"]
+__all__ = ["EmulatedDevice", "LinkedBoard", "emulated_machine"]
 
 DEFAULT_BOARD = "arty_a7"
 DEFAULT_MEMORY = "arty_a7"  # of configurations that are no board
@@ -114,7 +114,7 @@ class EmulatedDevice(Device):
         self.close()
         emulation = emulated_machine(machine)
         link = EmulatedLink(emulation, machine.clock_mhz, self._choice.baud)
-        self._linked = _Board(self.spec, emulation, Connection(link), self._choice.upload)
+        self._linked = LinkedBoard(self.spec, emulation, Connection(link), self._choice.upload)
         self.clock_mhz = machine.clock_mhz
         return self._linked
 
@@ -150,8 +150,8 @@ class EmulatedDevice(Device):
             self._linked = None
 
 
-class _Board(LinkedDevice):
-    """A linked device whose memory has a back door."""
+class LinkedBoard(LinkedDevice):
+    """An emulated board behind its link, whose memory has a back door; programs go over the link only if asked."""
 
     def __init__(self, spec: str, emulation: Emulation, connection: Connection, through_link: bool) -> None:
         super().__init__(spec, connection)

@@ -1,9 +1,12 @@
 """Streams images through a device and says what they show.
 
     python -m host.run [--device DEVICE] [--top-k K] [--json] PROGRAM IMAGE...
+    python -m host.run [--device DEVICE] [--top-k K] [--json] PROGRAM --watch FOLDER | --camera [N]
 
 IMAGE is a file or a folder. On a terminal the answers come as a table, in a pipe as one line an image:
 file, then `class name probability` for each of the top k, separated by tabs. With `--json` they are one JSON object.
+With `--watch` images are labelled as they appear in a folder, with `--camera` a camera's, until Ctrl-C: one line each,
+or with `--json` one JSON object a line.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.table import Table
@@ -18,6 +22,7 @@ from rich.table import Table
 from host.device import DEFAULT_DEVICE, DEVICES, Device
 from host.errors import HostError, run_command
 from host.images import find_images, read_image
+from host.live import camera, watch
 from host.prediction import Prediction
 from host.terminal import output, percent, tracked
 
@@ -29,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to show (default: %(default)s)")
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")
     made.add_argument("program", type=Path, metavar="PROGRAM", help="the file that the device runs")
-    made.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files and folders")
+    made.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="image files and folders")
+    made.add_argument("--watch", type=Path, metavar="FOLDER", help="label images as they appear there")
+    made.add_argument("--camera", type=int, nargs="?", const=0, metavar="N", help="label a camera's pictures")
     return made
 
 
@@ -68,10 +75,39 @@ def as_table(answers: list[tuple[Path, Prediction]], count: int) -> Table:
     return table
 
 
+def live(options: argparse.Namespace) -> int:
+    """Labels what a folder or a camera brings, until it is interrupted; returns the exit status."""
+    with Device.open(options.device) as device:
+        device.load(options.program)
+        try:
+            for file, prediction in live_answers(options, device):
+                if options.json:
+                    print(json.dumps(as_object(file, prediction, options.top_k)), flush=True)
+                else:
+                    print(as_line(file, prediction, options.top_k), flush=True)
+        except KeyboardInterrupt:  # its ordinary end
+            return 0
+    return 0
+
+
+def live_answers(options: argparse.Namespace, device: Device) -> Iterator[tuple[Path, Prediction]]:
+    """Names and answers. A folder's image is answered before the next one is looked for; a camera's overlap."""
+    if options.watch is not None:
+        for file, picture in watch(options.watch):
+            yield file, device.infer(picture)
+        return
+    for number, prediction in enumerate(device.stream(camera(options.camera))):
+        yield Path(f"camera{options.camera}/{number}"), prediction
+
+
 def run(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     if options.top_k < 1:
         raise HostError(f"--top-k must be at least 1, not {options.top_k}.")
+    if bool(options.images) + (options.watch is not None) + (options.camera is not None) != 1:
+        raise HostError("Give images, or --watch FOLDER, or --camera, and only one of the three.")
+    if not options.images:
+        return live(options)
     files = find_images(options.images)
     console = output()
     answers: list[tuple[Path, Prediction]] = []

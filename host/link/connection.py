@@ -71,6 +71,10 @@ class Connection:
         """Whether a session is open, as far as the host knows: none is after an error that is no refusal."""
         return self._exchange.is_open
 
+    def now(self) -> float:
+        """Seconds, as the transport counts them."""
+        return self._transport.now()
+
     def close(self) -> None:
         """Closes the transport."""
         self._transport.close()

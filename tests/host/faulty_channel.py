@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-FAULTS = ("flip", "drop", "repeat", "invent", "cut", "zero")
+from host.fault_channel import spoiled
+
+__all__ = ["FaultyChannel", "spoiled"]
 
 
 class FaultyChannel:
@@ -30,24 +32,3 @@ class FaultyChannel:
             return content
         self.faults += 1
         return spoiled(content, self.rng)
-
-
-def spoiled(content: bytes, rng: random.Random) -> bytes:
-    """The bytes with one fault in them."""
-    at = rng.randrange(len(content))
-    end = min(len(content), at + rng.choice([1, 1, 2, 5, 20, len(content)]))
-    before, middle, after = content[:at], content[at:end], content[end:]
-    match rng.choice(FAULTS):
-        case "flip":
-            middle = bytes([middle[0] ^ 1 << rng.randrange(8)]) + middle[1:]
-        case "drop":
-            middle = b""
-        case "repeat":
-            middle = middle + middle
-        case "invent":
-            middle = rng.randbytes(rng.choice([1, 3, 30, 3000])) + middle
-        case "cut":
-            return before
-        case "zero":
-            middle = bytes(len(middle))
-    return before + middle + after
