@@ -3,7 +3,8 @@
     python -m host.evaluate [--device DEVICE] PROGRAM --images DIR --labels CSV [--reference MODEL]
 
 The CSV names the columns `file` (relative to DIR) and `label` (0-based class). With `--reference MODEL` every image
-also goes through the integer reference of that model file, and the logits are compared bit for bit.
+also goes through the integer reference of that model file, and the logits are compared bit for bit. `--boards N` has
+the images go to N emulated boards side by side, `--scheduler ADDRESS` to those of a Dask cluster's workers.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import tee
 from pathlib import Path
 
 from rich.table import Table
 
+from host.boards import Job, model_of, on_cluster, side_by_side
 from host.device import DEFAULT_DEVICE, DEVICES, Device
 from host.errors import HostError, run_command
 from host.images import read_image
@@ -40,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N rows of the table")
     made.add_argument("--limit", type=int, metavar="N", help="evaluate at most N rows")
     made.add_argument("--resume", type=Path, metavar="FILE", help="journal: written as it goes, taken up if it exists")
+    many = made.add_mutually_exclusive_group()
+    many.add_argument("--boards", type=int, default=1, metavar="N", help="emulated boards side by side, in processes")
+    many.add_argument("--scheduler", metavar="ADDRESS", help="a board on each worker of this Dask cluster")
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")
     made.add_argument("program", type=Path, metavar="PROGRAM", help="the file that the device runs")
     return made
@@ -114,10 +119,15 @@ def evaluate(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     if options.skip < 0 or (options.limit is not None and options.limit < 1):
         raise HostError("--skip must be at least 0 and --limit at least 1.")
+    if options.boards < 1:
+        raise HostError(f"--boards must be at least 1, not {options.boards}.")
+    several = options.boards > 1 or options.scheduler is not None
     with ExitStack() as stack:
-        device = stack.enter_context(Device.open(options.device))
-        model = device.load(options.program)
-        names = model.class_names
+        if several:
+            names = model_of(options.program).class_names
+        else:
+            device = stack.enter_context(Device.open(options.device))
+            names = device.load(options.program).class_names
         end = None if options.limit is None else options.skip + options.limit
         rows = read_labels(options.labels, len(names))[options.skip : end]
         if not rows:
@@ -125,8 +135,12 @@ def evaluate(options: argparse.Namespace) -> int:
         check_files(options.images, rows)
         reference = None
         if options.reference:
-            reference = stack.enter_context(Device.open("reference"))
-            if len(reference.load(options.reference).class_names) != len(names):
+            if several:
+                expected = model_of(options.reference)
+            else:
+                reference = stack.enter_context(Device.open("reference"))
+                expected = reference.load(options.reference)
+            if len(expected.class_names) != len(names):
                 raise HostError(f"{options.reference} has other classes than {options.program}: give the same model.")
         tally, journal = Tally(len(names)), None
         if options.resume:
@@ -142,7 +156,14 @@ def evaluate(options: argparse.Namespace) -> int:
                     tally.add(journal.done[row.file])
             rows = [row for row in rows if row.file not in journal.done]
         finished = tally.images
-        results = outcomes(device, reference, options.images, rows)
+        results: Iterator[Outcome]
+        if several:
+            job = Job(options.device, options.program, options.images, options.reference)
+            scheduler = options.scheduler
+            shared = on_cluster(job, rows, scheduler) if scheduler else side_by_side(job, rows, options.boards)
+            results = stack.enter_context(closing(shared))
+        else:
+            results = outcomes(device, reference, options.images, rows)
         for outcome in tracked(results, finished + len(rows), "images", done=finished):
             tally.add(outcome)
             if journal:

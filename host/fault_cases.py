@@ -26,6 +26,7 @@ Case = Callable[[Bench, bool], Row]
 SILENCE = TIMEOUT * ATTEMPTS
 FINGERPRINT_BITS = 24  # of an instruction's value
 FINGERPRINT_WITHIN = 64  # instructions from the program's first
+BEHIND_FINGERPRINT = 4  # beats of instructions
 
 
 def bytes_at_fault(kind: str, one_in: int) -> Case:
@@ -218,7 +219,7 @@ class _Noise(FaultyTransport):
         self._content = content
 
     def read(self, seconds: float) -> bytes:
-        super().pause(seconds / 4)
+        super().read(max(seconds / 4, SILENCE / 100))
         return self._content
 
 
@@ -298,7 +299,7 @@ def stopped_machine(bench: Bench, short: bool) -> Row:
     words = struct.pack("<4I", *[0xFFFFFFFF] * 4)
 
     def run() -> bool:
-        device.connection.write(bench.program.start * BEAT, words)
+        device.connection.write((bench.program.start + BEHIND_FINGERPRINT) * BEAT, words)
         try:
             return bench.exact(device)
         except MachineStopped as error:

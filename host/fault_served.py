@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REFUSED_SECONDS = 3.0  # 8 times 0.25 s without an answer, and the way there
 UPLOAD_SECONDS = 60.0  # until the cut, with the emulated board as slow as the computer makes it
 END_SECONDS = 30.0
+RETRY_SECONDS = 0.1
 
 
 @contextmanager
@@ -127,8 +128,17 @@ class _Cut(SocketTransport):
 
 
 def reopened(bench: Bench, row: Row, spec: str, path: Path) -> None:
-    """A new client, loaded anew, must be exact."""
-    with Device.open(spec) as device:
+    """A new client, loaded anew, must be exact; it is turned away until the board has noticed that the last is gone."""
+    end = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            device = Device.open(spec)
+            break
+        except HostError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(RETRY_SECONDS)
+    with device:
         device.load(path)
         right = exact(bench, device, 2)
     row.recovered, row.not_recovered = row.recovered + right, row.not_recovered + (not right)

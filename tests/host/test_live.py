@@ -43,7 +43,7 @@ def seen(folder: Path, *steps: Callable[[], object]) -> list[tuple[str, int]]:
     found = []
     with pytest.raises(KeyboardInterrupt):
         for path, picture in live.watch(folder, Script(*steps)):
-            found.append((path.name, picture.getpixel((0, 0))[0]))
+            found.append((path.name, int(np.asarray(picture)[0, 0, 0])))
     return found
 
 
@@ -58,11 +58,16 @@ def test_what_is_there_comes_first_and_each_name_once(tmp_path: Path):
 
 
 def test_a_half_written_file_waits_until_it_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path, content = tmp_path / "slow.png", grey(77)
+    picture = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    picture[0, 0] = 77
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png")
+    path, content = tmp_path / "slow.png", stream.getvalue()
     # Written in pieces, with polls at which it has not grown: stable, and still not whole.
-    pieces = [content[:end] for end in (0, 10, 50, len(content) - 20)]
+    pieces = [content[:end] for end in (0, 10, 50, len(content) // 2, len(content) - 100)]
     steps = [step for p in pieces for step in (lambda p=p: path.write_bytes(p), nothing, nothing)]
     assert seen(tmp_path, *steps) == []
+    path.unlink()
     assert seen(tmp_path, *steps, lambda: path.write_bytes(content), nothing, nothing, nothing) == [("slow.png", 77)]
     assert capsys.readouterr().err == ""
 
