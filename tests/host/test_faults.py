@@ -40,12 +40,15 @@ def no_sentence(row: Row) -> None:
 
 @pytest.mark.parametrize("spoil", [wrong, not_recovered, too_long, no_sentence])
 def test_a_row_fails(spoil: Callable[[Row], None]):
-    row = Row("fault", recovered=1)
-    row.took(0.5, 1.0)
-    row.heard("The device does not answer: check the cable.")
-    assert row.passed
-    spoil(row)
-    assert not row.passed
+    def survived() -> Row:
+        row = Row("fault", recovered=1)
+        row.took(0.5, 1.0)
+        row.heard("The device does not answer: check the cable.")
+        return row
+
+    spoiled = survived()
+    spoil(spoiled)
+    assert survived().passed and not spoiled.passed
     assert not Row("nothing was tried").passed
 
 
@@ -88,15 +91,19 @@ def test_faults_of_bytes(kind: str, more: int):
 
 
 def test_a_cable_is_pulled_and_back():
-    got = []
-    device = InProcessTransport(lambda content, seconds: got.append(content) or b"")
-    line = FaultyTransport(device, random.Random(1))
+    got = bytearray()
+
+    def take(content: bytes, seconds: float) -> bytes:
+        got.extend(content)
+        return b""
+
+    line = FaultyTransport(InProcessTransport(take), random.Random(1))
     line.pull_at, line.pull_seconds = 5, 1.0
     for content in (b"123", b"45", b"6"):
         line.write(content)
     line.pause(2.0)
     line.write(b"7")
-    assert b"".join(got) == b"1237" and line.faults == 3
+    assert got == b"1237" and line.faults == 3
 
 
 @pytest.mark.parametrize("spec", ["reference", "serial:/dev/ttyUSB1", "sim:pluto"])
