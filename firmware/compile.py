@@ -22,11 +22,18 @@ from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
-CHECK = "sim.emulator.check"  # a command of its own: simulation is not a part of this room
+# Commands of their own: neither simulation nor parts belong to this room.
+CHECK = "sim.emulator.check"
+EXPLORE = "hw.explore"
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compiles, writes the program, prints the table of layers; 0, or what the check answers."""
+    if arguments.explore is not None:
+        command = [sys.executable, "-m", EXPLORE, str(arguments.model), "--part", arguments.explore]
+        return subprocess.run([*command, *(["--json"] if arguments.json else [])], check=False).returncode
+    if arguments.board is None or arguments.output is None:
+        raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
     model = IntegerVit(load_model(arguments.model))
     try:
         machine = config(arguments.board, model.model.arithmetic)
@@ -50,11 +57,14 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m firmware.compile", description=(__doc__ or "").splitlines()[0])
     result.add_argument("model", type=Path, metavar="MODEL", help="integer model file")
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
-    result.add_argument("--board", required=True, metavar="BOARD", help=f"one of {known}")
-    result.add_argument("-o", "--output", type=Path, required=True, metavar="PROGRAM", help="program file to write")
+    result.add_argument("--board", metavar="BOARD", help=f"one of {known}")
+    result.add_argument("-o", "--output", type=Path, metavar="PROGRAM", help="program file to write")
     result.add_argument("--json", action="store_true", help="print the table of layers as JSON")
     result.add_argument(
         "--check", action="store_true", help="run a frame on the emulated board and compare every tensor"
+    )
+    result.add_argument(
+        "--explore", metavar="PART", help="compile for no board, but sweep grids and buffers that fit the part"
     )
     return result
 

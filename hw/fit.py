@@ -1,4 +1,4 @@
-"""Whether a configuration can fit a part, before any tool runs: DSPs and block RAMs, which follow from the sizes."""
+"""Whether a configuration can fit a part, before any tool runs: what follows from the sizes, and LUTs as measured."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ FIXED = 3.5
 NORM_DSP = {"xc7": 2, "ecp5": 4}  # LayerNorm's squares are wider than one of ecp5's multipliers
 
 
+# Packed LUTs of the complete design: of none of the array's rows, and of each row. From `python -m hw.build` of arty_a7
+# in lean with 11 rows and with 4 (`--set rows=4`), and of ulx3s_85f, whose rows are taken to be those of docs/units.md.
+LUTS = {"xc7": (14_412, 191), "ecp5": (32_562, 520)}
+# What official arithmetic adds: its units of docs/units.md, packed as the whole design is.
+OFFICIAL_LUTS = {"xc7": 1_580, "ecp5": 3_160}
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """DSP blocks, and block RAMs of 36 kbit."""
+    """LUTs after packing, DSP blocks, and block RAMs of 36 kbit."""
 
+    lut: int
     dsp: int
     bram36: float
 
@@ -39,7 +47,9 @@ def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
     norm = -(-2 * config.ln_channels // DEPTH) + 1 + 2 * _blocks(config.ln_channels, WIDTH)
     scores = 2 * -(-config.softmax_length // DEPTH) + -(-config.max_rows // DEPTH)
     dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
-    return Estimate(dsp, operands + constants + norm + scores + FIXED)
+    base, row = LUTS[part.family]
+    lut = base + row * config.rows + (OFFICIAL_LUTS[part.family] if config.packed_full_range else 0)
+    return Estimate(lut, dsp, operands + constants + norm + scores + FIXED)
 
 
 def misfits(config: AcceleratorConfig, part: Part) -> list[str]:
@@ -56,5 +66,10 @@ def misfits(config: AcceleratorConfig, part: Part) -> list[str]:
         sentences.append(
             f"{config.name} needs about {needed.bram36:.0f} block RAMs of 36 kbit and a {part.name} has "
             f"{part.bram36:g}; lower a_depth ({config.a_depth}) or b_depth ({config.b_depth})."
+        )
+    if needed.lut > 1.1 * part.lut_limit:
+        sentences.append(
+            f"{config.name} needs about {needed.lut:,} LUTs after packing and of a {part.name}'s {part.lut:,} no more than "
+            f"{part.lut_limit:,} should be used; set rows ({config.rows}) lower."
         )
     return sentences

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateware.config import AcceleratorConfig
+from gateware.config import config as preset
 from hw.boards.parts import Part
 from hw.toolchains.outcome import Outcome
 
@@ -33,9 +34,14 @@ def limits(part: Part) -> dict[str, float]:
     return {"lut": part.lut, "lut_packed": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
 
 
+def _is_preset(config: AcceleratorConfig) -> bool:
+    """Whether the measured frames are of this machine, and not of the one whose name it kept."""
+    return config.fingerprint == preset(config.name, config.arithmetic.name).fingerprint
+
+
 def frames_per_second(config: AcceleratorConfig, mhz: float, model: str) -> float | None:
     """Frames a second of a model at a clock, from its measured cycles on that configuration; None if not measured."""
-    if not FRAME_CYCLES.exists():
+    if not FRAME_CYCLES.exists() or not _is_preset(config):
         return None
     for row in json.loads(FRAME_CYCLES.read_text()):
         if (row["model"], row["board"], row["arithmetic"]) == (model, config.name, config.arithmetic.name):

@@ -16,6 +16,7 @@ from amaranth.hdl import Elaboratable
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from sim.object_cache import launcher
 from sim.verilator import verilator_command
 
 __all__ = ["BenchFailure", "SIMULATORS", "bench_seed", "run_bench", "simulator_missing"]
@@ -127,6 +128,7 @@ def run_bench(
         PARAMETERS: json.dumps(dict(parameters or {})),
         "SIM_CMD_PREFIX": f"timeout --kill-after=10 {wall_seconds}",
         "COCOTB_ANSI_OUTPUT": "0",
+        "OBJCACHE": launcher(CACHE / "objects"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     # Without pytest's variable the runner leaves the judgement of the results to us.

@@ -17,6 +17,7 @@ from amaranth.hdl import Elaboratable
 
 from sim.emulator.ports import design_header
 from sim.emulator.registered import RegisteredInputs
+from sim.object_cache import launcher
 from sim.verilator import verilator_command
 
 __all__ = ["BuildError", "build_design", "build_patterns"]
@@ -195,7 +196,9 @@ def _verilate(folder: Path, tool: str, environment: dict[str, str], waves: bool,
         # What runs once, at the start, is not worth the compiler's effort.
         effort = ["-O1"] if "Slow" in source.name or source.parent == include else []
         object_file = f"{source.stem}.o"
-        _run([_compiler(), *flags, *effort, "-c", str(source), "-o", object_file], folder)
+        # Verilator's own sources are the same for every design.
+        cached = launcher(CACHE / "objects").split() if source in runtime else []
+        _run([*cached, _compiler(), *flags, *effort, "-c", str(source), "-o", object_file], folder)
         objects.append(object_file)
     _run([_compiler(), "-shared", "-Wl,-Bsymbolic", *objects, "-lpthread", "-o", f"{TOP}.so"], folder)
     for object_file in objects:

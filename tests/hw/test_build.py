@@ -325,10 +325,12 @@ def test_pll_of_the_ulx3s():
 
 # What `python -m hw.build` reports of the boards' presets.
 @pytest.mark.parametrize(
-    ("preset", "part", "dsp", "bram36"), [("arty_a7_35", XC7A35T, 90, 47), ("ulx3s_85f", LFE5U_85F, 148, 61.5)]
+    ("preset", "part", "lut", "dsp", "bram36"),
+    [("arty_a7_35", XC7A35T, 16_516, 90, 47), ("ulx3s_85f", LFE5U_85F, 37_242, 148, 61.5)],
 )
-def test_estimates_are_within_a_tenth(preset, part, dsp, bram36):
+def test_estimates_are_within_a_tenth(preset, part, lut, dsp, bram36):
     found = estimate(config(preset), part)
+    assert found.lut == pytest.approx(lut, rel=0.1)
     assert found.dsp == pytest.approx(dsp, rel=0.1) and found.bram36 == pytest.approx(bram36, rel=0.1)
     assert misfits(config(preset), part) == []
 
