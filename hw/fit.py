@@ -69,7 +69,7 @@ def misfits(config: AcceleratorConfig, part: Part) -> list[str]:
         )
     if needed.lut > 1.1 * part.lut_limit:
         sentences.append(
-            f"{config.name} needs about {needed.lut:,} LUTs after packing and of a {part.name}'s {part.lut:,} no more than "
-            f"{part.lut_limit:,} should be used; set rows ({config.rows}) lower."
+            f"{config.name} needs about {needed.lut:,} LUTs after packing, and no more than {part.lut_limit:,} of a "
+            f"{part.name}'s {part.lut:,} should be used; set rows ({config.rows}) lower."
         )
     return sentences
