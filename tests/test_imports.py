@@ -14,7 +14,7 @@ ALLOWED = {
     "sim.reference": {"sim.reference"},
     "gateware": {"gateware", "sim.reference"},
     "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
-    "hw": {"hw", "gateware", "firmware"},
+    "hw": {"hw", "gateware", "firmware", "sim.reference"},  # models, where sizes are explored for one
     "sim": {"sim", "gateware", "firmware"},
     "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
     "host": {
