@@ -92,15 +92,16 @@ class LinkedDevice(Device):
             self.connection.write(base * BEAT, content)
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
-        return list(self._answers(iter(images)))
+        return list(self.answers(iter(images)))
 
     def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
         """The answers to decoded pictures, in order; reads one picture ahead."""
         model = self.model
-        for answer in self._answers(model.prepare(picture) for picture in images):
+        for answer in self.answers(model.prepare(picture) for picture in images):
             yield Prediction(answer.logits, model.logit_scales, model.class_names, answer.cycles)
 
-    def _answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
+    def answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
+        """The answers to prepared images, in order; reads one ahead."""
         if self._program is None:
             raise HostError(f"The device {self.spec} has no program yet: load one first.")
         program, link = self._program, self.connection

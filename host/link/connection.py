@@ -25,7 +25,7 @@ __all__ = ["Connection"]
 
 BEAT_BYTES = 16
 WORD_BYTES = 4
-POLL_SECONDS = 0.001
+POLL_SECONDS = 0.0002
 READS_AHEAD = 4
 """Reads under way: enough to keep the device's answers coming, and few to ask again when answers are lost."""
 
