@@ -2,8 +2,8 @@
 
 python object_cache.py FOLDER COMPILER ARGUMENT...
 
-What is compiled with `-c` from an absolute path (Verilator's runtime, cocotb's main program; a design's files lie in
-the folder of the build) is compiled once for the same arguments and content. All else goes to the compiler as it is.
+Verilator's runtime (`verilated*.cpp`, with `-c`) is compiled once for the same arguments and content. All else goes to
+the compiler as it is: also cocotb's main program, which includes the design's class.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from pathlib import Path
 
 __all__ = ["launcher"]
 
+RUNTIME = "verilated"  # what the names of Verilator's own sources begin with
+
 
 def launcher(folder: Path) -> str:
     """What stands before the compiler, as make's OBJCACHE."""
@@ -24,7 +26,7 @@ def launcher(folder: Path) -> str:
 
 def _shared(command: list[str]) -> tuple[Path, Path] | None:
     """Source and object of a compilation that others repeat."""
-    sources = [word for word in command if word.endswith((".cpp", ".cc")) and Path(word).is_absolute()]
+    sources = [word for word in command if Path(word).name.startswith(RUNTIME) and word.endswith(".cpp")]
     if "-c" not in command or "-o" not in command or len(sources) != 1:
         return None
     return Path(sources[0]), Path(command[command.index("-o") + 1])
