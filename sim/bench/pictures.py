@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 from firmware.compiler.cost import operation_costs
 from gateware.config import config
 from sim.bench.measure import Measurement
+from sim.bench.tables import picture_names
 
 __all__ = ["draw"]
 
@@ -27,9 +28,7 @@ PORT_BYTES = 16  # a cycle, at most
 
 def draw(folder: Path, result: Measurement) -> list[Path]:
     """Writes timeline and roofline as PNG; returns their paths."""
-    row = result.row
-    stem = f"{row['model'].replace(':', '_')}_{row['board']}_{row['arithmetic']}"
-    paths = [folder / f"{stem}_timeline.png", folder / f"{stem}_roofline.png"]
+    paths = [folder / name for name in picture_names(result.row)]
     _timeline(paths[0], result)
     _roofline(paths[1], result)
     return paths

@@ -12,8 +12,9 @@ from rich.table import Table
 from sim.emulator.board import Frame
 from sim.reference.errors import UserError, replaced_when_complete
 
-__all__ = ["console", "layers_table", "merged", "page", "rows_table", "write"]
+__all__ = ["console", "layers_table", "merged", "page", "picture_names", "rows_table", "write"]
 
+PICTURES = "pictures"  # their folder in docs
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 KEY = ("model", "board", "arithmetic", "memory")
 HEAD = """# Performance
@@ -22,8 +23,9 @@ Whole frames on the emulated board, batch 1, every cycle from the image in DRAM 
 run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
 model's own; DSPs are all that the design uses. Exact: every tensor of the frame, those that never reach memory too,
 equals the integer reference. A command with `random:ARCH` takes seeded random weights: its cycles are a trained model's
-but for ShiftGELU's tables, which are as long as rows' maxima are high. Emulation is on one core, the library built
-beforehand.
+but for ShiftGELU's tables, which are as long as rows' maxima are high. `deit_tiny` is the public checkpoint through
+`python -m firmware.quantize deit_tiny_patch16_224 --arithmetic NAME` ([quantise](quantise.md)), on a photograph. Emulation
+is on one core, which other work may have shared, the library built beforehand.
 
 """
 COLUMNS = (
@@ -92,6 +94,12 @@ def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted([*kept, *rows], key=lambda row: (row["macs"], row["board"], row["arithmetic"], row["memory"]))
 
 
+def picture_names(row: dict[str, Any]) -> tuple[str, str]:
+    """File names of a row's timeline and roofline."""
+    stem = f"{row['model'].replace(':', '_')}_{row['board']}_{row['arithmetic']}"
+    return f"{stem}_timeline.png", f"{stem}_roofline.png"
+
+
 def page(rows: list[dict[str, Any]]) -> str:
     """docs/performance.md."""
     lines = [HEAD.rstrip("\n"), ""]
@@ -109,6 +117,10 @@ def page(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| {row['model']} | {row['board']} | {row['arithmetic']} | " + " | ".join(shares) + " |")
     lines += ["", "## Commands", ""]
     lines += [f"    {row['command']}" for row in rows]
+    drawn = [name for row in rows for name in picture_names(row) if (DOCS / PICTURES / name).exists()]
+    if drawn:
+        lines += ["", "## Pictures", "", f"Drawn by the same commands with `--pictures docs/{PICTURES}`.", ""]
+        lines += [f"![{name.removesuffix('.png')}]({PICTURES}/{name})" for name in drawn]
     return "\n".join(lines) + "\n"
 
 
