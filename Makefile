@@ -31,7 +31,7 @@ lint: venv
 	$(PY) -m mypy $(ROOMS)
 
 test: lint
-	$(PY) -m pytest -n $(TEST_WORKERS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --durations=20
 
 demo: venv
 	$(PY) -m host.demo
