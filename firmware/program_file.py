@@ -19,11 +19,11 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from firmware.compiler.compiler import LOG_BEATS, Compiled
+from firmware.compiler.compiler import Compiled
 from firmware.compiler.memory import Home
 from firmware.layout import BEAT
 from gateware.config import AcceleratorConfig, ConfigError, config
-from gateware.isa import ISA_VERSION
+from gateware.isa import ISA_VERSION, LOG_BEATS
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.integer_vit import IntegerVit

@@ -15,6 +15,8 @@ __all__ = [
     "RUN_FIELDS",
     "Constants",
     "Engine",
+    "ERROR_SENTENCES",
+    "LOG_BEATS",
     "ErrorCode",
     "Field",
     "InstructionWord",
@@ -30,6 +32,7 @@ ISA_VERSION = 1
 VALUE_BITS = 24
 ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
 SEMAPHORE_BITS = 4
+LOG_BEATS = 4  # beats of counters that a MARK writes
 DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
 DST_BITS = 22
 
@@ -106,6 +109,15 @@ class ErrorCode(enum.IntEnum):
     WRONG_CONFIG = 3
     WATCHDOG = 4
     SEMAPHORE_OVERFLOW = 5
+
+
+ERROR_SENTENCES = {
+    ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
+    ErrorCode.ADDRESS_RANGE: "the program reaches outside memory",
+    ErrorCode.WRONG_CONFIG: "the program was compiled for another machine",
+    ErrorCode.WATCHDOG: "nothing moved for too long, as in a deadlock of semaphores",
+    ErrorCode.SEMAPHORE_OVERFLOW: "a semaphore overflowed",
+}
 
 
 class Constants(data.Struct):

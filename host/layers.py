@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware.compiler.compiler import LOG_BEATS
 from firmware.layout import BEAT
 from gateware.core import COUNTERS
+from gateware.isa import LOG_BEATS
 
 __all__ = ["Layer", "layers_of", "log_bytes"]
 

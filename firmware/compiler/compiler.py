@@ -21,11 +21,10 @@ from firmware.compiler.operations import Operation
 from firmware.compiler.ranges import check_ranges
 from firmware.compiler.schedule import assemble
 from gateware.config import AcceleratorConfig
+from gateware.isa import LOG_BEATS
 from sim.reference.graph import Graph
 
 __all__ = ["Compiled", "compile_graph"]
-
-LOG_BEATS = 4
 
 
 @dataclass

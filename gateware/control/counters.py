@@ -6,13 +6,12 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.isa import ADDRESS_BITS, VALUE_BITS
+from gateware.isa import ADDRESS_BITS, LOG_BEATS, VALUE_BITS
 from gateware.memory.port import BEAT_BYTES, WritePort
 
-__all__ = ["COUNTER_BITS", "LOG_BEATS", "Counters"]
+__all__ = ["COUNTER_BITS", "Counters"]
 
 COUNTER_BITS = 32
-LOG_BEATS = 4  # a MARK's
 A_BEAT = 4  # counters of a beat
 
 

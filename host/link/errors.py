@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateware.isa import ERROR_SENTENCES
 from gateware.link.packets import ErrorCode, MachineState, Status
 from host.errors import HostError
 
@@ -16,13 +17,6 @@ REASONS = {
     Status.MEMORY_TIMEOUT: "the device's memory does not respond; bring its controller up first",
     Status.CONTROL_ERROR: "there is no such register",
     Status.CONTROL_TIMEOUT: "the control bus does not respond; check the address and the controller's clock",
-}
-STOPPED = {
-    ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
-    ErrorCode.ADDRESS_RANGE: "the program reaches outside memory",
-    ErrorCode.WRONG_CONFIG: "the program was compiled for another machine",
-    ErrorCode.WATCHDOG: "nothing moved for too long, as in a deadlock of semaphores",
-    ErrorCode.SEMAPHORE_OVERFLOW: "a semaphore overflowed",
 }
 
 
@@ -67,6 +61,6 @@ class MachineStopped(LinkError):
 
     def __init__(self, state: MachineState) -> None:
         known = state.error in ErrorCode.__members__.values()
-        reason = STOPPED.get(ErrorCode(state.error)) if known else None
+        reason = ERROR_SENTENCES.get(ErrorCode(state.error)) if known else None
         super().__init__(f"The machine stopped: {reason or f'its reason has the unknown code {state.error}'}.")
         self.state = state

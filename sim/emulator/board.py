@@ -12,9 +12,8 @@ import numpy.typing as npt
 from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program
-from gateware.control.counters import LOG_BEATS
 from gateware.core import COUNTERS, tap_layouts
-from gateware.isa import ErrorCode
+from gateware.isa import ERROR_SENTENCES, LOG_BEATS, ErrorCode
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
 from sim.emulator.onchip import OnChipError, Piece, pieces
@@ -24,20 +23,13 @@ from sim.reference.linear import patches
 __all__ = ["Board", "BoardError", "Frame"]
 
 CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
-SENTENCES = {
-    ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
-    ErrorCode.ADDRESS_RANGE: "the program reaches outside memory",
-    ErrorCode.WRONG_CONFIG: "the program was compiled for another machine",
-    ErrorCode.WATCHDOG: "nothing moved for too long, as in a deadlock of semaphores",
-    ErrorCode.SEMAPHORE_OVERFLOW: "a semaphore overflowed",
-}
 
 
 class BoardError(RuntimeError):
     """The machine stopped with an error, or did not stop."""
 
     def __init__(self, code: ErrorCode) -> None:
-        super().__init__(f"The machine stopped: {SENTENCES.get(code, 'it did not come to an end')}.")
+        super().__init__(f"The machine stopped: {ERROR_SENTENCES.get(code, 'it did not come to an end')}.")
         self.code = code
 
 

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import AcceleratorConfig
-from gateware.isa import RUN_FIELDS, Engine, ErrorCode, Op, register
+from gateware.isa import LOG_BEATS, RUN_FIELDS, Engine, ErrorCode, Op, register
 from sim.interpreter.execute import execute, softmax
 from sim.interpreter.loads import load
 from sim.interpreter.state import MachineError, MachineState, Observer
 
 __all__ = ["Interpreter"]
 
-LOG_BEATS = 4
 MOST = 255  # of a semaphore
 
 
