@@ -21,8 +21,8 @@ from PIL import Image
 
 from host.about import About
 from host.errors import HostError
-from host.layers import Layer
 from host.prediction import Prediction
+from sim.emulator.layers import Layer
 
 DEFAULT_DEVICE = "sim"
 

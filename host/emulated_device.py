@@ -19,12 +19,12 @@ from host.about import About
 from host.device import Answer, Device, LoadedModel
 from host.emulated_link import EmulatedLink
 from host.errors import HostError, reason
-from host.layers import Layer
 from host.link.connection import Connection
 from host.linked_device import LinkedDevice
 from host.model_file import MODEL_FORMAT, kind_of
 from host.prediction import Prediction
 from sim.emulator.emulation import Emulation
+from sim.emulator.layers import Layer
 from sim.emulator.profiles import PROFILES
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit

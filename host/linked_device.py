@@ -16,9 +16,9 @@ from gateware.core import COUNTERS
 from host.about import About
 from host.device import Answer, Device, LoadedModel
 from host.errors import HostError
-from host.layers import Layer, layers_of, log_bytes
 from host.link.connection import Connection
 from host.prediction import Prediction
+from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.reference.errors import UserError
 from sim.reference.linear import patches
 

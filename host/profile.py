@@ -22,9 +22,9 @@ from rich.table import Table
 from host.device import DEFAULT_DEVICE, DEVICES, Device
 from host.errors import HostError, reason, run_command
 from host.images import read_image
-from host.layers import Layer
 from host.terminal import output
-from host.timeline import ENGINES, chrome_trace, draw
+from sim.emulator.layers import Layer
+from sim.emulator.timeline import ENGINES, chrome_trace, draw
 
 COLUMNS: tuple[tuple[str, Callable[[Layer], float], str], ...] = (
     ("array", lambda layer: layer.share("steps"), "it steps"),

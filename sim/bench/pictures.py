@@ -13,49 +13,20 @@ from firmware.compiler.cost import operation_costs
 from gateware.config import config
 from sim.bench.measure import Measurement
 from sim.bench.tables import picture_names
+from sim.emulator.timeline import draw as draw_timeline
 
 __all__ = ["draw"]
 
-ENGINES = (
-    ("array", "steps"),
-    ("T loads", "load_t_busy"),
-    ("B loads", "load_b_busy"),
-    ("Shiftmax", "vector_busy"),
-    ("DRAM", "beats"),
-)
 PORT_BYTES = 16  # a cycle, at most
 
 
 def draw(folder: Path, result: Measurement) -> list[Path]:
     """Writes timeline and roofline as PNG; returns their paths."""
     paths = [folder / name for name in picture_names(result.row)]
-    _timeline(paths[0], result)
+    row = result.row
+    draw_timeline(paths[0], result.frame.layers, f"{row['model']}, {row['board']}, {row['arithmetic']}")
     _roofline(paths[1], result)
     return paths
-
-
-def _timeline(path: Path, result: Measurement) -> None:
-    figure, axes = plt.subplots(figsize=(14, 4))
-    start = 0.0
-    for name, counters in result.frame.layers:
-        cycles = counters["cycles"]
-        for position, (_, counter) in enumerate(ENGINES):
-            busy = (
-                counters["memory_reads"] + counters["memory_writes"] if counter == "beats" else counters[counter]
-            ) / max(1, cycles)
-            axes.barh(position, cycles, left=start, height=0.8, color=plt.cm.viridis(min(1.0, busy)), linewidth=0)
-        axes.axvline(start, color="white", linewidth=0.3)
-        if cycles > 0.02 * result.frame.cycles:
-            axes.text(start + cycles / 2, len(ENGINES) - 0.4, name, rotation=60, fontsize=5, ha="left")
-        start += cycles
-    axes.set_yticks(range(len(ENGINES)), [name for name, _ in ENGINES])
-    axes.set_xlabel("cycle")
-    axes.set_xlim(0, start)
-    axes.set_ylim(-0.5, len(ENGINES) + 1.2)
-    figure.colorbar(plt.cm.ScalarMappable(cmap="viridis"), ax=axes, label="share of the layer's cycles busy")
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 def _roofline(path: Path, result: Measurement) -> None:
@@ -71,10 +42,10 @@ def _roofline(path: Path, result: Measurement) -> None:
     axes.plot(limits, [min(peak, PORT_BYTES * x) for x in limits], color="black", linewidth=0)
     knee = peak / PORT_BYTES
     axes.plot([limits[0], knee, limits[1]], [PORT_BYTES * limits[0], peak, peak], color="black", linewidth=1)
-    for name, counters in result.frame.layers:
-        traffic = PORT_BYTES * (counters["memory_reads"] + counters["memory_writes"])
-        if traffic and counters["cycles"] and macs.get(name):
-            axes.scatter(macs[name] / traffic, macs[name] / counters["cycles"], s=12)
+    for layer in result.frame.layers:
+        traffic = PORT_BYTES * layer.beats
+        if traffic and layer.cycles and macs.get(layer.name):
+            axes.scatter(macs[layer.name] / traffic, macs[layer.name] / layer.cycles, s=12)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("MACs per byte of DRAM traffic")

@@ -76,10 +76,9 @@ def rows_table(rows: list[dict[str, Any]]) -> Table:
 def layers_table(frame: Frame) -> Table:
     """Cycles and stalls of each layer."""
     table = Table("layer", "cycles", "steps", "waiting for operands", "drain", "no instruction", "DRAM beats")
-    for name, counters in frame.layers:
-        beats = counters["memory_reads"] + counters["memory_writes"]
+    for layer in frame.layers:
         shown = ("cycles", "steps", "exec_wait", "exec_blocked", "exec_empty")
-        table.add_row(name, *(f"{counters[key]:,}" for key in shown), f"{beats:,}")
+        table.add_row(layer.name, *(f"{layer.counters[key]:,}" for key in shown), f"{layer.beats:,}")
     return table
 
 

@@ -13,9 +13,10 @@ from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program
 from gateware.core import COUNTERS, tap_layouts
-from gateware.isa import ERROR_SENTENCES, LOG_BEATS, ErrorCode
+from gateware.isa import ERROR_SENTENCES, ErrorCode
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
+from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
 from sim.reference.linear import patches
@@ -49,7 +50,7 @@ class Frame:
     logits: npt.NDArray[np.int64]
     cycles: int
     counters: dict[str, int]
-    layers: list[tuple[str, dict[str, int]]]
+    layers: list[Layer]
     memory: MemoryStatistics
 
 
@@ -143,9 +144,6 @@ class Board:
         recordings = {tap: self.emulation.recording(tap) for tap in self._taps}
         return list(pieces(compiled, self.program.config, recordings))
 
-    def _layers(self) -> list[tuple[str, dict[str, int]]]:
+    def _layers(self) -> list[Layer]:
         marks = self.program.marks
-        raw = self.emulation.read_memory(self.program.log, len(marks) * LOG_BEATS * BEAT)
-        log = np.frombuffer(raw, "<u4").reshape(len(marks), -1)[:, : len(COUNTERS)].astype(np.int64)
-        spans = (log[1:] - log[:-1]) % (1 << 32)
-        return [(name, dict(zip(COUNTERS, row.tolist(), strict=True))) for name, row in zip(marks, spans, strict=False)]
+        return layers_of(marks, self.emulation.read_memory(self.program.log, log_bytes(len(marks))))

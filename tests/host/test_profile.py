@@ -10,8 +10,8 @@ from PIL import Image
 
 from gateware.core import COUNTERS
 from host import profile
-from host.layers import Layer, layers_of, log_bytes
-from host.timeline import ENGINES, chrome_trace
+from sim.emulator.layers import Layer, layers_of, log_bytes
+from sim.emulator.timeline import ENGINES, chrome_trace
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from host.layers import Layer
+from sim.emulator.layers import Layer
 
 __all__ = ["ENGINES", "chrome_trace", "draw"]
 
