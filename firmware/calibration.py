@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.reference.errors import UserError
-from sim.reference.model_file import WIDTHS
+from sim.reference.model_shape import Feeds, ModelShape
 from sim.reference.scales import SMALLEST_SCALE, activation_scale, largest
 
 FloatArray = npt.NDArray[np.float32]
@@ -19,11 +19,6 @@ SAMPLES_A_BATCH = 8192
 GELU_ROWS_A_BATCH = 48
 CLIPS = np.linspace(0.3, 1.0, 71)
 """Shares of the largest magnitude that error-minimising clipping tries."""
-
-
-def width(name: str) -> int | None:
-    """Bits of the activation `name`; None for tensors that have no scale of their own."""
-    return WIDTHS.get(".".join(part for part in name.split(".") if not part.isdigit()))
 
 
 class TensorStatistics:
@@ -75,22 +70,28 @@ class TensorStatistics:
 
 
 class Calibration:
-    """Observes a float model's activations (pass `observe` to its forward)."""
+    """Observes a float model's activations (pass `observe` to its forward).
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shape : the model's dimensions, which say what is quantised
+    """
+
+    def __init__(self, shape: ModelShape) -> None:
+        self.activations = {activation.name: activation for activation in shape.activations()}
         self.tensors: dict[str, TensorStatistics] = {}
         self._gelu_rows: dict[str, list[FloatArray]] = {}
         self._rng = np.random.default_rng(0)
 
     def observe(self, name: str, x: FloatArray) -> None:
         """Takes in one tensor of one batch."""
-        bits = width(name)
-        if bits is None:
+        activation = self.activations.get(name)
+        if activation is None:
             return
         if name not in self.tensors:
-            self.tensors[name] = TensorStatistics(name, bits)
+            self.tensors[name] = TensorStatistics(name, activation.bits)
         self.tensors[name].add(x)
-        if name.endswith("mlp.qact_gelu"):
+        if activation.feeds is Feeds.SHIFTGELU:
             rows = x.reshape(-1, x.shape[-1])
             chosen = self._rng.integers(0, len(rows), min(len(rows), GELU_ROWS_A_BATCH))
             self._gelu_rows.setdefault(name, []).append(rows[chosen])

@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from firmware.weights import load_arrays
-from sim.reference import scales as constants
+from firmware.weights import check_buffers, load_arrays
 from sim.reference.errors import UserError
-from sim.reference.model_file import activations, check_tensors, layout, linear_layers, norms
-from sim.reference.vit_shape import VitShape
+from sim.reference.model_check import check_tensors
+from sim.reference.model_shape import INTEGERS, ModelShape
+from sim.reference.scales import embedding_integers
 
 Array = npt.NDArray[np.generic]
 NPZ_PREFIX = "sd/"
-UNUSED = ("attn.qact_softmax", "attn.int_softmax", "attn.matmul_1", "attn.matmul_2", "mlp.act")
+UNUSED = (
+    *("attn.qact_softmax", "attn.int_softmax", "attn.log_int_softmax", "attn.matmul_1", "attn.matmul_2"),
+    "mlp.act",
+)
 """Modules of a block whose saved scales are zero or follow from others."""
 
 
@@ -78,19 +81,8 @@ def _load_torch(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def expected_keys(shape: VitShape) -> dict[str, tuple[int, ...]]:
-    """Key and shape of everything in the authors' state_dict of a ViT or DeiT."""
-    keys = dict(shape.weight_shapes())
-    for name, (dimensions, _) in layout(shape).items():
-        if not name.endswith(("cls_token_integer", "pos_embed_integer")):
-            keys[name] = dimensions
-    for index in range(shape.depth):
-        keys |= {f"blocks.{index}.{name}.act_scaling_factor": (1,) for name in UNUSED}
-    return keys | {"act_out.act_scaling_factor": (1,)}
-
-
-def import_checkpoint(arrays: Mapping[str, Array], shape: VitShape, source: str) -> dict[str, Array]:
-    """The tensors of the integer model (`integer_model.layout`) from the authors' state.
+def import_checkpoint(arrays: Mapping[str, Array], shape: ModelShape, source: str) -> dict[str, Array]:
+    """The tensors of the integer model (`ModelShape.layout`) from the authors' state.
 
     Raises
     ------
@@ -98,36 +90,33 @@ def import_checkpoint(arrays: Mapping[str, Array], shape: VitShape, source: str)
         A key is missing, unknown or of another shape; an integer is none or out of range; a used scale is zero. The
         sentence names `source` and the key.
     """
-    expected = expected_keys(shape)
-    unused = {f"blocks.{index}.{name}.act_scaling_factor" for index in range(shape.depth) for name in UNUSED}
-    unused |= {"act_out.act_scaling_factor", *shape.weight_shapes()} - {"cls_token", "pos_embed"}
+    weights, layout, embeddings = shape.weight_shapes(), shape.layout(), shape.embeddings()
+    used = {embedding.name: embedding.shape for embedding in embeddings}
+    used |= {key: layout[key][0] for key in layout.keys() - {embedding.integer for embedding in embeddings}}
+    unused = {f"{block}.{name}.act_scaling_factor" for block in shape.block_names() for name in UNUSED}
+    known = {*weights, *used, *unused, *shape.buffers(), "act_out.act_scaling_factor"}
     for key in arrays:
-        if key not in expected:
+        if key not in known:
             raise UserError(f"{source}: {key!r} is no key of this architecture's checkpoint; check the ARCH argument.")
-    for key, dimensions in expected.items():
-        if key not in unused:
-            _check_key(arrays, key, dimensions, source)
-
+    check_buffers(arrays, shape, source)
     tensors: dict[str, Array] = {}
-    for name, scale in linear_layers(shape).items():
-        tensors[f"{name}.weight_integer"] = _integers(arrays, f"{name}.weight_integer", np.int8, source)
-        tensors[f"{name}.bias_integer"] = _integers(arrays, f"{name}.bias_integer", np.int32, source)
-        tensors[f"{name}.{scale}"] = arrays[f"{name}.{scale}"].astype(np.float32)
-    for name in norms(shape):
-        tensors[f"{name}.bias_integer"] = _integers(arrays, f"{name}.bias_integer", np.int32, source)
-        tensors[f"{name}.norm_scaling_factor"] = arrays[f"{name}.norm_scaling_factor"].astype(np.float32)
-    for name in activations(shape):
-        key = f"{name}.act_scaling_factor"
-        tensors[key] = arrays[key].astype(np.float32).reshape(())
-        if tensors[key] == 0:
+    for key, dimensions in used.items():
+        _check_key(arrays, key, dimensions, source)
+        if key not in layout:
+            continue
+        kind = layout[key][1]
+        if issubclass(kind, np.signedinteger):
+            tensors[key] = _integers(arrays, key, kind, source)
+        else:
+            tensors[key] = arrays[key].astype(np.float32).reshape(dimensions)
+        if dimensions == () and tensors[key] == 0:
             # check_tensors would refuse it too; this sentence says where such a checkpoint comes from.
             raise UserError(f"{source}: the scale {key!r} is 0: the model was saved before it had seen an image.")
-    tensors |= constants.embedding_integers(
-        arrays["cls_token"].astype(np.float32),
-        arrays["pos_embed"].astype(np.float32),
-        np.float32(tensors["patch_embed.qact.act_scaling_factor"]),
-        np.float32(tensors["qact_pos.act_scaling_factor"]),
-    )
+    scales = {activation.name: np.float32(tensors[activation.scale]) for activation in shape.activations()}
+    for embedding in embeddings:
+        values = arrays[embedding.name].astype(np.float32)
+        integers = embedding_integers(values, scales[embedding.target], embedding.bits)
+        tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
     check_tensors(tensors, shape, source)
     return tensors
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from firmware.comparison import compare, read_labels
-from firmware.float_vit import FloatVit
+from firmware.float_models import float_model
 from firmware.weights import checked_weights, load_arrays
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--skip must be at least 0 and --limit at least 1, not {arguments.skip}, {arguments.limit}.")
     model = load_model(arguments.model)
     shape = model.shape
-    float_model = FloatVit(
+    exact = float_model(
         shape, checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
     )
     integer_model = IntegerVit(model)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     starts = range(0, len(files), BATCH)
     for start in track(starts, "comparing", console=console, disable=not console.is_terminal, transient=True):
         images = model.preprocessing.load_batch(files[start : start + BATCH])
-        float_logits.append(float_model.forward(images))
+        float_logits.append(exact.forward(images))
         integer_logits.append(integer_model.logits(integer_model.quantised(images)))
     result = compare(np.concatenate(float_logits), np.concatenate(integer_logits), labels)
     if arguments.json:

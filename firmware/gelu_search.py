@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from firmware.float_vit import FloatArray, gelu
+from firmware.float_model import FloatArray, gelu
 from sim.reference.arithmetic import OFFICIAL
 from sim.reference.scales import quantise, snapped_gelu_scale
 from sim.reference.shiftgelu import ShiftGELU

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware.float_vit import FloatArray, FloatVit
+from firmware.float_model import FloatArray, FloatModel
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel
 
 __all__ = ["network_errors"]
 
 
-def network_errors(float_model: FloatVit, model: IntegerModel, images: FloatArray) -> dict[str, float]:
+def network_errors(float_model: FloatModel, model: IntegerModel, images: FloatArray) -> dict[str, float]:
     """Root mean square of integer less float, relative to the float tensor's own, by tensor in order of execution.
 
     The difference between a tensor and the one before it is what the operation between them adds.

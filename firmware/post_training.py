@@ -1,4 +1,4 @@
-"""Post-training quantisation of a ViT or DeiT: calibrated scales, snapped in front of the shift operations."""
+"""Post-training quantisation of a model of any shape: calibrated scales, snapped in front of the shift operations."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.calibration import Calibration
-from firmware.float_vit import FloatArray, FloatVit, gelu
+from firmware.float_model import FloatArray, gelu
 from firmware.gelu_search import best_scale, table_error
 from sim.reference import scales as constants
+from sim.reference.model_shape import INTEGERS, Feeds, LinearLayer, ModelShape
 
 GELU_REACH = 9.4
 """Input of ShiftGELU (float) beyond which both its exponentials clamp and negative inputs leak."""
@@ -44,7 +45,7 @@ class TensorReport:
 
 
 @dataclass
-class QuantisedVit:
+class Quantised:
     """Every constant of the integer model under the authors' names, with the report and the warnings."""
 
     tensors: dict[str, npt.NDArray[np.generic]] = field(default_factory=dict)
@@ -52,48 +53,44 @@ class QuantisedVit:
     warnings: list[str] = field(default_factory=list)
 
 
-def quantise_vit(model: FloatVit, calibration: Calibration, method: str = "minmax", snap: bool = True) -> QuantisedVit:
+def quantise_model(
+    shape: ModelShape,
+    weights: Mapping[str, FloatArray],
+    calibration: Calibration,
+    method: str = "minmax",
+    snap: bool = True,
+) -> Quantised:
     """The integer model's constants.
 
     Parameters
     ----------
-    calibration : has observed `model` on the calibration images
+    shape, weights : the float model's, the weights as `ModelShape.weight_shapes` lists them
+    calibration : has observed that model on the calibration images
     method : minmax, percentile or mse; how activations that are not snapped get their scale
     snap : choose the scales in front of Shiftmax and ShiftGELU on the shift exponential's grid
     """
-    result = QuantisedVit()
+    result = Quantised()
     activations = _activation_scales(calibration, method, snap, result)
     for name, scale in activations.items():
-        result.tensors[f"{name}.act_scaling_factor"] = np.asarray(scale, np.float32)
-    weights = model.weights
-    _linear("patch_embed.proj", "conv_scaling_factor", weights, activations["qact_input"], result)
-    for index in range(model.shape.depth):
-        block = f"blocks.{index}."
-        _norm(f"{block}norm1", weights, result)
-        _norm(f"{block}norm2", weights, result)
-        for name, source in (
-            ("attn.qkv", "qact1"),
-            ("attn.proj", "attn.qact2"),
-            ("mlp.fc1", "qact3"),
-            ("mlp.fc2", "mlp.qact1"),
-        ):
-            _linear(block + name, "fc_scaling_factor", weights, activations[block + source], result)
-    _norm("norm", weights, result)
-    _linear("head", "fc_scaling_factor", weights, activations["qact2"], result)
-    result.tensors |= constants.embedding_integers(
-        weights["cls_token"], weights["pos_embed"], activations["patch_embed.qact"], activations["qact_pos"]
-    )
+        result.tensors[calibration.activations[name].scale] = np.asarray(scale, np.float32)
+    for layer in shape.layers():
+        if isinstance(layer, LinearLayer):
+            _linear(layer, weights, activations[layer.source], result)
+        else:
+            _norm(layer.name, weights, result)
+    for embedding in shape.embeddings():
+        integers = constants.embedding_integers(weights[embedding.name], activations[embedding.target], embedding.bits)
+        result.tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
     return result
 
 
-def _activation_scales(
-    calibration: Calibration, method: str, snap: bool, result: QuantisedVit
-) -> dict[str, np.float32]:
+def _activation_scales(calibration: Calibration, method: str, snap: bool, result: Quantised) -> dict[str, np.float32]:
     found: dict[str, np.float32] = {}
     for name, statistics in calibration.tensors.items():
         scale = statistics.scale(method)
         step = error = None
-        if name.endswith("attn.qact_attn1"):
+        feeds = calibration.activations[name].feeds
+        if feeds is Feeds.SHIFTMAX:
             step = constants.softmax_step(scale)
             if snap:
                 scale = constants.snapped_softmax_scale(step)
@@ -101,7 +98,7 @@ def _activation_scales(
                 result.warnings.append(
                     f"{name}: scores reach {statistics.peak:.1f}: Shiftmax has |x0| = {step}, a coarse exponential."
                 )
-        elif name.endswith("mlp.qact_gelu"):
+        elif feeds is Feeds.SHIFTGELU:
             rows = calibration.gelu_rows(name)
             exact = gelu(rows)
             if snap:
@@ -129,7 +126,7 @@ def _activation_scales(
     return found
 
 
-def _warn_gelu(name: str, reach: float, step: int, result: QuantisedVit) -> None:
+def _warn_gelu(name: str, reach: float, step: int, result: Quantised) -> None:
     if reach > GELU_REACH:
         result.warnings.append(
             f"{name}: values reach {reach:.1f}, above {GELU_REACH}: both exponentials of ShiftGELU clamp in such a row."
@@ -138,20 +135,17 @@ def _warn_gelu(name: str, reach: float, step: int, result: QuantisedVit) -> None
         result.warnings.append(f"{name}: ShiftGELU has |x0| = {step}, above {FINEST_GELU_STEP}: its sigmoid is coarse.")
 
 
-def _linear(
-    name: str, scale_key: str, weights: Mapping[str, FloatArray], input_scale: np.float32, result: QuantisedVit
-) -> None:
-    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+def _linear(layer: LinearLayer, weights: Mapping[str, FloatArray], input_scale: np.float32, result: Quantised) -> None:
+    weight = weights[f"{layer.name}.weight"]
     scale = constants.channel_scales(weight)
-    accumulator = (scale * input_scale).astype(np.float32)
-    integers = constants.quantise_weight(weight, scale)
-    biases = constants.quantise(bias, accumulator, 32)
-    result.tensors[f"{name}.weight_integer"] = integers.astype(np.int8)
-    result.tensors[f"{name}.bias_integer"] = biases.astype(np.int32)
-    result.tensors[f"{name}.{scale_key}"] = scale
+    result.tensors[f"{layer.name}.weight_integer"] = constants.quantise_weight(weight, scale).astype(np.int8)
+    result.tensors[layer.scale] = scale
+    if layer.bias:
+        biases = constants.quantise(weights[f"{layer.name}.bias"], (scale * input_scale).astype(np.float32), 32)
+        result.tensors[f"{layer.name}.bias_integer"] = biases.astype(np.int32)
 
 
-def _norm(name: str, weights: Mapping[str, FloatArray], result: QuantisedVit) -> None:
+def _norm(name: str, weights: Mapping[str, FloatArray], result: Quantised) -> None:
     beta = weights[f"{name}.bias"]
     gamma, raised = constants.raised_gamma(weights[f"{name}.weight"], beta)
     if raised:

@@ -30,7 +30,6 @@ from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import sorted_header
 from sim.reference.preprocess import Preprocessing
 from sim.reference.scales import quantise
-from sim.reference.vit import input_scale, logit_scales
 
 __all__ = ["Program", "load_program", "program_of"]
 
@@ -151,8 +150,8 @@ def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig
         architecture=spelled_out(model.model.shape),
         preprocessing=model.model.preprocessing,
         class_names=model.model.class_names,
-        image_scale=float(input_scale(model.model.tensors)),
-        logit_scales=logit_scales(model.model.tensors),
+        image_scale=float(model.model.image_scale),
+        logit_scales=model.model.logit_scales,
         words=compiled.words,
         start=compiled.program,
         memory=np.concatenate([octets for _, octets in runs]),

@@ -1,4 +1,4 @@
-"""Turns a float ViT or DeiT checkpoint into an integer model.
+"""Turns a float checkpoint of a ViT, DeiT or Swin into an integer model.
 
 python -m firmware.quantize ARCH --weights FILE --calibrate DIR -o MODEL
 """
@@ -16,14 +16,16 @@ from rich.console import Console
 from rich.progress import track
 
 from firmware.calibration import METHODS, Calibration
-from firmware.float_vit import FloatVit
+from firmware.float_model import FloatModel
+from firmware.float_models import float_model
 from firmware.network_error import network_errors
-from firmware.post_training import QuantisedVit, quantise_vit
+from firmware.post_training import Quantised, quantise_model
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
 from firmware.weights import checked_weights, load_arrays
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError, exit_status, replaced_when_complete
 from sim.reference.model_file import ARITHMETICS, IntegerModel
+from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing, image_files
 
 BATCH = 10
@@ -32,9 +34,11 @@ NETWORK_IMAGES = 4
 """Images on which the integer model is run beside the float one for the report."""
 
 
-def calibrated(model: FloatVit, preprocessing: Preprocessing, images: Sequence[Path]) -> Calibration:
+def calibrated(
+    shape: ModelShape, model: FloatModel, preprocessing: Preprocessing, images: Sequence[Path]
+) -> Calibration:
     """Runs the float model over the images, with a progress bar when stderr is a terminal."""
-    calibration = Calibration()
+    calibration = Calibration(shape)
     console = Console(stderr=True)
     starts = range(0, len(images), BATCH)
     for start in track(starts, "calibrating", console=console, disable=not console.is_terminal):
@@ -53,7 +57,7 @@ def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
     return names
 
 
-def report_table(result: QuantisedVit, network: Mapping[str, float]) -> str:
+def report_table(result: Quantised, network: Mapping[str, float]) -> str:
     """One line a quantised activation; `network` has the error that has gathered up to it."""
     lines = [
         f"{'tensor':<32} {'bits':>4} {'scale':>11} {'peak':>9} {'clipped':>8} {'error':>8} {'network':>8} {'GELU':>8} "
@@ -78,8 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
     class_names = read_class_names(arguments.class_names, shape.classes) if arguments.class_names else ()
     weights = checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
     images = image_files(arguments.calibrate)[: arguments.limit]
-    model = FloatVit(shape, weights)
-    result = quantise_vit(model, calibrated(model, preprocessing, images), arguments.calibration, arguments.snap)
+    model = float_model(shape, weights)
+    calibration = calibrated(shape, model, preprocessing, images)
+    result = quantise_model(shape, weights, calibration, arguments.calibration, arguments.snap)
     integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
     sample = preprocessing.load_batch(images[:NETWORK_IMAGES])
     network = network_errors(model, integer, sample)

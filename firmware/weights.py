@@ -12,6 +12,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from sim.reference.errors import UserError
+from sim.reference.model_shape import ModelShape
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -114,6 +115,13 @@ def checked_weights(
         if not np.isfinite(weights[key]).all():
             raise UserError(f"{path}: {key!r} holds NaN or infinity, but finite float32 weights are expected.")
     return weights
+
+
+def check_buffers(arrays: Mapping[str, npt.NDArray[np.generic]], shape: ModelShape, source: str | Path) -> None:
+    """Raises UserError when a tensor that follows from the dimensions is there and not as they would have it."""
+    for key, expected in shape.buffers().items():
+        if key in arrays and not np.array_equal(arrays[key], expected):
+            raise UserError(f"{source}: {key!r} is not that of this architecture; check the ARCH argument.")
 
 
 def _shape(shape: tuple[int, ...]) -> str:

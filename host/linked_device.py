@@ -19,8 +19,8 @@ from host.errors import HostError
 from host.link.connection import Connection
 from host.prediction import Prediction
 from sim.emulator.layers import Layer, layers_of, log_bytes
+from sim.reference.addressing import patches
 from sim.reference.errors import UserError
-from sim.reference.linear import patches
 
 __all__ = ["LinkedDevice", "described"]
 

@@ -40,19 +40,15 @@ def read_model(path: Path) -> tuple[IntegerModel, LoadedModel]:
         model = load_model(path)
     except UserError as error:
         raise HostError(str(error)) from error
-    image_scale = np.float32(model.tensors["qact_input.act_scaling_factor"])
 
     def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
-        return quantise(model.preprocessing.apply(picture), image_scale, 8).astype(np.int8)
+        return quantise(model.preprocessing.apply(picture), model.image_scale, 8).astype(np.int8)
 
-    # A logit is worth fl(Sw[c] * Sx): the scale of its class's weights times that of the head's input, rounded once.
-    weights = np.asarray(model.tensors["head.fc_scaling_factor"], np.float32)
-    scales = weights * np.float32(model.tensors["qact2.act_scaling_factor"])
     names = model.class_names or tuple(str(index) for index in range(model.shape.classes))
     return model, LoadedModel(
         architecture=spelled_out(model.shape),
         arithmetic=model.arithmetic,
         class_names=names,
-        logit_scales=scales.astype(np.float64),
+        logit_scales=model.logit_scales.astype(np.float64),
         prepare=prepare,
     )

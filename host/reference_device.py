@@ -11,8 +11,7 @@ import numpy.typing as npt
 from host.device import Answer, Device, LoadedModel
 from host.errors import HostError
 from host.model_file import read_model
-from sim.reference.arithmetic import preset
-from sim.reference.vit import vit_graph
+from sim.reference.integer_vit import IntegerVit
 
 
 class ReferenceDevice(Device):
@@ -32,9 +31,9 @@ class ReferenceDevice(Device):
 
     def load_file(self, program: Path) -> LoadedModel:
         model, loaded = read_model(program)
-        self._graph = vit_graph(model.shape, model.tensors, preset(model.arithmetic))
+        self._network = IntegerVit(model)
         return loaded
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
-        logits = self._graph.run(images.astype(np.int64), capture=("head",))["head"]
+        logits = self._network.run(images.astype(np.int64), capture=("head",))["head"]
         return [Answer(row) for row in logits]

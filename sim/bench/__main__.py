@@ -11,14 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from firmware.random_model import random_model
 from gateware.config import ALIASES, PRESETS, ConfigError, config
 from sim.bench.measure import Measurement, measure
 from sim.bench.pictures import draw
 from sim.bench.tables import console, layers_table, rows_table, write
-from sim.bench.workloads import Workload, from_file, random_image, random_model, shipped
+from sim.bench.workloads import Workload, from_file, random_image, shipped
 from sim.emulator.profiles import LITEDRAM, PROFILES
+from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 
@@ -34,7 +37,8 @@ def workload(name: str, arguments: argparse.Namespace) -> Workload:
     if name == "digits":
         found = shipped(arguments.arithmetic, image, SEED)
     elif name.startswith(RANDOM):
-        model = random_model(name.removeprefix(RANDOM), arguments.arithmetic or "lean", SEED)
+        shape = parse_architecture(name.removeprefix(RANDOM))
+        model = random_model(shape, arguments.arithmetic or "lean", np.random.default_rng(SEED))
         found = Workload(arguments.name or name, IntegerVit(model), random_image(model, SEED), name + suffix)
     else:
         path = Path(name)

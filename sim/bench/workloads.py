@@ -9,18 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from firmware.calibration import Calibration
 from firmware.compiler.layers import Attention, Matmul, Plan
-from firmware.float_vit import FloatVit
-from firmware.post_training import quantise_vit
-from sim.reference.architecture import parse_architecture
-from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
-from sim.reference.preprocess import Preprocessing
-from sim.reference.vit_shape import VitShape
 
-__all__ = ["SHIPPED", "Workload", "from_file", "macs", "random_image", "random_model", "shipped", "with_arithmetic"]
+__all__ = ["SHIPPED", "Workload", "from_file", "macs", "random_image", "shipped", "with_arithmetic"]
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 
@@ -59,27 +52,6 @@ def from_file(path: Path, name: str, arithmetic: str | None, image: Path | None,
         return Workload(name, runner, random_image(model, seed), arguments)
     pixels = model.preprocessing.load(image)[None]
     return Workload(name, runner, runner.quantised(pixels)[0].astype(np.int8), arguments)
-
-
-def random_model(architecture: str, arithmetic: str, seed: int) -> IntegerModel:
-    """A model of seeded random weights, quantised on one random image: for cycles and exactness, not for accuracy."""
-    shape = parse_architecture(architecture)
-    if not isinstance(shape, VitShape):
-        raise UserError(f"{architecture} is no ViT or DeiT.")
-    rng = np.random.default_rng(seed)
-    weights = {}
-    for name, size in shape.weight_shapes().items():
-        if name.endswith("bias"):
-            weights[name] = (0.02 * rng.standard_normal(size)).astype(np.float32)
-        elif "norm" in name:
-            weights[name] = (1 + 0.1 * rng.standard_normal(size)).astype(np.float32)
-        else:
-            fan_in = int(np.prod(size[1:])) if len(size) > 1 and "embed" not in name.split(".")[0] else 2500
-            weights[name] = (rng.standard_normal(size) / fan_in**0.5).astype(np.float32)
-    model, calibration = FloatVit(shape, weights), Calibration()
-    model.forward(rng.standard_normal((1, 3, shape.image, shape.image)).astype(np.float32), calibration.observe)
-    tensors = quantise_vit(model, calibration).tensors
-    return IntegerModel(shape, arithmetic, Preprocessing.default(shape.image), tensors)
 
 
 def macs(plan: Plan) -> int:

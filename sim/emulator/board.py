@@ -19,7 +19,7 @@ from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
 from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
-from sim.reference.linear import patches
+from sim.reference.addressing import patches
 
 __all__ = ["Board", "BoardError", "Frame"]
 

@@ -5,49 +5,94 @@ from __future__ import annotations
 import dataclasses
 
 from sim.reference.errors import UserError
+from sim.reference.model_shape import ModelShape
+from sim.reference.swin_shape import SwinShape
 from sim.reference.vit_shape import VitShape
 
-_WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
-NAMES = {
-    f"{family}_{size}_patch16_224": VitShape(224, 16, dim, depth, heads, 1000)
-    for family in ("deit", "vit")
-    for size, (dim, depth, heads) in _WIDTHS.items()
-}
+__all__ = ["NAMES", "SPELLED_OUT", "parse_architecture", "spelled_out"]
+
+IMAGENET = 1000
+KINDS: dict[str, type[VitShape] | type[SwinShape]] = {"vit": VitShape, "swin": SwinShape}
 SPELLED_OUT = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"
+SWIN_SPELLED_OUT = "swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10"
+MOST_STAGES = 8
+EXAMPLES = {"vit": SPELLED_OUT, "swin": SWIN_SPELLED_OUT}
+
+_WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+_TINY_SIZES = ((16, 224), (16, 384))  # of a patch and an image
+_SIZES = (*_TINY_SIZES, (32, 224), (32, 384), (8, 224))
+_SWIN = {
+    "swin_tiny_patch4_window7_224": SwinShape(224, 4, 96, (2, 2, 6, 2), (3, 6, 12, 24), 7, IMAGENET),
+    "swin_small_patch4_window7_224": SwinShape(224, 4, 96, (2, 2, 18, 2), (3, 6, 12, 24), 7, IMAGENET),
+    "swin_base_patch4_window7_224": SwinShape(224, 4, 128, (2, 2, 18, 2), (4, 8, 16, 32), 7, IMAGENET),
+    "swin_base_patch4_window12_384": SwinShape(384, 4, 128, (2, 2, 18, 2), (4, 8, 16, 32), 12, IMAGENET),
+}
 
 
-def parse_architecture(text: str) -> VitShape:
+def _vits() -> dict[str, VitShape]:
+    names = {}
+    for size, width in _WIDTHS.items():
+        for patch, image in _TINY_SIZES if size == "tiny" else _SIZES:
+            names[f"vit_{size}_patch{patch}_{image}"] = VitShape(image, patch, *width, IMAGENET)
+        names[f"deit_{size}_patch16_224"] = VitShape(224, 16, *width, IMAGENET)
+    names["deit_base_patch16_384"] = VitShape(384, 16, *_WIDTHS["base"], IMAGENET)
+    return names
+
+
+NAMES: dict[str, ModelShape] = {**_vits(), **_SWIN}
+_SHORT_FORMS = ("{}", "{}_patch16_224", "{}_patch4_window7_224")  # the authors leave patch and image out
+
+
+def parse_architecture(text: str) -> ModelShape:
     """The dimensions that `text` names: a timm name (a pretraining tag after a dot is ignored), the authors' short form
-    of it (`deit_tiny`), or as in SPELLED_OUT.
+    of it (`deit_tiny`, `swin_small`), either with another number of classes (`deit_tiny:classes=10`), or as in
+    SPELLED_OUT and SWIN_SPELLED_OUT.
 
     Raises
     ------
     UserError
         The name is unknown, a dimension is missing, unknown, given twice or not a whole number, or they do not fit.
     """
-    name = text.split(".")[0]
-    for candidate in (name, f"{name}_patch16_224"):
-        if candidate in NAMES:
-            return NAMES[candidate]
     kind, colon, body = text.partition(":")
-    if kind == "swin" or kind.startswith("swin_"):
-        raise UserError(f"The architecture {text!r} is a Swin Transformer, and only ViT and DeiT are supported here.")
-    if kind != "vit" or not colon:
+    if kind in KINDS and colon:
+        return _spelled(text, kind, body)
+    name = kind.split(".")[0]
+    shape = next((NAMES[form.format(name)] for form in _SHORT_FORMS if form.format(name) in NAMES), None)
+    if shape is None:
+        known = ", ".join(sorted(NAMES))
         raise UserError(
-            f"Unknown architecture {text!r}; expected one of {', '.join(sorted(NAMES))} or {SPELLED_OUT!r}."
+            f"Unknown architecture {text!r}; expected one of {known}, {SPELLED_OUT!r} or {SWIN_SPELLED_OUT!r}."
         )
-    fields = [field.name for field in dataclasses.fields(VitShape)]
-    values: dict[str, int] = {}
+    if not colon:
+        return shape
+    key, _, value = body.partition("=")
+    if key != "classes" or not _is_number(value):
+        raise UserError(f"Architecture {text!r}: {body!r} is not understood; only classes=N may follow a name.")
+    return dataclasses.replace(shape, classes=int(value))  # type: ignore[type-var]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
+def _spelled(text: str, kind: str, body: str) -> ModelShape:
+    fields = {field.name: field.type for field in dataclasses.fields(KINDS[kind])}
+    values: dict[str, int | tuple[int, ...]] = {}
     for item in body.split(","):
         key, _, value = item.partition("=")
-        if key not in fields or key in values or not (value.isascii() and value.isdigit() and len(value) <= 6):
-            raise UserError(f"Architecture {text!r}: {item!r} is not understood; expected {SPELLED_OUT!r}.")
-        values[key] = int(value)
+        many = "tuple" in str(fields.get(key))
+        numbers = value.split("-") if many else [value]
+        if key not in fields or key in values or not all(map(_is_number, numbers)) or len(numbers) > MOST_STAGES:
+            raise UserError(f"Architecture {text!r}: {item!r} is not understood; expected {EXAMPLES[kind]!r}.")
+        values[key] = tuple(map(int, numbers)) if many else int(value)
     if missing := [field for field in fields if field not in values]:
-        raise UserError(f"Architecture {text!r} lacks {', '.join(missing)}; expected {SPELLED_OUT!r}.")
-    return VitShape(**values)
+        raise UserError(f"Architecture {text!r} lacks {', '.join(missing)}; expected {EXAMPLES[kind]!r}.")
+    return KINDS[kind](**values)  # type: ignore[arg-type]
 
 
-def spelled_out(shape: VitShape) -> str:
+def spelled_out(shape: ModelShape) -> str:
     """The ARCH text of any dimensions; `parse_architecture` reads it back."""
-    return "vit:" + ",".join(f"{key}={value}" for key, value in dataclasses.asdict(shape).items())
+    kind = next(kind for kind, made in KINDS.items() if isinstance(shape, made))
+    values = {field.name: getattr(shape, field.name) for field in dataclasses.fields(KINDS[kind])}
+    texts = {key: "-".join(map(str, value)) if isinstance(value, tuple) else value for key, value in values.items()}
+    return f"{kind}:" + ",".join(f"{key}={value}" for key, value in texts.items())

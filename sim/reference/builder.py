@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.graph import Graph
 from sim.reference.layernorm import ILayerNorm
-from sim.reference.operations import Linear
+from sim.reference.operations import HeadMerge, HeadSplit, Linear, MatMul
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
@@ -20,6 +20,7 @@ __all__ = ["FloatArray", "GraphBuilder", "Tensors"]
 
 FloatArray = npt.NDArray[np.float32]
 Tensors = Mapping[str, npt.NDArray[Any]]
+Probabilities = Callable[[np.float32], tuple[str, np.float32]]
 
 
 class GraphBuilder:
@@ -80,6 +81,38 @@ class GraphBuilder:
         factor = self.dyadic(np.float32(scale * np.float32(1 / 128)), f"{name}.qact1")
         hidden = self.graph.add(f"{name}.qact1", Rescale(factor, 8), f"{name}.act")
         return self.linear(f"{name}.fc2", hidden, f"{name}.qact2", 16)
+
+    def attention(
+        self, name: str, source: str, heads: int, merged: str, projected: str, probabilities: Probabilities
+    ) -> str:
+        """Attention `name` on tensor `source`, up to the 16-bit branch.
+
+        Parameters
+        ----------
+        merged, projected : the activations in front of and behind the projection, named within the attention
+        probabilities : adds what lies between Q K^T, whose scale it is given, and A V; returns tensor and scale
+        """
+        channels = self.weights(f"{name}.proj").weight.shape[1]
+        # K and V become the operands that share a multiplier in pairs, so the arithmetic may limit them; Q does not.
+        low = np.repeat(np.array([-128, self.arithmetic.packed_min, self.arithmetic.packed_min]), channels)
+        qkv = self.linear(f"{name}.qkv", source, f"{name}.qact1", 8, low)
+        q, k, v = (self.graph.add(f"{name}.{part}", HeadSplit(i, heads), qkv) for i, part in enumerate("qkv"))
+        scale = self.scale(qkv)
+        self.graph.add(f"{name}.matmul_1", MatMul(transposed=True), q, k)
+        width = channels // heads
+        attended, attended_scale = probabilities(np.float32(np.float32(scale * scale) * np.float32(width**-0.5)))
+        self.graph.add(f"{name}.matmul_2", MatMul(transposed=False), attended, v)
+        self.graph.add(f"{name}.merged", HeadMerge(), f"{name}.matmul_2")
+        merged, merged_scale = f"{name}.{merged}", np.float32(attended_scale * scale)
+        self.graph.add(merged, Rescale(self.dyadic(merged_scale, merged), 8), f"{name}.merged")
+        return self.linear(f"{name}.proj", merged, f"{name}.{projected}", 16)
+
+    def block(self, name: str, source: str, attention: Callable[[str], str]) -> str:
+        """A Transformer block; `attention` adds its attention behind the tensor it is given and returns the branch."""
+        branch = attention(self.normalised(f"{name}.norm1", source, f"{name}.qact1"))
+        middle = self.residual(branch, source, f"{name}.qact2")
+        self.normalised(f"{name}.norm2", middle, f"{name}.qact3")
+        return self.residual(self.mlp(f"{name}.mlp", f"{name}.qact3"), middle, f"{name}.qact4")
 
     def residual(self, branch: str, skip: str, target: str) -> str:
         add = ResidualAdd(self.dyadic(self.scale(branch), target), self.dyadic(self.scale(skip), target))

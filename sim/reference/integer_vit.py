@@ -7,17 +7,32 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from sim.reference.arithmetic import preset
+from sim.reference.arithmetic import Arithmetic, preset
+from sim.reference.builder import Tensors
+from sim.reference.graph import Graph
 from sim.reference.model_file import IntegerModel
+from sim.reference.model_shape import ModelShape
 from sim.reference.rounding import IntArray
 from sim.reference.scales import quantise
-from sim.reference.vit import input_scale, logit_scales, vit_graph
+from sim.reference.swin import swin_graph
+from sim.reference.swin_shape import SwinShape
+from sim.reference.vit import vit_graph
+from sim.reference.vit_shape import VitShape
 
-__all__ = ["IntegerVit"]
+__all__ = ["IntegerVit", "model_graph"]
+
+
+def model_graph(shape: ModelShape, tensors: Tensors, arithmetic: Arithmetic) -> Graph:
+    """The graph of a model of any shape from its tensors, as `ModelShape.layout` lists them."""
+    if isinstance(shape, SwinShape):
+        return swin_graph(shape, tensors, arithmetic)
+    if isinstance(shape, VitShape):
+        return vit_graph(shape, tensors, arithmetic)
+    raise TypeError(f"there is no graph of {type(shape).__name__}")
 
 
 class IntegerVit:
-    """Runs a model in exact integers; every tensor can be had by name.
+    """Runs a model (ViT, DeiT or Swin) in exact integers; every tensor can be had by name.
 
     Parameters
     ----------
@@ -26,11 +41,11 @@ class IntegerVit:
 
     def __init__(self, model: IntegerModel) -> None:
         self.model = model
-        self.graph = vit_graph(model.shape, model.tensors, preset(model.arithmetic))
+        self.graph = model_graph(model.shape, model.tensors, preset(model.arithmetic))
 
     def quantised(self, images: npt.NDArray[np.float32]) -> IntArray:
         """Preprocessed float images (batch, 3, H, W) as the int8 values that the machine receives."""
-        return quantise(images, input_scale(self.model.tensors), 8)
+        return quantise(images, self.model.image_scale, 8)
 
     def run(self, images: IntArray, capture: Collection[str] | None = None) -> dict[str, IntArray]:
         """The captured tensors (all when None) of int8 images, by the authors' names."""
@@ -39,4 +54,4 @@ class IntegerVit:
     def logits(self, images: IntArray) -> npt.NDArray[np.float64]:
         """Class scores (batch, classes): the integers of `head` times their scales."""
         head = self.run(images, capture=("head",))["head"]
-        return np.asarray(head * logit_scales(self.model.tensors).astype(np.float64))
+        return np.asarray(head * self.model.logit_scales.astype(np.float64))

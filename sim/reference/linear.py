@@ -6,7 +6,7 @@ import numpy as np
 
 from sim.reference.rounding import IntArray
 
-__all__ = ["matmul", "patches"]
+__all__ = ["matmul"]
 
 _EXACT_FLOAT32 = 2**24
 _EXACT_FLOAT64 = 2**53
@@ -25,10 +25,3 @@ def matmul(a: IntArray, b: IntArray) -> IntArray:
     if bound <= _EXACT_FLOAT64:
         return np.asarray((a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64))
     return np.asarray(a.astype(np.int64) @ b.astype(np.int64))
-
-
-def patches(images: IntArray, side: int) -> IntArray:
-    """(batch, C, H, W) to (batch, H/side * W/side, C * side * side): what a convolution of that stride sees."""
-    batch, channels, height, width = images.shape
-    blocks = images.reshape(batch, channels, height // side, side, width // side, side)
-    return blocks.transpose(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * side * side)

@@ -1,6 +1,6 @@
 """The integer model file: a safetensors file of every constant under the authors' names, with a checked header.
 
-Tensors (int8, int16 or int32 integers, float32 scales):
+Tensors (int8, int16 or int32 integers, float32 scales), as `ModelShape.layout` lists them:
 
 | name | what |
 |---|---|
@@ -8,7 +8,8 @@ Tensors (int8, int16 or int32 integers, float32 scales):
 | `<linear>.fc_scaling_factor`, `patch_embed.proj.conv_scaling_factor` | scale of the weights, one an output channel |
 | `<activation>.act_scaling_factor` | scale of a requantised activation, no dimensions |
 | `<norm>.bias_integer`, `.norm_scaling_factor` | int32 and float32, one a channel; the scale has gamma's sign |
-| `cls_token_integer`, `pos_embed_integer` | int32 on the scale of `patch_embed.qact`, int16 on that of `qact_pos` |
+| `cls_token_integer`, `pos_embed_integer` | ViT: int32 on the scale of `patch_embed.qact`, int16 on `qact_pos`'s |
+| `<block>.attn.relative_position_bias_table_integer` | Swin: int8 on the scale of `<block>.attn.qact_table` |
 """
 
 from __future__ import annotations
@@ -26,140 +27,31 @@ from safetensors.numpy import save
 
 from sim.reference.architecture import parse_architecture, spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
+from sim.reference.model_check import check_tensors
+from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing
-from sim.reference.scales import INT32_MAX
-from sim.reference.vit_shape import VitShape
 
 FORMAT = "ivit-integer-model"
 VERSION = "1"
 ARITHMETICS = ("lean", "official")
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
-Layout = dict[str, tuple[tuple[int, ...], type[np.generic]]]
-
-WIDTHS = {
-    "qact_input": 8,
-    "patch_embed.qact": 16,
-    "qact_pos": 16,
-    "qact1": 16,
-    "blocks.qact1": 8,
-    "blocks.attn.qact1": 8,
-    "blocks.attn.qact_attn1": 8,
-    "blocks.attn.qact2": 8,
-    "blocks.attn.qact3": 16,
-    "blocks.qact2": 16,
-    "blocks.qact3": 8,
-    "blocks.mlp.qact_gelu": 8,
-    "blocks.mlp.qact1": 8,
-    "blocks.mlp.qact2": 16,
-    "blocks.qact4": 16,
-    "qact2": 8,
-}
-"""Bits of each quantised activation by the authors' module name, block numbers left out."""
-
-
-def linear_layers(shape: VitShape) -> dict[str, str]:
-    """Name of each linear layer and of the constant that holds its weights' scales."""
-    layers = {"patch_embed.proj": "conv_scaling_factor"}
-    for index in range(shape.depth):
-        for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"):
-            layers[f"blocks.{index}.{name}"] = "fc_scaling_factor"
-    return layers | {"head": "fc_scaling_factor"}
-
-
-def norms(shape: VitShape) -> list[str]:
-    """Name of each LayerNorm."""
-    return [f"blocks.{index}.{norm}" for index in range(shape.depth) for norm in ("norm1", "norm2")] + ["norm"]
-
-
-def activations(shape: VitShape) -> list[str]:
-    """Name of each requantised activation."""
-    names = []
-    for name in WIDTHS:
-        head, dot, rest = name.partition(".")
-        if head == "blocks":
-            names += [f"blocks.{index}{dot}{rest}" for index in range(shape.depth)]
-        else:
-            names.append(name)
-    return names
-
-
-def layout(shape: VitShape) -> Layout:
-    """Shape and element type of every tensor of a model file."""
-    weights = shape.weight_shapes()
-    result: Layout = {}
-    for name, scale in linear_layers(shape).items():
-        result[f"{name}.weight_integer"] = (weights[f"{name}.weight"], np.int8)
-        result[f"{name}.bias_integer"] = (weights[f"{name}.bias"], np.int32)
-        result[f"{name}.{scale}"] = (weights[f"{name}.bias"], np.float32)
-    for name in norms(shape):
-        result[f"{name}.bias_integer"] = ((shape.dim,), np.int32)
-        result[f"{name}.norm_scaling_factor"] = ((shape.dim,), np.float32)
-    for name in activations(shape):
-        result[f"{name}.act_scaling_factor"] = ((), np.float32)
-    result["cls_token_integer"] = (weights["cls_token"], np.int32)
-    result["pos_embed_integer"] = (weights["pos_embed"], np.int16)
-    return result
-
-
-def check_tensors(tensors: Tensors, shape: VitShape, source: str) -> None:
-    """Raises UserError, naming `source` and the tensor, unless `tensors` are a whole and usable model of `shape`."""
-    expected = layout(shape)
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise UserError(f"{source}: the tensor {missing[0]!r} is missing; a model of {spelled_out(shape)} has it.")
-    if unknown := sorted(tensors.keys() - expected.keys()):
-        raise UserError(f"{source}: {unknown[0]!r} is no tensor of a model of {spelled_out(shape)}.")
-    for name, (dimensions, kind) in expected.items():
-        tensor = tensors[name]
-        if tensor.shape != dimensions or tensor.dtype != kind:
-            raise UserError(
-                f"{source}: {name!r} is {tensor.dtype} {tensor.shape}, but {np.dtype(kind)} {dimensions} is expected."
-            )
-        if kind is np.float32:
-            _check_scale(np.asarray(tensor, np.float32), name, source)
-    for name in linear_layers(shape):
-        _check_accumulator(name, tensors, source)
-
-
-def _check_scale(scale: npt.NDArray[np.float32], name: str, source: str) -> None:
-    # Only LayerNorm's scales carry the sign of gamma.
-    magnitude = np.abs(scale) if name.endswith("norm_scaling_factor") else scale
-    if not np.isfinite(scale).all():
-        raise UserError(f"{source}: the scale {name!r} holds NaN or infinity, but a finite number is expected.")
-    if not (magnitude > 0).all():
-        worst = scale.reshape(-1)[int(magnitude.reshape(-1).argmin())]
-        raise UserError(
-            f"{source}: the scale {name!r} holds {worst:g}, but a scale must not be zero"
-            + ("." if magnitude is not scale else " or negative.")
-        )
-
-
-def _check_accumulator(name: str, tensors: Tensors, source: str) -> None:
-    weight = tensors[f"{name}.weight_integer"].astype(np.int64)
-    bias = np.abs(tensors[f"{name}.bias_integer"].astype(np.int64))
-    magnitude = np.abs(weight.reshape(len(weight), -1)).sum(axis=1) * 128 + bias
-    if magnitude.max() > INT32_MAX:
-        channel = int(magnitude.argmax())
-        raise UserError(
-            f"{source}: output channel {channel} of {name!r} can reach {magnitude[channel]}, beyond the 32-bit "
-            f"accumulator's {INT32_MAX}; its bias is too large for its weights."
-        )
 
 
 @dataclass(frozen=True)
 class IntegerModel:
-    """A quantised ViT or DeiT.
+    """A quantised model.
 
     Parameters
     ----------
     shape : dimensions
     arithmetic : `official` or `lean`
     preprocessing : what happens to an image before it is quantised
-    tensors : as `layout` lists them
+    tensors : as `ModelShape.layout` lists them
     class_names : one a class, or none at all
     """
 
-    shape: VitShape
+    shape: ModelShape
     arithmetic: str
     preprocessing: Preprocessing
     tensors: Tensors
@@ -176,6 +68,18 @@ class IntegerModel:
             raise UserError(
                 f"There are {len(self.class_names)} class names, but the model has {self.shape.classes} classes."
             )
+
+    @property
+    def image_scale(self) -> np.float32:
+        """Scale of the quantised image."""
+        return np.float32(self.tensors["qact_input.act_scaling_factor"])
+
+    @property
+    def logit_scales(self) -> npt.NDArray[np.float32]:
+        """What the integers of `head` are multiplied by, one a class: fl(Sw[c] * Sx)."""
+        head = self.shape.head
+        weights = np.asarray(self.tensors[head.scale], np.float32)
+        return weights * np.float32(self.tensors[f"{head.source}.act_scaling_factor"])
 
     def checksum(self) -> str:
         """SHA-256 over names, element types, shapes and bytes of all tensors in the order of their names."""

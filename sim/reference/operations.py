@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from sim.reference.linear import matmul, patches
+from sim.reference.addressing import join_windows, masked_pairs, merge_patches, patches, split_windows
+from sim.reference.linear import matmul
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray, clamp, divide_rne
 from sim.reference.shiftmax import Shiftmax
@@ -144,11 +145,7 @@ class WindowSplit:
     shift: int
 
     def apply(self, *inputs: IntArray) -> IntArray:
-        batch, tokens, channels = inputs[0].shape
-        side, w = round(tokens**0.5), self.window
-        rolled = np.roll(inputs[0].reshape(batch, side, side, channels), (-self.shift, -self.shift), axis=(1, 2))
-        blocks = rolled.reshape(batch, side // w, w, side // w, w, channels).swapaxes(2, 3)
-        return blocks.reshape(-1, w * w, channels)
+        return split_windows(inputs[0], self.window, self.shift)
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,7 @@ class WindowMerge:
     side: int
 
     def apply(self, *inputs: IntArray) -> IntArray:
-        channels, w, n = inputs[0].shape[-1], self.window, self.side // self.window
-        blocks = inputs[0].reshape(-1, n, n, w, w, channels).swapaxes(2, 3)
-        rolled = blocks.reshape(-1, self.side, self.side, channels)
-        return np.roll(rolled, (self.shift, self.shift), axis=(1, 2)).reshape(len(rolled), -1, channels)
+        return join_windows(inputs[0], self.window, self.shift, self.side)
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ class AttentionMask:
     regions: IntArray
 
     def apply(self, *inputs: IntArray) -> IntArray:
-        different = self.regions[:, None, :, None] != self.regions[:, None, None, :]
+        different = masked_pairs(self.regions)[:, None]
         repeats = len(inputs[0]) // len(self.regions)
         return self.softmax.apply(inputs[0], np.tile(different, (repeats, 1, 1, 1)))
 
@@ -206,8 +200,4 @@ class PatchMerge:
     """
 
     def apply(self, *inputs: IntArray) -> IntArray:
-        batch, tokens, channels = inputs[0].shape
-        side = round(tokens**0.5)
-        square = inputs[0].reshape(batch, side // 2, 2, side // 2, 2, channels)
-        parts = [square[:, :, row, :, column] for column in (0, 1) for row in (0, 1)]
-        return np.concatenate(parts, axis=-1).reshape(batch, tokens // 4, 4 * channels)
+        return merge_patches(inputs[0])

@@ -47,17 +47,14 @@ def quantise_weight(weight: FloatArray, scales: FloatArray) -> IntArray:
     return quantise(weight, scales.reshape(-1, *[1] * (weight.ndim - 1)), 8)
 
 
-def embedding_integers(
-    token: FloatArray, position: FloatArray, patch_scale: np.float32, position_scale: np.float32
-) -> dict[str, npt.NDArray[np.generic]]:
-    """The class token on the grid of the patches that it joins, RNE(cls/S) (int32), and the position embedding on its
-    own 16-bit grid (int16), under their names in a model file.
+def embedding_integers(x: FloatArray, scale: np.float32, bits: int) -> IntArray:
+    """Integers of a learnt tensor on an activation's scale. With 32 bits nothing is clamped, and the authors divide
+    (RNE(x/S), the class token) where they otherwise multiply by 1/S.
     """
-    integers = np.rint((token / patch_scale).astype(np.float32)).astype(np.float64)
-    return {
-        "cls_token_integer": np.clip(integers, -INT32_MAX, INT32_MAX).astype(np.int32),
-        "pos_embed_integer": quantise(position, position_scale, 16).astype(np.int16),
-    }
+    if bits < 32:
+        return quantise(x, scale, bits)
+    integers = np.rint((x / scale).astype(np.float32)).astype(np.float64)
+    return np.clip(integers, -INT32_MAX, INT32_MAX).astype(np.int64)
 
 
 def norm_unit(channels: int) -> np.float32:

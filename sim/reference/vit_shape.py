@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sim.reference.errors import UserError
+from sim.reference.model_shape import (
+    Activation,
+    Embedding,
+    Feeds,
+    LinearLayer,
+    ModelShape,
+    NormLayer,
+    block_activations,
+    block_layers,
+    check_dimensions,
+    check_divides,
+    patch_embedding,
+)
 
-__all__ = ["MLP_RATIO", "VitShape"]
+__all__ = ["VitShape"]
 
-MLP_RATIO = 4
+ATTENTION = (
+    Activation("qact1", 8),
+    Activation("qact_attn1", 8, Feeds.SHIFTMAX),
+    Activation("qact2", 8),
+    Activation("qact3", 16),
+)
 
 
 @dataclass(frozen=True)
-class VitShape:
+class VitShape(ModelShape):
     """Dimensions of a ViT or DeiT with a class token.
 
     Parameters
@@ -30,45 +47,33 @@ class VitShape:
     classes: int
 
     def __post_init__(self) -> None:
-        for name in ("image", "patch", "dim", "depth", "heads", "classes"):
-            value = getattr(self, name)
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, not {value}.")
-        if self.image % self.patch:
-            raise UserError(f"image must be a multiple of patch, not {self.image} with patch {self.patch}.")
-        if self.dim % self.heads:
-            raise UserError(f"dim must be a multiple of heads, not {self.dim} with {self.heads} heads.")
+        check_dimensions(**vars(self))
+        check_divides("image", self.image, "patch", self.patch)
+        check_divides("dim", self.dim, "heads", self.heads)
 
     @property
     def tokens(self) -> int:
         """Tokens of a frame, the class token included."""
         return (self.image // self.patch) ** 2 + 1
 
-    @property
-    def hidden(self) -> int:
-        """Channels of the MLP's hidden layer."""
-        return MLP_RATIO * self.dim
+    def block_names(self) -> list[str]:
+        return [f"blocks.{index}" for index in range(self.depth)]
 
-    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """timm's name and shape of each weight."""
-        dim, hidden = self.dim, self.hidden
-        shapes: dict[str, tuple[int, ...]] = {
-            "cls_token": (1, 1, dim),
-            "pos_embed": (1, self.tokens, dim),
-            "patch_embed.proj.weight": (dim, 3, self.patch, self.patch),
-            "patch_embed.proj.bias": (dim,),
-        }
-        linears = {
-            "attn.qkv": (3 * dim, dim),
-            "attn.proj": (dim, dim),
-            "mlp.fc1": (hidden, dim),
-            "mlp.fc2": (dim, hidden),
-        }
-        for index in range(self.depth):
-            block = f"blocks.{index}."
-            for norm in ("norm1", "norm2"):
-                shapes |= {f"{block}{norm}.weight": (dim,), f"{block}{norm}.bias": (dim,)}
-            for name, (rows, columns) in linears.items():
-                shapes |= {f"{block}{name}.weight": (rows, columns), f"{block}{name}.bias": (rows,)}
-        shapes |= {"norm.weight": (dim,), "norm.bias": (dim,)}
-        return shapes | {"head.weight": (self.classes, dim), "head.bias": (self.classes,)}
+    def layers(self) -> list[LinearLayer | NormLayer]:
+        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.patch, self.dim)]
+        for block in self.block_names():
+            layers += block_layers(block, self.dim, "qact2")
+        return [*layers, NormLayer("norm", self.dim), LinearLayer("head", "qact2", (self.classes, self.dim))]
+
+    def activations(self) -> list[Activation]:
+        names = [Activation("qact_input", 8)]
+        names += [Activation(name, 16) for name in ("patch_embed.qact", "qact_pos", "qact1")]
+        for block in self.block_names():
+            names += block_activations(block, ATTENTION)
+        return [*names, Activation("qact2", 8)]
+
+    def embeddings(self) -> list[Embedding]:
+        return [
+            Embedding("cls_token", (1, 1, self.dim), "patch_embed.qact", 32),
+            Embedding("pos_embed", (1, self.tokens, self.dim), "qact_pos", 16),
+        ]

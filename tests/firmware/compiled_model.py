@@ -9,7 +9,7 @@ from firmware.calibration import Calibration
 from firmware.compiler.compiler import Compiled, compile_graph, tensors_of
 from firmware.float_vit import FloatVit
 from firmware.layout import BEAT, pack_matrix
-from firmware.post_training import quantise_vit
+from firmware.post_training import quantise_model
 from gateware.config import AcceleratorConfig
 from sim.interpreter.machine import Interpreter
 from sim.reference.integer_vit import IntegerVit
@@ -32,9 +32,9 @@ def random_model(shape: VitShape, arithmetic: str, rng: np.random.Generator) -> 
         if "norm" in name and name.endswith("weight"):
             values += 1
         weights[name] = values.astype(np.float32)
-    model, calibration = FloatVit(shape, weights), Calibration()
+    model, calibration = FloatVit(shape, weights), Calibration(shape)
     model.forward(rng.normal(0, 1, (2, 3, shape.image, shape.image)).astype(np.float32), calibration.observe)
-    tensors = quantise_vit(model, calibration).tensors
+    tensors = quantise_model(shape, weights, calibration).tensors
     return IntegerVit(IntegerModel(shape, arithmetic, Preprocessing.default(shape.image), tensors, ()))
 
 
@@ -68,7 +68,10 @@ def different(
     """The stored tensors that are not the reference's."""
     expected, found = expected or model.run(image), tensors_of(compiled.homes, memory)
     del found[model.graph.source]
-    assert len(found) == STORED_A_BLOCK * model.model.shape.depth + STORED_BESIDE and model.graph.output in found
+    assert (
+        len(found) == STORED_A_BLOCK * len(model.model.shape.block_names()) + STORED_BESIDE
+        and model.graph.output in found
+    )
     wrong = []
     for name, matrix in found.items():
         rows = np.atleast_2d(expected[name][0])

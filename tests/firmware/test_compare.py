@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from firmware import compare, digits
-from firmware.float_vit import FloatVit
+from firmware.float_models import float_model
 from firmware.network_error import network_errors
 from firmware.weights import checked_weights, load_arrays
 from sim.reference.model_file import load_model
@@ -46,11 +46,11 @@ def test_a_bad_range_of_images(pictures: Path, capsys: pytest.CaptureFixture[str
 def test_the_network_error_grows_from_the_image_to_the_head_and_sees_a_wrong_scale():
     model = load_model(MODEL)
     shape = model.shape
-    float_model = FloatVit(shape, checked_weights(load_arrays(FLOAT), shape.weight_shapes(), FLOAT))
+    exact = float_model(shape, checked_weights(load_arrays(FLOAT), shape.weight_shapes(), FLOAT))
     images = np.moveaxis(digits.load("train").images[:2].astype(np.float32) / 127.5 - 1, -1, 1)
-    errors = network_errors(float_model, model, images)
+    errors = network_errors(exact, model, images)
     assert errors["qact_input"] < errors["qact1"] < errors["qact2"] < 0.2
     scales = dict(model.tensors)
     scales["qact1.act_scaling_factor"] = np.asarray(scales["qact1.act_scaling_factor"], np.float32) / np.float32(4)
     wrong = type(model)(shape, model.arithmetic, model.preprocessing, scales, model.class_names)
-    assert network_errors(float_model, wrong, images)["qact1"] > 2 * errors["qact1"]
+    assert network_errors(exact, wrong, images)["qact1"] > 2 * errors["qact1"]

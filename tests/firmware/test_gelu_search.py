@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from firmware.float_vit import gelu
+from firmware.float_model import gelu
 from firmware.gelu_search import best_scale, table_error
 from sim.reference.scales import activation_scale
 

@@ -20,9 +20,9 @@ from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program, _checksum, load_program, program_of
 from gateware.config import PRESETS, config
 from sim.interpreter.machine import Interpreter
+from sim.reference.addressing import patches
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
-from sim.reference.linear import patches
 from sim.reference.model_file import load_model
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"

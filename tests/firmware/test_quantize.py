@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware import quantize
 from sim.reference.errors import UserError
-from sim.reference.model_file import IntegerModel, activations, load_model
+from sim.reference.model_file import IntegerModel, load_model
 from sim.reference.scales import gelu_step, snapped_gelu_scale, snapped_softmax_scale, softmax_step
 from tests.firmware import small_vit
 
@@ -43,7 +43,7 @@ def test_without_snapping_every_scale_is_the_peak(inputs: list[str], tmp_path: P
     report = json.loads(capsys.readouterr().out)
     model = load_model(tmp_path / "m.model")
     assert model.arithmetic == report["arithmetic"] == "official"
-    assert sorted(row["name"] for row in report["tensors"]) == sorted(activations(small_vit.SHAPE))
+    assert sorted(row["name"] for row in report["tensors"]) == sorted(one.name for one in small_vit.SHAPE.activations())
     for row in report["tensors"]:
         scale = model.tensors[f"{row['name']}.act_scaling_factor"]
         if not row["name"].endswith("mlp.qact1"):

@@ -15,7 +15,7 @@ from host.link.errors import MachineStopped
 from host.link.transport import InProcessTransport
 from sim.bench.workloads import Workload, shipped
 from sim.emulator.emulation import Emulation
-from sim.reference.linear import patches
+from sim.reference.addressing import patches
 
 TINY = config("tiny")
 SIZE = BEAT << TINY.address_bits

@@ -75,7 +75,7 @@ def test_a_damaged_table_is_left_alone(row: dict, tmp_path: Path, monkeypatch: p
         (["digits", "--board", "nowhere"], "unknown board or configuration 'nowhere'"),
         (["digits", "--memory", "core"], "--memory must be one of"),
         (["nothing.safetensors"], "nothing.safetensors"),
-        (["random:swin_tiny_patch4_window7_224"], "is a Swin Transformer"),
+        (["random:resnet50"], "Unknown architecture"),
         (["digits", "--board", "tiny", "--pictures", "nowhere"], "nowhere is not a folder"),
     ],
 )

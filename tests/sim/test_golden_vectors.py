@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from firmware.checkpoint import import_checkpoint, load_checkpoint
+from sim.reference.addressing import patches
 from sim.reference.architecture import parse_architecture
 from sim.reference.arithmetic import OFFICIAL
+from sim.reference.integer_vit import model_graph
 from sim.reference.layernorm import ILayerNorm, integer_sqrt
-from sim.reference.linear import matmul, patches
+from sim.reference.linear import matmul
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.scales import channel_scales, quantise, quantise_weight
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftgelu import ShiftGELU
 from sim.reference.shiftmax import Shiftmax
-from sim.reference.vit import vit_graph
 from tests.shared_data import shared_data
 
 QUANTACT = (
@@ -107,7 +108,7 @@ def test_every_tensor_of_the_small_vit(suffix: str):
     path = shared_data("vectors", f"e2e_vit_small{suffix}")
     tensors = import_checkpoint(load_checkpoint(path), shape, str(path))
     images = quantise(golden["img"], np.float32(tensors["qact_input.act_scaling_factor"]), 8)
-    found = vit_graph(shape, tensors, OFFICIAL).run(images)
+    found = model_graph(shape, tensors, OFFICIAL).run(images)
     names = [key.removeprefix("tr/") for key in golden if key.startswith("tr/")]
     assert len(names) == 37
     for name in names:

@@ -3,27 +3,23 @@
 import numpy as np
 import pytest
 
+from firmware.checkpoint import import_checkpoint, load_checkpoint
+from sim.reference.addressing import window_regions
 from sim.reference.arithmetic import LEAN, OFFICIAL
+from sim.reference.errors import UserError
 from sim.reference.scales import quantise
-from sim.reference.swin import SwinShape, swin_graph, window_regions
+from sim.reference.swin import swin_graph
+from sim.reference.swin_shape import SwinShape
 from tests.shared_data import shared_data
 
 SMALL = SwinShape(64, 4, 32, (2, 2), (1, 2), 4, 10)
 
 
-def tensors_and_golden() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    with np.load(shared_data("vectors", "e2e_swin_small.npz"), allow_pickle=False) as file:
-        golden = dict(file)
-    tensors = {key.removeprefix("sd/"): value for key, value in golden.items() if key.startswith("sd/")}
-    for key in [key for key in tensors if key.endswith("relative_position_bias_table")]:
-        name = key.removesuffix(".relative_position_bias_table")
-        scale = np.float32(tensors[f"{name}.qact_table.act_scaling_factor"])
-        tensors[f"{name}.table_integer"] = quantise(tensors[key], scale, 8)
-    return tensors, golden
-
-
-def test_every_tensor_of_the_small_swin():
-    tensors, golden = tensors_and_golden()
+@pytest.mark.parametrize("suffix", [".npz", ".pth.tar"])
+def test_every_tensor_of_the_small_swin(suffix: str):
+    if suffix == ".pth.tar":
+        pytest.importorskip("torch", reason="the authors' own file format needs the training extra")
+    golden, tensors = imported(suffix)
     images = quantise(golden["img"], np.float32(tensors["qact_input.act_scaling_factor"]), 8)
     found = swin_graph(SMALL, tensors, OFFICIAL).run(images)
     names = [key.removeprefix("tr/") for key in golden if key.startswith("tr/")]
@@ -32,8 +28,15 @@ def test_every_tensor_of_the_small_swin():
         np.testing.assert_array_equal(found[name], golden[f"tr/{name}"], err_msg=name)
 
 
+def imported(suffix: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    with np.load(shared_data("vectors", "e2e_swin_small.npz"), allow_pickle=False) as file:
+        golden = dict(file)
+    path = shared_data("vectors", f"e2e_swin_small{suffix}")
+    return golden, import_checkpoint(load_checkpoint(path), SMALL, str(path))
+
+
 def test_lean_limits_the_packed_operands():
-    tensors, golden = tensors_and_golden()
+    golden, tensors = imported(".npz")
     images = quantise(golden["img"] * 8, np.float32(tensors["qact_input.act_scaling_factor"]), 8)
     qkv = "layers.0.blocks.0.attn.qact1"
     found = swin_graph(SMALL, tensors, LEAN).run(images, capture=(qkv,))[qkv]
@@ -47,10 +50,10 @@ def test_regions_are_the_parts_that_rolling_joins():
 
 
 def test_a_window_that_does_not_divide_the_map():
-    with pytest.raises(ValueError, match="stage 0 has 16 tokens a side, which windows of 5 do not divide"):
+    with pytest.raises(UserError, match="Stage 0 has 16 tokens a side, which windows of 5 do not divide"):
         SwinShape(64, 4, 32, (2,), (1,), 5, 10)
 
 
 def test_stages_must_agree():
-    with pytest.raises(ValueError, match="depths and heads"):
+    with pytest.raises(UserError, match="depths and heads"):
         SwinShape(64, 4, 32, (2, 2), (1,), 4, 10)

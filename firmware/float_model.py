@@ -1,0 +1,122 @@
+"""What the float models share: the operations and the Transformer block, in float32 numpy."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.reference.addressing import patches
+from sim.reference.model_shape import ModelShape
+
+FloatArray = npt.NDArray[np.float32]
+Observer = Callable[[str, FloatArray], None]
+"""Called with the name of a tensor that the integer machine quantises (the authors' module names) and its value."""
+
+
+def erf(x: FloatArray) -> FloatArray:
+    """The error function within 1e-6: Abramowitz and Stegun 7.1.26 (1.5e-7) and float32's roundings."""
+    t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
+    polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    return np.copysign(1 - polynomial * np.exp(-x * x), x).astype(np.float32)
+
+
+def gelu(x: FloatArray) -> FloatArray:
+    """x * Phi(x), elementwise."""
+    return (x * np.float32(0.5) * (1 + erf(x * np.float32(1 / math.sqrt(2))))).astype(np.float32)
+
+
+def softmax(x: FloatArray) -> FloatArray:
+    """Softmax over the last axis."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def layer_norm(x: FloatArray, gamma: FloatArray, beta: FloatArray, epsilon: float) -> FloatArray:
+    """LayerNorm over the last axis."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(centred).mean(axis=-1, keepdims=True)
+    return (centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta).astype(np.float32)
+
+
+class FloatModel(ABC):
+    """A float model that the quantiser calibrates on and compares with. Every tensor that the integer graph quantises
+    is observed once in a forward, under the authors' name and with the shape that the integer reference has there.
+
+    Parameters
+    ----------
+    shape : dimensions
+    weights : as `ModelShape.weight_shapes` lists them
+    """
+
+    epsilon: float
+    """What the model's LayerNorms add to the variance."""
+
+    def __init__(self, shape: ModelShape, weights: Mapping[str, FloatArray]) -> None:
+        self.classes = shape.classes
+        self.weights = weights
+        self._observe: Observer | None = None
+
+    def forward(self, images: FloatArray, observe: Observer | None = None) -> FloatArray:
+        """Logits (batch, classes) of preprocessed images (batch, 3, image, image)."""
+        self._observe = observe
+        try:
+            return self.seen("head", self.linear("head", self.features(self.seen("qact_input", images))))
+        finally:
+            self._observe = None
+
+    @abstractmethod
+    def features(self, images: FloatArray) -> FloatArray:
+        """What the head reads (batch, channels)."""
+
+    def seen(self, name: str, x: FloatArray) -> FloatArray:
+        """`x`, shown to the observer."""
+        if self._observe is not None:
+            self._observe(name, x)
+        return x
+
+    def linear(self, name: str, x: FloatArray) -> FloatArray:
+        """Linear layer `name`, with its bias if it has one."""
+        product = x @ self.weights[f"{name}.weight"].T
+        return product + self.weights[f"{name}.bias"] if f"{name}.bias" in self.weights else product
+
+    def norm(self, name: str, x: FloatArray) -> FloatArray:
+        """LayerNorm `name`."""
+        return layer_norm(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.epsilon)
+
+    def patch_embedding(self, images: FloatArray) -> FloatArray:
+        """(batch, patches, channels) before any norm or position."""
+        kernel = self.weights["patch_embed.proj.weight"]
+        product = patches(images, kernel.shape[-1]) @ kernel.reshape(len(kernel), -1).T
+        return product + self.weights["patch_embed.proj.bias"]
+
+    def block(self, name: str, x: FloatArray, attention: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """A Transformer block; `attention` maps the normalised tokens to the residual branch."""
+        seen = self.seen
+        x = seen(f"{name}.qact2", x + attention(seen(f"{name}.qact1", self.norm(f"{name}.norm1", x))))
+        y = seen(f"{name}.qact3", self.norm(f"{name}.norm2", x))
+        y = seen(f"{name}.mlp.qact_gelu", self.linear(f"{name}.mlp.fc1", y))
+        y = seen(f"{name}.mlp.qact2", self.linear(f"{name}.mlp.fc2", seen(f"{name}.mlp.qact1", gelu(y))))
+        return seen(f"{name}.qact4", x + y)
+
+    def attention(
+        self,
+        name: str,
+        x: FloatArray,
+        heads: int,
+        merged: str,
+        projected: str,
+        probabilities: Callable[[FloatArray], FloatArray],
+    ) -> FloatArray:
+        """Attention `name` on (batch, tokens, channels); `probabilities` maps the scaled scores (batch, heads, tokens,
+        tokens) to the weights of V. `merged` and `projected` name the activations around the projection.
+        """
+        batch, tokens, channels = x.shape
+        qkv = self.seen(f"{name}.qact1", self.linear(f"{name}.qkv", x))
+        q, k, v = qkv.reshape(batch, tokens, 3, heads, channels // heads).transpose(2, 0, 3, 1, 4)
+        scores = self.seen(f"{name}.qact_attn1", (q @ k.swapaxes(-1, -2)) * np.float32((channels // heads) ** -0.5))
+        y = (probabilities(scores) @ v).transpose(0, 2, 1, 3).reshape(batch, tokens, channels)
+        return self.seen(f"{name}.{projected}", self.linear(f"{name}.proj", self.seen(f"{name}.{merged}", y)))

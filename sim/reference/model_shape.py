@@ -1,0 +1,214 @@
+"""What every model consists of: layers, activations and embeddings by the authors' names. Weights, the constants of the
+integer model and its quantisation all follow from these lists.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.reference.errors import UserError
+
+__all__ = ["MLP_RATIO", "Activation", "Embedding", "Feeds", "Layout", "LinearLayer", "ModelShape", "NormLayer"]
+
+MLP_RATIO = 4
+COLOURS = 3
+INTEGERS: dict[int, type[np.signedinteger]] = {8: np.int8, 16: np.int16, 32: np.int32}
+
+Layout = dict[str, tuple[tuple[int, ...], type[np.generic]]]
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """A matrix product with weights, the patch embedding's convolution included.
+
+    Parameters
+    ----------
+    name : the authors' module
+    source : the activation whose scale its input has
+    weight : shape, output channels first
+    bias : whether it has one
+    """
+
+    name: str
+    source: str
+    weight: tuple[int, ...]
+    bias: bool = True
+
+    @property
+    def scale(self) -> str:
+        """Name of the constant that holds the weights' scales."""
+        return f"{self.name}.{'conv' if len(self.weight) == 4 else 'fc'}_scaling_factor"
+
+
+@dataclass(frozen=True)
+class NormLayer:
+    """A LayerNorm over `channels`."""
+
+    name: str
+    channels: int
+
+
+class Feeds(enum.Enum):
+    """What reads an activation, where that decides its scale."""
+
+    ANYTHING = enum.auto()
+    SHIFTMAX = enum.auto()
+    SHIFTGELU = enum.auto()
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A requantised tensor of `bits` bits with one scale."""
+
+    name: str
+    bits: int
+    feeds: Feeds = Feeds.ANYTHING
+
+    @property
+    def scale(self) -> str:
+        """Name of the constant that holds its scale."""
+        return f"{self.name}.act_scaling_factor"
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A learnt tensor that joins the activations: tokens, positions, bias tables.
+
+    Parameters
+    ----------
+    name : the authors' (and timm's) name
+    shape : its shape
+    target : the activation on whose scale its integers are
+    bits : of the integers; 32 means that nothing is clamped
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    target: str
+    bits: int
+
+    @property
+    def integer(self) -> str:
+        """Name of its integers in the model file."""
+        return f"{self.name}_integer"
+
+
+class ModelShape(ABC):
+    """Dimensions of a model, and the lists that follow from them. A frozen dataclass of `image`, `patch`, `classes`
+    and more.
+    """
+
+    image: int
+    patch: int
+    classes: int
+
+    @abstractmethod
+    def layers(self) -> Sequence[LinearLayer | NormLayer]:
+        """Everything with weights, in the order of a checkpoint."""
+
+    @abstractmethod
+    def activations(self) -> Sequence[Activation]:
+        """Every requantised tensor, the inputs of the shift operations included."""
+
+    @abstractmethod
+    def embeddings(self) -> Sequence[Embedding]:
+        """Learnt tensors that are no layer's."""
+
+    @abstractmethod
+    def block_names(self) -> list[str]:
+        """The Transformer blocks in order."""
+
+    def buffers(self) -> dict[str, npt.NDArray[np.generic]]:
+        """What a checkpoint may hold beside weights, although it follows from the dimensions."""
+        return {}
+
+    def linears(self) -> list[LinearLayer]:
+        """The linear layers among `layers`."""
+        return [layer for layer in self.layers() if isinstance(layer, LinearLayer)]
+
+    def norms(self) -> list[NormLayer]:
+        """The LayerNorms among `layers`."""
+        return [layer for layer in self.layers() if isinstance(layer, NormLayer)]
+
+    @property
+    def head(self) -> LinearLayer:
+        """The classifier, always the last layer."""
+        return self.linears()[-1]
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each float weight, under the authors' names."""
+        shapes = {embedding.name: embedding.shape for embedding in self.embeddings()}
+        for layer in self.layers():
+            if isinstance(layer, NormLayer):
+                shapes |= {f"{layer.name}.weight": (layer.channels,), f"{layer.name}.bias": (layer.channels,)}
+                continue
+            shapes[f"{layer.name}.weight"] = layer.weight
+            if layer.bias:
+                shapes[f"{layer.name}.bias"] = layer.weight[:1]
+        return shapes
+
+    def layout(self) -> Layout:
+        """Name, shape and element type of every constant of the integer model."""
+        result: Layout = {}
+        for layer in self.linears():
+            result[f"{layer.name}.weight_integer"] = (layer.weight, np.int8)
+            if layer.bias:
+                result[f"{layer.name}.bias_integer"] = (layer.weight[:1], np.int32)
+            result[layer.scale] = (layer.weight[:1], np.float32)
+        for norm in self.norms():
+            result[f"{norm.name}.bias_integer"] = ((norm.channels,), np.int32)
+            result[f"{norm.name}.norm_scaling_factor"] = ((norm.channels,), np.float32)
+        result |= {activation.scale: ((), np.float32) for activation in self.activations()}
+        return result | {one.integer: (one.shape, INTEGERS[one.bits]) for one in self.embeddings()}
+
+
+def patch_embedding(patch: int, dim: int) -> LinearLayer:
+    """The convolution that makes tokens of patches."""
+    return LinearLayer("patch_embed.proj", "qact_input", (dim, COLOURS, patch, patch))
+
+
+def block_layers(block: str, dim: int, merged: str) -> list[LinearLayer | NormLayer]:
+    """A Transformer block's layers; `merged` is the activation in front of the attention's projection."""
+    hidden = MLP_RATIO * dim
+    return [
+        NormLayer(f"{block}.norm1", dim),
+        NormLayer(f"{block}.norm2", dim),
+        LinearLayer(f"{block}.attn.qkv", f"{block}.qact1", (3 * dim, dim)),
+        LinearLayer(f"{block}.attn.proj", f"{block}.attn.{merged}", (dim, dim)),
+        LinearLayer(f"{block}.mlp.fc1", f"{block}.qact3", (hidden, dim)),
+        LinearLayer(f"{block}.mlp.fc2", f"{block}.mlp.qact1", (dim, hidden)),
+    ]
+
+
+def block_activations(block: str, attention: Sequence[Activation]) -> list[Activation]:
+    """A Transformer block's activations, with those of its attention, whose names start behind `attn.`."""
+    inner = [Activation(f"{block}.attn.{one.name}", one.bits, one.feeds) for one in attention]
+    return [
+        Activation(f"{block}.qact1", 8),
+        *inner,
+        Activation(f"{block}.qact2", 16),
+        Activation(f"{block}.qact3", 8),
+        Activation(f"{block}.mlp.qact_gelu", 8, Feeds.SHIFTGELU),
+        Activation(f"{block}.mlp.qact1", 8),
+        Activation(f"{block}.mlp.qact2", 16),
+        Activation(f"{block}.qact4", 16),
+    ]
+
+
+def check_dimensions(**values: int) -> None:
+    """Raises UserError for one below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, not {value}.")
+
+
+def check_divides(name: str, value: int, divisor_name: str, divisor: int) -> None:
+    """Raises UserError unless `divisor` divides `value`."""
+    if value % divisor:
+        raise UserError(f"{name} must be a multiple of {divisor_name}, not {value} with {divisor_name} {divisor}.")

@@ -1,0 +1,149 @@
+"""Dimensions of a Swin Transformer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.reference.addressing import masked_pairs, relative_position_index, window_regions
+from sim.reference.errors import UserError
+from sim.reference.model_shape import (
+    Activation,
+    Embedding,
+    Feeds,
+    LinearLayer,
+    ModelShape,
+    NormLayer,
+    block_activations,
+    block_layers,
+    check_dimensions,
+    check_divides,
+    patch_embedding,
+)
+
+__all__ = ["SwinShape"]
+
+ATTENTION = (
+    Activation("qact1", 8),
+    Activation("qact_attn1", 8),
+    Activation("qact_table", 8),
+    Activation("qact2", 8, Feeds.SHIFTMAX),
+    Activation("qact3", 8),
+    Activation("qact4", 16),
+)
+
+
+@dataclass(frozen=True)
+class SwinShape(ModelShape):
+    """Dimensions of a Swin Transformer.
+
+    Parameters
+    ----------
+    image, patch : side of the square image and of a patch, pixels
+    dim : channels of the first stage; each further stage has twice as many
+    depths, heads : blocks and attention heads, one a stage
+    window : side of a window, tokens
+    classes : outputs of the head
+    """
+
+    image: int
+    patch: int
+    dim: int
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window: int
+    classes: int
+
+    def __post_init__(self) -> None:
+        for name in ("image", "patch", "dim", "window", "classes"):
+            check_dimensions(**{name: getattr(self, name)})
+        if not self.depths or len(self.depths) != len(self.heads):
+            raise UserError(f"depths and heads must name the same stages, not {self.depths} and {self.heads}.")
+        for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
+            check_dimensions(depths=depth, heads=heads)
+            check_divides("image", self.image, f"stage {stage}'s patches of", self.patch << stage)
+            check_divides(f"dim of stage {stage}", self.width(stage), "heads", heads)
+            if self.side(stage) % self.stage_window(stage):
+                raise UserError(
+                    f"Stage {stage} has {self.side(stage)} tokens a side, which windows of {self.window} do not divide."
+                )
+
+    @property
+    def stages(self) -> range:
+        """Numbers of the stages."""
+        return range(len(self.depths))
+
+    def side(self, stage: int) -> int:
+        """Tokens a side of a stage's map."""
+        return self.image // (self.patch << stage)
+
+    def width(self, stage: int) -> int:
+        """Channels of a stage."""
+        return self.dim << stage
+
+    def stage_window(self, stage: int) -> int:
+        """Side of a stage's windows: one window where the map is no larger."""
+        return min(self.window, self.side(stage))
+
+    def shift(self, stage: int, block: int) -> int:
+        """Tokens by which a block's windows are rolled: every second one, where there is more than one window."""
+        return self.window // 2 if block % 2 and self.side(stage) > self.window else 0
+
+    def blocks(self, stage: int) -> list[str]:
+        """Names of a stage's blocks."""
+        return [f"layers.{stage}.blocks.{block}" for block in range(self.depths[stage])]
+
+    def block_names(self) -> list[str]:
+        return [block for stage in self.stages for block in self.blocks(stage)]
+
+    def downsample(self, stage: int) -> str | None:
+        """Name of the patch merging behind a stage; none behind the last."""
+        return f"layers.{stage}.downsample" if stage + 1 < len(self.depths) else None
+
+    def layers(self) -> list[LinearLayer | NormLayer]:
+        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.patch, self.dim)]
+        layers.append(NormLayer("patch_embed.norm", self.dim))
+        for stage in self.stages:
+            width = self.width(stage)
+            for block in self.blocks(stage):
+                layers += block_layers(block, width, "qact3")
+            if down := self.downsample(stage):
+                layers.append(NormLayer(f"{down}.norm", 4 * width))
+                layers.append(LinearLayer(f"{down}.reduction", f"{down}.qact1", (2 * width, 4 * width), bias=False))
+        width = self.width(self.stages[-1])
+        return [*layers, NormLayer("norm", width), LinearLayer("head", "qact3", (self.classes, width))]
+
+    def activations(self) -> list[Activation]:
+        names = [Activation("qact_input", 8), Activation("patch_embed.qact_before_norm", 8)]
+        names += [Activation("patch_embed.qact", 16), Activation("qact1", 16)]
+        for stage in self.stages:
+            for block in self.blocks(stage):
+                names += block_activations(block, ATTENTION)
+            if down := self.downsample(stage):
+                names += [Activation(f"{down}.qact1", 8), Activation(f"{down}.qact2", 8)]
+        return [*names, Activation("qact2", 8), Activation("qact3", 8)]
+
+    def embeddings(self) -> list[Embedding]:
+        return [
+            Embedding(
+                f"{block}.attn.relative_position_bias_table",
+                ((2 * self.stage_window(stage) - 1) ** 2, self.heads[stage]),
+                f"{block}.attn.qact_table",
+                8,
+            )
+            for stage in self.stages
+            for block in self.blocks(stage)
+        ]
+
+    def buffers(self) -> dict[str, npt.NDArray[np.generic]]:
+        found: dict[str, npt.NDArray[np.generic]] = {}
+        for stage in self.stages:
+            window = self.stage_window(stage)
+            for index, block in enumerate(self.blocks(stage)):
+                found[f"{block}.attn.relative_position_index"] = relative_position_index(window)
+                if shift := self.shift(stage, index):
+                    masked = masked_pairs(window_regions(self.side(stage), window, shift))
+                    found[f"{block}.attn_mask"] = np.where(masked, np.float32(-100), np.float32(0))
+        return found
