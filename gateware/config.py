@@ -35,8 +35,12 @@ class AcceleratorConfig:
     acc_width: accumulator bits.
     a_depth: lane words a bank of the A buffer. b_depth: beats of the B buffer.
     const_depth: channels in the constant memory. ln_channels: most channels of a LayerNorm row.
-    softmax_length: most scores of a row. max_rows: most rows of a matrix whose row maxima are tracked.
+    ln_overlap: longest row of which LayerNorm collects one group's sums while it normalises another's; groups of longer
+        rows, up to twice that, come one after the other.
+    softmax_length: most scores of a row.
+    max_rows: rows whose maxima are known, and entries of the row map, a power of two: row r has place r modulo it.
     softmax_x0_bits: most bits of |x0|, the scores' scale as Shiftmax knows it.
+    official_softmax_bits: of the probabilities in an arithmetic that leaves them to the model: 16 for ViT, 8 for Swin.
     queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
     address_bits: beat address bits of the memory port: the board's memory holds 2 to this many beats of 16 bytes.
     watchdog_bits: a program in which nothing moves for 2 to this many cycles is stopped.
@@ -53,9 +57,11 @@ class AcceleratorConfig:
     a_depth: int = 2048
     b_depth: int = 3072
     const_depth: int = 1024
-    ln_channels: int = 768
+    ln_channels: int = 1536
+    ln_overlap: int = 768
     softmax_length: int = 256
     softmax_x0_bits: int = 10
+    official_softmax_bits: int = 16
     max_rows: int = 1024
     queue_depth: int = 64
     semaphores: int = 16
@@ -86,6 +92,13 @@ class AcceleratorConfig:
             self.softmax_length % LANES == 0 and 16 <= self.softmax_length <= 1024,
             f"softmax_length must be a multiple of {LANES} from 16 to 1024, not {self.softmax_length}",
         )
+        _require(
+            self.ln_channels <= 2 * self.ln_overlap,
+            f"ln_channels must be at most twice ln_overlap ({self.ln_overlap}), not {self.ln_channels}",
+        )
+        _require(not self.max_rows & self.max_rows - 1, f"max_rows must be a power of two, not {self.max_rows}")
+        _require(self.official_softmax_bits in (8, 16), "official_softmax_bits must be 8 (Swin) or 16 (ViT), "
+        f"not {self.official_softmax_bits}")
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
         _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
 
@@ -101,8 +114,8 @@ class AcceleratorConfig:
 
     @property
     def probability_bits(self) -> int:
-        """Bits of the probabilities that Shiftmax writes for a ViT."""
-        return self.arithmetic.softmax_bits or 16
+        """Bits of the probabilities that Shiftmax writes."""
+        return self.arithmetic.softmax_bits or self.official_softmax_bits
 
     @property
     def packed_full_range(self) -> bool:
@@ -136,11 +149,19 @@ PRESETS: dict[str, AcceleratorConfig] = {
     c.name: c
     for c in (
         AcceleratorConfig("arty_a7_35"),
-        AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_channels=1536),
+        AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_overlap=1536),
         AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, address_bits=21, clock_mhz=60.0),
-        AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_channels=1536, dsp_in_layernorm=False),
+        AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_overlap=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
-            "tiny", rows=4, a_depth=512, b_depth=512, const_depth=512, ln_channels=128, softmax_length=64, max_rows=128
+            "tiny",
+            rows=4,
+            a_depth=512,
+            b_depth=512,
+            const_depth=512,
+            ln_channels=128,
+            ln_overlap=64,
+            softmax_length=64,
+            max_rows=128,
         ),
     )
 }

@@ -11,6 +11,7 @@ from amaranth.lib import data
 
 __all__ = [
     "ISA_VERSION",
+    "ROW_MAP_BITS",
     "REGISTERS",
     "RUN_FIELDS",
     "Constants",
@@ -28,13 +29,14 @@ __all__ = [
     "encode",
 ]
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 VALUE_BITS = 24
 ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
 SEMAPHORE_BITS = 4
 LOG_BEATS = 4  # beats of counters that a MARK writes
 DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
 DST_BITS = 22
+ROW_MAP_BITS = 14  # of an entry of the row map: the low bits of a beat
 
 
 class Engine(enum.IntEnum):
@@ -83,9 +85,12 @@ class Transform(enum.IntEnum):
 
 
 class LoadTarget(enum.IntEnum):
-    """Where a load writes. LOADT: A or B. LOADB: B, CONSTANTS or LAYERNORM (its per-channel constants)."""
+    """Where a load writes. LOADT: A or B. LOADB: B, CONSTANTS, LAYERNORM (its per-channel constants) or ROW_MAP, which
+    has A's number.
+    """
 
     A = 0
+    ROW_MAP = 0
     B = 1
     CONSTANTS = 2
     LAYERNORM = 3
@@ -182,13 +187,15 @@ _LOAD_CONFIG = Register(
     "CONFIG",
     16,
     20,
-    "target, transform, LOADT only: rows from `row_limit` on are dropped; LayerNorm of int8, or to int16",
+    "target, transform; LOADT only: rows from `row_limit` on are dropped; LayerNorm of int8; or to int16, of which the "
+    "high byte leaves, or the low one less 128",
     fields=(
         Field("target", 0, 2),
         Field("transform", 2, 2),
         Field("row_limit", 4, 12),
         Field("narrow", 16, 1),
         Field("wide", 17, 1),
+        Field("low", 18, 1),
     ),
 )
 
@@ -228,7 +235,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         Register(
             "POST",
             7,
-            8,
+            9,
             "what happens to the accumulators",
             fields=(
                 Field("mode", 0, 2),
@@ -237,6 +244,8 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
                 Field("max_first", 4, 1),
                 Field("const_rows", 5, 1),
                 Field("clamp_packed", 6, 1),
+                Field("scatter", 7, 1),
+                Field("octets", 8, 1),
             ),
         ),
         Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),
@@ -252,6 +261,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         Register("SKIP_HI", 18, 8, "its high 8 bits"),
         Register("SHIFTS", 19, 16, "residual: shifts", fields=(Field("branch", 0, 8), Field("skip", 8, 8))),
         Register("SCORE_LENGTH", 20, 12, "columns that count as scores of a row, with `to_scores`"),
+        Register("SKIP_ROW", 21, 12, "matrix row of the skip operand of block 0, row 0"),
     ),
     Engine.VEC: (
         Register("X0", 0, 16, "|x0| of the shift exponential"),

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from firmware.compiler.maps import Windows
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
 from sim.reference.shiftmax import Shiftmax
 
-__all__ = ["Attention", "Gelu", "Layer", "Matmul", "Norm", "Plan", "Residual", "Source"]
+__all__ = ["Attention", "Gelu", "Layer", "Matmul", "Mean", "Norm", "Plan", "Residual", "ScoreBias", "Source"]
 
 
 @dataclass(frozen=True)
 class Norm:
-    """LayerNorm and its rescale, done while the tensor is loaded. `name` is the rescaled tensor."""
+    """LayerNorm and its rescale, done while the tensor is loaded. `name` is the rescaled tensor.
+
+    With `side`, a row is four rows of the map of that side: patch merging.
+    """
 
     name: str
     source: str
     bias: IntArray
     rescale: Rescale
+    side: int | None = None
+
+    @property
+    def wide(self) -> bool:
+        """Whether the result has 16 bits: it then is an operand in two halves."""
+        return self.rescale.bits == 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,11 @@ class Matmul:
     inner : the 16-bit tensor before a residual addition, which is never written
     token : rows are written one further on, and row 0 is this constant (the class token, position added)
     only_token : only this row of the source is needed
+    side : of the map whose tokens are the rows; None where they are a sequence
+    from_raster : the source's rows are in raster order, the result's in the order of the map
+    windows : the result's rows lie window by window
+    inner_windows : the tensor `inner` has them so in the reference
+    planes : the result is what a patch merging reads
     """
 
     name: str
@@ -68,11 +83,43 @@ class Matmul:
     token: IntArray | None = None
     only_token: int | None = None
     patches: bool = False
+    side: int | None = None
+    from_raster: bool = False
+    windows: Windows | None = None
+    inner_windows: Windows | None = None
+    planes: bool = False
+
+
+@dataclass
+class Mean:
+    """Mean over the tokens of a tensor in memory, rounded half to even."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ScoreBias:
+    """What is added to scores, by heads and pairs of tokens.
+
+    Parameters
+    ----------
+    name : the scores with it
+    factor : of the scores
+    terms : (heads, tokens, tokens), added to the scores once they are multiplied by the factor and rounded
+    """
+
+    name: str
+    factor: Dyadic
+    terms: IntArray
 
 
 @dataclass
 class Attention:
-    """Scores, Shiftmax and the product with V of all heads, from the tensor that holds Q, K and V."""
+    """Scores, Shiftmax and the product with V of all heads, from the tensor that holds Q, K and V.
+
+    With `windows`, of each window by itself; scores between two of its `regions` (windows, tokens) are masked.
+    """
 
     name: str
     source: str
@@ -82,20 +129,27 @@ class Attention:
     rescale: Rescale
     scores_name: str
     softmax_name: str
+    windows: Windows | None = None
+    bias: ScoreBias | None = None
+    regions: IntArray | None = None
 
 
-Layer = Matmul | Attention
+Layer = Matmul | Attention | Mean
 
 
 @dataclass
 class Plan:
-    """Layers in order; `image` and `output` are the tensors that the host writes and reads."""
+    """Layers in order; `image` and `output` are the tensors that the host writes and reads.
+
+    `tokens` is the length of a ViT's sequence; `last_side` the side of a Swin's last map, and None for a ViT.
+    """
 
     layers: list[Layer]
     image: str
     output: str
     tokens: int
     patch: int
+    last_side: int | None = None
 
 
 def factor_of(rescale: Rescale | None) -> Dyadic | None:

@@ -9,7 +9,8 @@ from gateware.config import LANES
 from gateware.isa import Engine, ErrorCode, PostMode
 from sim.interpreter.state import MachineError, MachineState
 from sim.reference.linear import matmul
-from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
+from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import clamp
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
 
@@ -17,6 +18,7 @@ __all__ = ["execute", "softmax"]
 
 Integers = npt.NDArray[np.int64]
 SCORE_BLOCKS = 2  # that the score memory holds
+MASK_BIT = 14  # that, 0 in a negative sum, masks a score
 SIZES = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}
 
 
@@ -52,8 +54,8 @@ def execute(state: MachineState) -> None:
 
     Raises
     ------
-    MachineError : an address outside memory or its buffer, an operation of nothing, scores or row maxima that are not
-        int8, or more blocks of scores than there is room for
+    MachineError : an address outside memory or its buffer, an operation of nothing, scores, row maxima or scattered rows
+        that are not int8, or more blocks of scores than there is room for
     """
     e, rows_of = Engine.EXEC, state.config.rows
     post, shape = state.fields(e, "POST"), state.fields(e, "BLOCKS")
@@ -63,8 +65,11 @@ def execute(state: MachineState) -> None:
             ErrorCode.ILLEGAL_INSTRUCTION,
             f"EXEC needs a block, a tile, a step and 1 to {rows_of} rows in the last block",
         )
-    if (post["to_scores"] or post["track_max"]) and mode is not PostMode.Q8:
-        raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"scores and row maxima are Q8, not {mode.name}")
+    biased = post["to_scores"] and mode is PostMode.RESIDUAL and post["octets"]
+    if (post["to_scores"] or post["track_max"] or post["scatter"]) and mode is not PostMode.Q8 and not biased:
+        raise MachineError(
+            ErrorCode.ILLEGAL_INSTRUCTION, f"scores, row maxima and scattered rows are Q8, not {mode.name}"
+        )
     total = (blocks - 1) * rows_of + shape["rows_last"]
     acc = _accumulators(state)[:total]
     if post["const_rows"]:
@@ -77,37 +82,52 @@ def execute(state: MachineState) -> None:
     value = acc + bias
     factor = Dyadic(multiplier, shift)
     rows = state.value(e, "OUT_ROW") + np.arange(total, dtype=np.int64)
-    columns = tiles * SIZES[mode]
+    columns, masked = tiles * SIZES[mode], np.zeros((total, LANES * tiles), bool)
     if mode is PostMode.RAW:
         result = _wrapped(value, 32)
-    elif mode is PostMode.Q8:
-        result = Rescale(factor, 8, np.array(-127) if post["clamp_packed"] else None).apply(value)
     else:
-        result = Rescale(factor, 16).apply(value)
-    if mode is PostMode.RESIDUAL:
-        places, lanes = state.matrix_places(state.value(e, "SKIP_BASE"), state.value(e, "SKIP_SLAB"), rows, columns)
-        skip = np.ascontiguousarray(state.beats[places, lanes]).reshape(total, -1).view("<i2").astype(np.int64)
-        shifts = state.fields(e, "SHIFTS")
-        state.observe("branch", rows=result)
-        result = ResidualAdd(
-            Dyadic(np.array(state.joined(e, "BRANCH_LO", "BRANCH_HI")), np.array(shifts["branch"])),
-            Dyadic(np.array(state.joined(e, "SKIP_LO", "SKIP_HI")), np.array(shifts["skip"])),
-        ).apply(result, skip)
+        octets = mode is PostMode.Q8 or post["octets"]
+        low = np.array(-127) if octets and post["clamp_packed"] else None
+        result = Rescale(factor, 8 if octets else 16, low).apply(value)
+        if mode is PostMode.RESIDUAL:
+            state.observe("branch", rows=result)
+            result = _sum(state, result, total, columns)
+            # A sum so far below the range of a score masks it.
+            masked = (result < 0) & ((result >> MASK_BIT & 1) == 0)
+            result = clamp(result, 8 if octets else 16, low)
+    held = rows % len(state.maxima)
     if post["track_max"]:
-        state.check_range(rows, len(state.maxima), "EXEC tracks row maxima")
         top = result.max(axis=1)
-        state.maxima[rows] = top if post["max_first"] else np.maximum(top, state.maxima[rows])
+        state.maxima[held] = top if post["max_first"] else np.maximum(top, state.maxima[held])
     if post["to_scores"]:
         length = state.value(e, "SCORE_LENGTH")
         state.observe("scores", rows=result[:, :length])
         state.check_range(np.array(length - 1), min(4 * tiles, state.config.softmax_length), "SCORE_LENGTH - 1")
-        state.blocks += [result[start : start + rows_of, :length] for start in range(0, total, rows_of)]
+        for start in range(0, total, rows_of):
+            part = slice(start, start + rows_of), slice(length)
+            state.blocks.append((result[part], masked[part]))
         if len(state.blocks) > SCORE_BLOCKS:
             raise MachineError(ErrorCode.WATCHDOG, "the score memory holds two blocks, and more come before VEC runs")
         return
+    if post["scatter"]:
+        rows = state.row_map[held]
     places, lanes = state.matrix_places(state.value(e, "OUT_BASE"), state.value(e, "OUT_SLAB"), rows, columns)
-    octets = np.ascontiguousarray(result.astype(f"<i{SIZES[mode]}")).view(np.uint8)
-    state.beats[places, lanes] = octets.reshape(total, columns, 4)
+    stored = np.ascontiguousarray(result.astype(f"<i{SIZES[mode]}")).view(np.uint8)
+    state.beats[places, lanes] = stored.reshape(total, columns, 4)
+
+
+def _sum(state: MachineState, branch: Integers, total: int, columns: int) -> Integers:
+    """Branch and skip, each by its factor, added."""
+    e = Engine.EXEC
+    rows = state.value(e, "SKIP_ROW") + np.arange(total, dtype=np.int64)
+    places, lanes = state.matrix_places(state.value(e, "SKIP_BASE"), state.value(e, "SKIP_SLAB"), rows, columns)
+    skip = np.ascontiguousarray(state.beats[places, lanes]).reshape(total, -1).view("<i2").astype(np.int64)
+    shifts = state.fields(e, "SHIFTS")
+    terms = []
+    for name, value in (("branch", branch), ("skip", skip)):
+        multiplier = state.joined(e, f"{name.upper()}_LO", f"{name.upper()}_HI")
+        terms.append(Dyadic(np.array(multiplier), np.array(shifts[name])).apply(value))
+    return terms[0] + terms[1]
 
 
 def softmax(state: MachineState) -> None:
@@ -121,7 +141,7 @@ def softmax(state: MachineState) -> None:
     if not state.blocks:
         raise MachineError(ErrorCode.WATCHDOG, "VEC runs, and there is no block of scores")
     length = state.fields(v, "LENGTH")["length"]
-    scores, rows = state.blocks.pop(0), state.value(v, "ROWS")
+    (scores, masked), rows = state.blocks.pop(0), state.value(v, "ROWS")
     if not 1 <= rows <= len(scores) or length != scores.shape[1]:
         raise MachineError(
             ErrorCode.ILLEGAL_INSTRUCTION,
@@ -136,7 +156,7 @@ def softmax(state: MachineState) -> None:
         bits,
         arithmetic.softmax_half_up,
     )
-    probabilities = unit.apply(scores)
+    probabilities = unit.apply(scores, masked[:rows])
     state.observe("probabilities", rows=probabilities)
     words = -(-length // 4)
     padded = np.zeros((len(scores), 4 * words), np.int64)

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import LANES, AcceleratorConfig
-from gateware.isa import DST_BITS, DST_COLUMN_BITS, Constants, Engine, ErrorCode, LoadTarget, Transform
+from gateware.isa import (
+    DST_BITS,
+    DST_COLUMN_BITS,
+    ROW_MAP_BITS,
+    Constants,
+    Engine,
+    ErrorCode,
+    LoadTarget,
+    Transform,
+)
 from sim.interpreter.state import BEAT, MachineError, MachineState, strided
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.rescale import Dyadic, Rescale
@@ -21,7 +30,7 @@ MOST_SHIFT = 127
 KNOWN = {
     Engine.LOADT: ((LoadTarget.A, LoadTarget.B), (Transform.IDENTITY, Transform.LAYERNORM, Transform.SHIFTGELU)),
     Engine.LOADB: (
-        (LoadTarget.B, LoadTarget.CONSTANTS, LoadTarget.LAYERNORM),
+        (LoadTarget.ROW_MAP, LoadTarget.B, LoadTarget.CONSTANTS, LoadTarget.LAYERNORM),
         (Transform.IDENTITY, Transform.TRANSPOSE),
     ),
 }
@@ -63,7 +72,10 @@ def load(state: MachineState, engine: Engine) -> None:
         raise MachineError(
             ErrorCode.WATCHDOG, f"{engine.name}: {len(beats)} beats arrive and {len(places)} places are named"
         )
-    if target is LoadTarget.A:
+    if target is LoadTarget.ROW_MAP and engine is Engine.LOADB:
+        state.check_range(places, len(state.row_map), "LOADB to the row map")
+        state.row_map[places] = _records(beats)[:, 0] & ((1 << ROW_MAP_BITS) - 1)
+    elif target is LoadTarget.A:
         _write_a(state, beats, places, configuration["row_limit"])
     elif target is LoadTarget.B:
         state.check_range(places, state.config.b_depth, f"{engine.name} to B")
@@ -101,8 +113,8 @@ def _rows(beats: Beats, groups: int, size: int) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(octets).view(f"<i{size}").reshape(LANES * groups, -1).astype(np.int64)
 
 
-def _beats(rows: npt.NDArray[np.int64], groups: int, size: int) -> Beats:
-    octets = rows.astype(f"<i{size}").view(np.uint8).reshape(groups, LANES, -1, 4).swapaxes(1, 2)
+def _beats(rows: npt.NDArray[np.int64], groups: int) -> Beats:
+    octets = rows.astype(np.int8).view(np.uint8).reshape(groups, LANES, -1, 4).swapaxes(1, 2)
     return np.ascontiguousarray(octets).reshape(-1, LANES, 4)
 
 
@@ -123,10 +135,11 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
         rows = _rows(beats, groups, size)
         bias, multiplier, shift = state.norm_constants[:channels].T
         norm = ILayerNorm(bias, state.config.arithmetic.root_start_from_bits).apply(rows)
-        bits = 16 if configuration["wide"] else 8
-        result = Rescale(Dyadic(multiplier, shift), bits).apply(norm)
+        result = Rescale(Dyadic(multiplier, shift), 16 if configuration["wide"] else 8).apply(norm)
         state.observe("layernorm", rows=result)
-        return _beats(result, groups, bits // 8)
+        if configuration["wide"]:
+            result = (result & 255) - 128 if configuration["low"] else result >> 8
+        return _beats(result, groups)
     rows = _rows(beats, groups, 1)
     first = LANES * state.value(Engine.LOADT, "MAX_GROUP")
     state.check_range(first + np.arange(len(rows)), len(state.maxima), "ShiftGELU's row maxima")
@@ -140,7 +153,7 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
         table = _table(state.config, gelu["x0"], multiplier, min(gelu["shift"], MOST_SHIFT), top)
         result[index] = table[row + 128]
     state.observe("shiftgelu", rows=result)
-    return _beats(result, groups, 1)
+    return _beats(result, groups)
 
 
 @lru_cache(maxsize=4096)

@@ -62,7 +62,8 @@ class MachineState:
         for records in (self.constants, self.norm_constants):
             records[:, 2] = np.abs(records[:, 2])
         self.maxima = noise.integers(-128, 128, cfg.max_rows)
-        self.blocks: list[npt.NDArray[np.int64]] = []
+        self.row_map = noise.integers(0, 256, cfg.max_rows)
+        self.blocks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = []  # scores, and which are masked
         self.registers = {engine: dict.fromkeys((r.name for r in rs), 0) for engine, rs in REGISTERS.items()}
 
     def set(self, engine: Engine, number: int, value: int) -> None:

@@ -37,7 +37,7 @@ def _skip_places(state: MachineState) -> tuple[npt.NDArray[np.int64], npt.NDArra
     if state.fields(e, "POST")["mode"] != PostMode.RESIDUAL:
         return None
     shape = state.fields(e, "BLOCKS")
-    rows = state.value(e, "OUT_ROW") + np.arange((shape["blocks"] - 1) * state.config.rows + shape["rows_last"])
+    rows = state.value(e, "SKIP_ROW") + np.arange((shape["blocks"] - 1) * state.config.rows + shape["rows_last"])
     columns = 2 * state.value(e, "TILES")
     return state.matrix_places(state.value(e, "SKIP_BASE"), state.value(e, "SKIP_SLAB"), rows, columns)
 

@@ -151,6 +151,7 @@ class RandomProgram:
             registers |= {
                 "SKIP_BASE": self.bench.matrix(matrix, 2) + 2 * self.draw(0, 1),
                 "SKIP_SLAB": slab_beats(row + rows),
+                "SKIP_ROW": row,
                 "SHIFTS": {"branch": int(branch.shift[0]), "skip": int(skip.shift[0])},
             }
             for name, factor in (("BRANCH", branch), ("SKIP", skip)):

@@ -109,23 +109,24 @@ def transform(
 
 
 @pytest.mark.parametrize("narrow", [0, 1])
-@pytest.mark.parametrize("wide", [0, 1])
+@pytest.mark.parametrize(("wide", "low"), [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize("cfg", [TINY, OFFICIAL], ids=["lean", "official"])
-def test_layernorm(cfg: AcceleratorConfig, narrow: int, wide: int, rng: np.random.Generator):
+def test_layernorm(cfg: AcceleratorConfig, narrow: int, wide: int, low: int, rng: np.random.Generator):
     bench, rows, channels, first = Bench(cfg, rng), 16, 48, 1
-    source_size, size = 2 - narrow, 1 + wide
+    source_size = 2 - narrow
     limit = 128 if narrow else 32768
     x = rng.integers(-limit, limit, (rows, channels))
     x[5] = 17  # no deviation at all
     bias = rng.integers(-(2**31) + 1, 2**31, channels)
     factor = factors(rng, channels, 2**31, 32767 if wide else 127, cfg.multiplier_bits)
     bench.load_constants(bias, factor, target=LoadTarget.LAYERNORM)
-    settings = {"transform": Transform.LAYERNORM, "narrow": narrow, "wide": wide}
-    transform(bench, bench.matrix(x, source_size), (rows, channels, first), source_size, size, settings)
+    settings = {"transform": Transform.LAYERNORM, "narrow": narrow, "wide": wide, "low": low}
+    transform(bench, bench.matrix(x, source_size), (rows, channels, first), source_size, 1, settings)
     seen = []
     bench.run(lambda kind, facts: seen.append((kind, facts["rows"])))
-    want = Rescale(factor, 8 * size).apply(ILayerNorm(bias).apply(x))[4 * first :]
-    np.testing.assert_array_equal(rows_in_b(bench, rows // 4 - first, channels * size // 4, size), want)
+    want = Rescale(factor, 8 + 8 * wide).apply(ILayerNorm(bias).apply(x))[4 * first :]
+    leaves = want if not wide else want % 256 - 128 if low else want // 256
+    np.testing.assert_array_equal(rows_in_b(bench, rows // 4 - first, channels // 4, 1), leaves)
     assert [kind for kind, _ in seen] == ["layernorm"]
     np.testing.assert_array_equal(seen[0][1], want)
 

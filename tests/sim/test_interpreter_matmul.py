@@ -84,7 +84,7 @@ def test_a_matrix_product(cfg: AcceleratorConfig, mode: PostMode, rng: np.random
             halves_of(int(f.multiplier[0])) for f in (branch_factor, skip_factor)
         )
         registers["SHIFTS"] = {"branch": int(branch_factor.shift[0]), "skip": int(skip_factor.shift[0])}
-        registers |= {"SKIP_BASE": bench.matrix(skip, 2) + 3, "SKIP_SLAB": slab}
+        registers |= {"SKIP_BASE": bench.matrix(skip, 2) + 3, "SKIP_SLAB": slab, "SKIP_ROW": first_row}
 
     bench.load_a(x, 3, steps + 2)
     bench.load_b(w, 5, steps + 1)

@@ -275,7 +275,7 @@ def test_loads_know_their_own_targets_and_transforms(engine: Engine):
         ({"A_BASE": TINY.a_depth}, "EXEC reads A"),
         ({"B_BASE": TINY.b_depth}, "EXEC reads B"),
         ({"CONST_BASE": TINY.const_depth - 3}, "EXEC reads constants"),
-        ({"POST": {"mode": PostMode.Q8, "track_max": 1}, "OUT_ROW": TINY.max_rows}, "tracks row maxima"),
+        ({"POST": {"mode": PostMode.Q16, "scatter": 1}}, "are Q8, not Q16"),
         ({"POST": {"mode": PostMode.Q8, "to_scores": 1}, "SCORE_LENGTH": 5}, "SCORE_LENGTH"),
     ],
 )

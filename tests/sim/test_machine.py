@@ -147,7 +147,7 @@ BODIES = {
     "load before": (load(Engine.LOADB, 0, 2, -1), ErrorCode.ADDRESS_RANGE),
     "store beyond": (execute(OUT_BASE=TOP - 3, OUT_ROW=4), ErrorCode.ADDRESS_RANGE),
     "store slab beyond": (execute(OUT_SLAB=TOP, OUT_ROW=8, TILES=3), ErrorCode.ADDRESS_RANGE),
-    "skip slab beyond": (execute(SKIP_SLAB=TOP, OUT_ROW=8, TILES=3), ErrorCode.ADDRESS_RANGE),
+    "skip slab beyond": (execute(SKIP_SLAB=TOP, SKIP_ROW=8, TILES=3), ErrorCode.ADDRESS_RANGE),
     "mark beyond": (mark, ErrorCode.ADDRESS_RANGE),
     "deadlock": (deadlock, ErrorCode.WATCHDOG),
     "semaphore": (overflow, ErrorCode.SEMAPHORE_OVERFLOW),

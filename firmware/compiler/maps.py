@@ -1,0 +1,100 @@
+"""Orders of a square map's tokens in memory: what windows, rolls and patch merging come to.
+
+A product with weights does not ask for an order of its rows. So the tokens of a Swin stage lie in the order that the
+next patch merging wants: four planes, one a (row, column) parity, each in the order of the map that they merge to. Only
+attention sees windows, and what brings rows there and back are two tables of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from firmware.layout import LANES
+from sim.reference.operations import WindowSplit
+from sim.reference.rounding import IntArray
+
+__all__ = ["PLANES", "Windows", "map_rows", "plane_pitch", "plane_rows"]
+
+PLANES = 4  # that patch merging puts side by side
+
+
+def map_rows(side: int, last: int) -> IntArray:
+    """Row of each token (in raster order) of a map, in a network whose last map has `last` tokens a side."""
+    if side <= last:
+        return np.arange(side * side)
+    inner = map_rows(side // 2, last).reshape(side // 2, side // 2)
+    rows = np.empty((side, side), np.int64)
+    for parity in range(PLANES):
+        rows[parity % 2 :: 2, parity // 2 :: 2] = inner + parity * inner.size
+    return rows.reshape(-1)
+
+
+def plane_pitch(side: int) -> int:
+    """Rows from one plane to the next: whole row groups, so that four planes meet in one row of a load."""
+    return -(-(side // 2) ** 2 // LANES) * LANES
+
+
+def plane_rows(side: int, last: int) -> IntArray:
+    """As `map_rows`, with planes that begin at multiples of four rows."""
+    plane, place = np.divmod(map_rows(side, last), (side // 2) ** 2)
+    return plane * plane_pitch(side) + place
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a rolled map.
+
+    Parameters
+    ----------
+    side, window : tokens a side, of the map and of a window
+    shift : by which the map is rolled
+    last : side of the network's last map
+    """
+
+    side: int
+    window: int
+    shift: int
+    last: int
+
+    @property
+    def tokens(self) -> int:
+        """Of a window."""
+        return self.window**2
+
+    @property
+    def count(self) -> int:
+        return (self.side // self.window) ** 2
+
+    @property
+    def pitch(self) -> int:
+        """Rows from one window to the next in the tensor of Q, K and V."""
+        return -(-self.tokens // LANES) * LANES
+
+    @cached_property
+    def map_rows(self) -> IntArray:
+        """(windows * tokens,) rows of the map's tensors, window by window."""
+        raster = np.arange(self.side**2).reshape(1, -1, 1)
+        tokens = WindowSplit(self.window, self.shift).apply(raster).reshape(-1)
+        return map_rows(self.side, self.last)[tokens]
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """(windows * tokens,) rows of the tensor of Q, K and V, window by window."""
+        return (np.arange(self.count)[:, None] * self.pitch + np.arange(self.tokens)).reshape(-1)
+
+    @cached_property
+    def scatter(self) -> IntArray:
+        """For each row of the map's tensors its row of the tensor of Q, K and V."""
+        result = np.empty(self.side**2, np.int64)
+        result[self.map_rows] = self.rows
+        return result
+
+    @cached_property
+    def gather(self) -> IntArray:
+        """For each row of the tensor of Q, K and V (padding: 0) its row of the map's tensors."""
+        result = np.zeros(self.count * self.pitch, np.int64)
+        result[self.rows] = self.map_rows
+        return result
