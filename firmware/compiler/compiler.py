@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,16 +14,20 @@ from firmware.compiler.attention import lower_attention
 from firmware.compiler.cost import in_order_of_start
 from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Gelu, Layer, Matmul, Norm, Plan
+from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
+from firmware.compiler.maps import PLANES, map_rows, plane_pitch, plane_rows
 from firmware.compiler.matching import match
-from firmware.compiler.matmul import lower_matmul
+from firmware.compiler.matmul import Destination, Product, lower_rows
+from firmware.compiler.mean import lower_mean
 from firmware.compiler.memory import Home, Memory
 from firmware.compiler.operations import Operation
 from firmware.compiler.ranges import check_ranges
 from firmware.compiler.schedule import assemble
+from firmware.layout import BEAT, LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import LOG_BEATS
 from sim.reference.graph import Graph
+from sim.reference.rounding import IntArray
 
 __all__ = ["Compiled", "compile_graph"]
 
@@ -42,6 +47,7 @@ class Compiled:
         image can be written while the other is in use
     marks : layer of each slot of the log; log : its beat address
     beats : of memory that all of it takes
+    orders : of tensors whose rows lie in another order than the reference's: the row of each
     """
 
     words: npt.NDArray[np.uint32]
@@ -55,6 +61,7 @@ class Compiled:
     marks: tuple[str, ...]
     log: int
     beats: int
+    orders: dict[str, IntArray] = field(repr=False)
     operations: list[Operation] = field(repr=False)
     plan: Plan = field(repr=False)
 
@@ -69,8 +76,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig, image_side: int) -> C
     plan = match(graph)
     check_ranges(plan, config)
     compiler = _Compiler(plan, config, image_side)
-    for index, layer in enumerate(plan.layers):
-        compiler.layer(layer, plan.layers[index + 1 :])
+    compiler.layers()
     return compiler.finish()
 
 
@@ -82,20 +88,78 @@ class _Compiler:
         self.emitter = Emitter(config, self.memory, norms)
         first = plan.layers[0]
         assert isinstance(first, Matmul)
-        self.tokens = plan.tokens
         side = image_side // plan.patch
         image = self.memory.home(plan.image, side * side, first.weight.shape[1], 1)
         self.image = image
         self.homes: dict[str, Home] = {plan.image: image}
+        self.orders: dict[str, IntArray] = {}
+        self.tables: dict[str, tuple[IntArray, int]] = {}
 
-    def layer(self, layer: Layer, later: list[Layer]) -> None:
+    def layers(self) -> None:
+        """All of them, in order."""
+        layers = self.plan.layers
+        done = 0
+        while done < len(layers):
+            done += self._mlp(done) or self._layer(layers[done], layers[done + 1 :])
+
+    def _layer(self, layer: Layer, later: list[Layer]) -> int:
+        """One layer; returns 1."""
         self.emitter.begin(layer.name)
         if isinstance(layer, Matmul):
-            self._matmul(layer, later)
-            return
-        qkv = self.homes[layer.source]
-        output = self.homes[layer.name] = self.memory.home(layer.name, self.tokens, qkv.columns // 3, 1)
-        lower_attention(self.emitter, layer, qkv, output)
+            product, rows = self._product(layer, later)
+            lower_rows(self.emitter, product, self._source(layer), rows, self._operand_words(later))
+        elif isinstance(layer, Attention):
+            self._attention(layer)
+        else:
+            source = self.homes[layer.source]
+            self.homes[layer.name] = self.memory.home(layer.name, 1, source.columns, 1)
+            lower_mean(self.emitter, layer.name, source, self.homes[layer.name])
+        return 1
+
+    def _mlp(self, index: int) -> int:
+        """The two layers around a ShiftGELU, in turns, where the machine keeps the maxima of fewer rows than there are;
+        returns 2, or 0 where they are lowered one after the other.
+        """
+        first, second = self.plan.layers[index], (*self.plan.layers, None)[index + 1]
+        if not (isinstance(first, Matmul) and isinstance(second, Matmul) and isinstance(second.source, Gelu)):
+            return 0
+        rows, most = self._source(first).rows, self.config.max_rows
+        if rows <= most:
+            return 0
+        # Half of them, so that one part's layers overlap; whole blocks of whole row groups.
+        unit = math.lcm(LANES, self.config.rows)
+        part = max(most // 2 // unit * unit, LANES)
+        later = self.plan.layers[index + 2 :]
+        products: dict[str, Product] = {}
+        for start in range(0, rows, part):
+            span = (start, min(rows, start + part))
+            for layer in (first, second):
+                self.emitter.begin(layer.name)
+                if layer.name not in products:
+                    products[layer.name], _ = self._product(layer, [second] if layer is first else later)
+                reserve = self._operand_words(later) if layer is second and span[1] == rows else 0
+                lower_rows(
+                    self.emitter, products[layer.name], self._source(layer), span, reserve, final=span[1] == rows
+                )
+        return 2
+
+    def _table(self, key: str, rows: IntArray) -> tuple[IntArray, int]:
+        """A table for the row map: a beat a row; one that is there already serves again."""
+        if key not in self.tables:
+            words = np.zeros((len(rows), BEAT // 4), "<u4")
+            words[:, 0] = rows
+            self.tables[key] = rows, self.memory.place(words.reshape(-1).view(np.uint8), key)
+        return self.tables[key]
+
+    def _attention(self, layer: Attention) -> None:
+        qkv, windows = self.homes[layer.source], layer.windows
+        rows = qkv.rows if windows is None else windows.side**2
+        output = self.homes[layer.name] = self.memory.home(layer.name, rows, qkv.columns // 3, 1)
+        scatter = None
+        if windows is not None:
+            self.orders[layer.name] = windows.map_rows
+            scatter = self._table(f"map {windows.side}, rolled by {windows.shift}", windows.gather)
+        lower_attention(self.emitter, layer, qkv, output, scatter)
 
     def _source(self, layer: Matmul) -> Home:
         if layer.patches:
@@ -103,20 +167,43 @@ class _Compiler:
         name = layer.source.source if isinstance(layer.source, Norm | Gelu) else layer.source
         return self.homes[name]
 
-    def _matmul(self, layer: Matmul, later: list[Layer]) -> None:
-        source, channels = self._source(layer), len(layer.weight)
-        size = 4 if layer.rescale is None else layer.rescale.bits // 8
-        token = layer.only_token
-        rows = (0, source.rows) if token is None else (token, token + 1)
+    def _destination(self, layer: Matmul, rows: int) -> Destination:
+        """The home of a layer of so many rows, and its rows' places."""
+        channels, side, last, windows = len(layer.weight), layer.side, self.plan.last_side, layer.windows
         if layer.token is not None:
-            content = np.zeros((self.tokens, channels), np.int64)
+            content = np.zeros((self.plan.tokens, channels), np.int64)
             content[0] = layer.token
-            output = self.memory.constant(layer.name, content, size)
-        elif token:
-            raise CompileError(f"{layer.name}: only the first token can be selected, not token {token}.")
-        else:
-            output = self.memory.home(layer.name, rows[1] - rows[0], channels, size)
-        self.homes[layer.name] = output
+            return Destination(self.memory.constant(layer.name, content, layer.size))
+        if side is None or last is None:
+            return Destination(self.memory.home(layer.name, rows, channels, layer.size))
+        order = map_rows(side, last)
+        if isinstance(layer.source, Norm | Gelu):
+            self.orders[layer.source.name] = order
+        if layer.inner is not None:
+            self.orders[layer.inner] = order if layer.inner_windows is None else layer.inner_windows.map_rows
+        if windows is not None:
+            self.orders[layer.name] = windows.rows
+            home = self.memory.home(layer.name, windows.count * windows.pitch, channels, layer.size)
+            return Destination(home, self._table(f"windows of {side}, rolled by {windows.shift}", windows.scatter))
+        if layer.planes:
+            self.orders[layer.name], pitch = plane_rows(side, last), plane_pitch(side)
+            home = self.memory.home(layer.name, PLANES * pitch, channels, layer.size)
+            return Destination(home, planes=((side // 2) ** 2, pitch))
+        self.orders[layer.name] = order
+        home = self.memory.home(layer.name, rows, channels, layer.size)
+        return Destination(home, self._table(f"map {side}", order) if layer.from_raster else None)
+
+    def _product(self, layer: Matmul, later: list[Layer]) -> tuple[Product, tuple[int, int]]:
+        """A layer with its homes, and the rows that it takes."""
+        source, channels, token = self._source(layer), len(layer.weight), layer.only_token
+        merged = isinstance(layer.source, Norm) and layer.source.side
+        rows = (0, merged**2 if merged else source.rows)
+        if token is not None:
+            rows = (token, token + 1)
+            if token:
+                raise CompileError(f"{layer.name}: only the first token can be selected, not token {token}.")
+        destination = self._destination(layer, rows[1] - rows[0])
+        self.homes[layer.name] = destination.home
         skip = None
         if layer.residual is not None:
             if isinstance(layer.residual.skip, str):
@@ -130,18 +217,14 @@ class _Compiler:
             isinstance(one, Matmul) and isinstance(one.source, Gelu) and one.source.source == layer.name
             for one in later
         )
-        if gelu and output.rows > self.config.max_rows:
-            raise CompileError(
-                f"{layer.name}: {output.rows} rows before a ShiftGELU, and the machine keeps the maxima of "
-                f"{self.config.max_rows}; enlarge max_rows in the configuration."
-            )
-        lower_matmul(self.emitter, layer, source, rows, output, skip, gelu, self._operand_words(later))
+        return Product(self.emitter, layer, destination, skip, gelu), rows
 
     def _operand_words(self, later: list[Layer]) -> int:
         """Words of A that all rows of the next layer take, if it is one that loads rows of tokens."""
         if not later or not isinstance(later[0], Matmul) or later[0].only_token is not None:
             return 0
-        return -(-self.tokens // self.config.rows) * -(-later[0].weight.shape[1] // 4)
+        rows = self.plan.tokens if later[0].side is None else later[0].side ** 2
+        return -(-rows // self.config.rows) * -(-later[0].weight.shape[1] // 4)
 
     def _with_image_at(self, base: int, operation: Operation) -> Operation:
         """The operation, for an image that lies elsewhere."""
@@ -175,6 +258,7 @@ class _Compiler:
             tuple(emitter.marks),
             log,
             self.memory.next,
+            self.orders,
             operations,
             self.plan,
         )

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Gelu, Norm
+from firmware.compiler.layers import Gelu, Norm, Source
+from firmware.compiler.maps import PLANES, plane_pitch
 from firmware.compiler.memory import Home, Memory, Ring
 from firmware.compiler.operations import Access, Operation
 from firmware.layout import LANES
@@ -121,7 +122,7 @@ class Emitter:
         )
         return place
 
-    def norm_ahead(self, after: Norm | Gelu | None) -> None:
+    def norm_ahead(self, after: Source) -> None:
         """Once a norm's rows are on their way, the constants of the one after it: they must not wait for the weights
         that come first.
         """
@@ -173,9 +174,18 @@ class Emitter:
         return {}
 
     def rows_to_a(
-        self, home: Home, first: int, last: int, place: int, stride: int, source: Norm | Gelu | None = None
+        self,
+        home: Home,
+        first: int,
+        last: int,
+        place: int,
+        stride: int,
+        source: Norm | Gelu | None = None,
+        lower: bool = False,
     ) -> None:
-        """Loads rows first .. last-1 of a stored tensor, transformed or not, as blocks of rows at `place`."""
+        """Loads rows first .. last-1 of a stored tensor, transformed or not, as blocks of rows at `place`; of a norm of
+        16 bits the high bytes, or the low ones.
+        """
         g0, g1 = first // LANES, -(-last // LANES)
         step = GROUPS_A_LOAD if source else PLAIN_GROUPS_A_LOAD
         for group in range(g0, g1, step):
@@ -187,7 +197,12 @@ class Emitter:
             registers: dict[str, int | Mapping[str, int]] = {
                 "A_BASE": place,
                 "A_BLOCK_STRIDE": stride,
-                "CONFIG": {"target": LoadTarget.A, "transform": _kind(source), "row_limit": last - first},
+                "CONFIG": {
+                    "target": LoadTarget.A,
+                    "transform": _kind(source),
+                    "row_limit": last - first,
+                    **_widths(home, source, lower),
+                },
             }
             self._rows(
                 home, group, count, source, registers, written, (offset << DST_COLUMN_BITS, LANES << DST_COLUMN_BITS)
@@ -203,9 +218,18 @@ class Emitter:
         written: Access,
         destination: tuple[int, int],
     ) -> None:
-        rows = (LANES * group, min(home.rows, LANES * (group + count)))
+        merged = source.side if isinstance(source, Norm) else None
+        rows = (LANES * group, min(home.rows if merged is None else merged**2, LANES * (group + count)))
         accesses = [written, Access(home.name, rows, (0, home.columns))]
-        base, steps = destination[0], -(-home.columns // 4)
+        base, channels, planes = destination[0], home.columns, 1
+        if merged is not None:
+            pitch, planes = plane_pitch(2 * merged), PLANES
+            accesses[1:] = [
+                Access(home.name, (start + rows[0], start + rows[1]), (0, channels))
+                for start in range(0, PLANES * pitch, pitch)
+            ]
+            channels *= planes
+        steps = -(-channels // 4)
         if source is None:
             self._load(
                 Engine.LOADT,
@@ -222,34 +246,70 @@ class Emitter:
             )
         if isinstance(source, Norm):
             self.norm_constants(source)
-            accesses.append(Access("norm", (0, home.columns)))
+            accesses.append(Access("norm", (0, channels)))
         else:
-            registers["MAX_GROUP"] = group
-            accesses.append(Access("maxima", (LANES * group, LANES * (group + count))))
-        registers["GROUPS"] = {"groups": count, "channels": home.columns}
-        registers.update(self._transform(source, home.columns))
+            held = group % (self.config.max_rows // LANES)
+            registers["MAX_GROUP"] = held
+            accesses += self.modulo("maxima", (LANES * group, LANES * (group + count)))
+        registers["GROUPS"] = {"groups": count, "channels": channels}
+        registers.update(self._transform(source, channels))
+        levels = [(4, 1), (home.slabs, home.slab), (count, 4)]
+        if merged is not None:
+            levels.insert(2, (planes, plane_pitch(2 * merged)))
         self._load(
             Engine.LOADT,
-            (home.base + 4 * group, [(4, 1), (home.slabs, home.slab), (count, 4)]),
+            (home.base + 4 * group, levels),
             (base, [(steps, 1), (count, destination[1])]),
             registers,
             accesses,
         )
 
+    def modulo(self, space: str, rows: tuple[int, int], write: bool = False, event: str = "done") -> list[Access]:
+        """Accesses to something that is kept for `max_rows` rows, row r at place r modulo that."""
+        depth = self.config.max_rows
+        if rows[1] - rows[0] > depth:
+            raise CompileError(
+                f"{self.layer}: {rows[1] - rows[0]} rows of which the {space} are kept at a time, and the machine keeps "
+                f"{depth}; enlarge max_rows in the configuration."
+            )
+        first, last = rows[0] % depth, (rows[1] - 1) % depth + 1
+        spans = [(first, last)] if first < last else [(first, depth), (0, last)]
+        return [Access(space, span, write=write, event=event) for span in spans]
+
+    def row_map(self, table: int, rows: tuple[int, int]) -> None:
+        """Loads the places of rows first .. last-1 from a table of one beat a row, at most `max_rows` of them."""
+        depth = self.config.max_rows
+        for access in self.modulo("row map", rows, write=True):
+            first, last = access.rows
+            source = table + rows[0] + (first - rows[0]) % depth
+            self._load(
+                Engine.LOADB,
+                (source, [(last - first, 1)]),
+                (first, [(last - first, 1)]),
+                {"CONFIG": {"target": LoadTarget.ROW_MAP}},
+                [access],
+            )
+
     def slabs_to_b(
-        self, home: Home, columns: tuple[int, int], place: int, stride: int, transposed: bool = False
+        self,
+        home: Home,
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+        place: int,
+        stride: int,
+        transposed: bool = False,
     ) -> None:
-        """Loads beat columns (the first a multiple of 4) of all rows into B.
+        """Loads beat columns (the first a multiple of 4) of rows (the first a multiple of 4) into B.
 
         As it stands, a row group is a tile and a beat column a step; transposed, a beat column (four columns of int8)
         is a tile and a row group a step.
         """
         first, last = columns
-        slabs, groups = -(-(last - first) // 4), -(-home.rows // LANES)
+        slabs, groups = -(-(last - first) // 4), -(-(rows[1] - rows[0]) // LANES)
         tiles, within = (4 * slabs, (stride, 1)) if transposed else (groups, (1, stride))
         self._load(
             Engine.LOADB,
-            (home.column_base(first), [(4 * groups, 1), (slabs, home.slab)]),
+            (home.column_base(first) + rows[0], [(4 * groups, 1), (slabs, home.slab)]),
             (place, [(4, within[0]), (groups, within[1]), (slabs, 4 * within[0])]),
             {
                 "CONFIG": {
@@ -259,27 +319,30 @@ class Emitter:
             },
             [
                 Access("B", (place, place + tiles * stride), write=True),
-                Access(home.name, (0, home.rows), (4 * first, 4 * last)),
+                Access(home.name, rows, (4 * first, 4 * last)),
             ],
         )
 
-    def slabs_to_a(self, home: Home, rows: int, columns: tuple[int, int], place: int, stride: int) -> None:
-        """Loads the beat columns (a multiple of 4 first) of all rows into A."""
+    def slabs_to_a(
+        self, home: Home, rows: tuple[int, int], columns: tuple[int, int], place: int, stride: int
+    ) -> None:
+        """Loads the beat columns (a multiple of 4 first) of rows (a multiple of 4 first) into A."""
         first, last = columns
-        slabs, groups = -(-(last - first) // 4), -(-rows // LANES)
-        blocks = -(-rows // self.config.rows)
+        count = rows[1] - rows[0]
+        slabs, groups = -(-(last - first) // 4), -(-count // LANES)
+        blocks = -(-count // self.config.rows)
         self._load(
             Engine.LOADT,
-            (home.column_base(first), [(4 * groups, 1), (slabs, home.slab)]),
+            (home.column_base(first) + rows[0], [(4 * groups, 1), (slabs, home.slab)]),
             (0, [(4, 1), (groups, LANES << DST_COLUMN_BITS), (slabs, 4)]),
             {
                 "A_BASE": place,
                 "A_BLOCK_STRIDE": stride,
-                "CONFIG": {"target": LoadTarget.A, "transform": Transform.IDENTITY, "row_limit": rows},
+                "CONFIG": {"target": LoadTarget.A, "transform": Transform.IDENTITY, "row_limit": count},
             },
             [
                 Access("A", (place, place + blocks * stride), write=True),
-                Access(home.name, (0, rows), (4 * first, 4 * last)),
+                Access(home.name, rows, (4 * first, 4 * last)),
             ],
         )
 
@@ -357,3 +420,11 @@ def _kind(source: Norm | Gelu | None) -> Transform:
     if isinstance(source, Norm):
         return Transform.LAYERNORM
     return Transform.SHIFTGELU if isinstance(source, Gelu) else Transform.IDENTITY
+
+
+def _widths(home: Home, source: Norm | Gelu | None, low: bool) -> dict[str, int]:
+    """What LayerNorm reads and gives, where it is not 16 and 8 bits."""
+    if not isinstance(source, Norm):
+        return {}
+    widths = {"narrow": int(home.size == 1), "wide": int(source.wide), "low": int(low)}
+    return {name: value for name, value in widths.items() if value}

@@ -47,10 +47,11 @@ Source = str | Norm | Gelu  # a tensor as it stands in memory, or transformed wh
 
 @dataclass
 class Residual:
-    """What a 16-bit result is added to: `skip` is a tensor, or the rows of a constant."""
+    """What a 16-bit result is added to: `skip` is a tensor, or the rows of a constant, of values of `skip_bits`."""
 
     add: ResidualAdd
     skip: str | IntArray
+    skip_bits: int = 16
 
 
 @dataclass
@@ -88,6 +89,18 @@ class Matmul:
     windows: Windows | None = None
     inner_windows: Windows | None = None
     planes: bool = False
+
+    @property
+    def widened(self) -> bool:
+        """Whether results of 8 bits are stored in 16, as a residual's skip: behind a patch merging."""
+        return isinstance(self.source, Norm) and self.source.side is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes of a stored result."""
+        if self.rescale is None:
+            return 4
+        return 2 if self.widened else self.rescale.bits // 8
 
 
 @dataclass

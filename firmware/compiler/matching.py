@@ -8,20 +8,27 @@ from typing import Any
 import numpy as np
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan, Residual
+from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan, Residual, ScoreBias
+from firmware.compiler.maps import Windows
 from sim.reference.graph import Graph, Node
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.operations import (
+    AttentionMask,
+    BiasAdd,
     Constant,
     HeadMerge,
     HeadSplit,
     Linear,
     MatMul,
     Patches,
+    PatchMerge,
     PrependToken,
     SelectToken,
+    TokenMean,
+    WindowMerge,
+    WindowSplit,
 )
-from sim.reference.rescale import Rescale, ResidualAdd
+from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
 from sim.reference.shiftmax import Shiftmax
@@ -36,10 +43,14 @@ class _Tensor:
     kind: str
     value: Any
     token: int | None = None
+    windows: Windows | None = None
+
+
+LOW_HALF_OFFSET = 128  # what the low byte of an operand in two halves lacks
 
 
 def match(graph: Graph) -> Plan:
-    """The layers of a ViT or DeiT.
+    """The layers of a ViT, DeiT or Swin.
 
     Raises
     ------
@@ -54,20 +65,26 @@ class _Matcher:
         self.layers: list[Layer] = []
         self.known: dict[str, _Tensor] = {graph.source: _Tensor("image", None)}
         self.patch = 0
+        sides = [node.operation.side for node in graph.nodes if isinstance(node.operation, WindowMerge)]
+        self.last_side: int | None = sides[-1] if sides else None
+        self.side: int | None = sides[0] if sides else None  # of the map that the tensors belong to
 
     def plan(self) -> Plan:
         for node in self.graph.nodes:
             handler = self._HANDLERS.get(type(node.operation))
             if handler is None:
                 raise CompileError(
-                    f"{node.name}: the machine has no {type(node.operation).__name__}; only ViT and DeiT models can be "
-                    "compiled so far."
+                    f"{node.name}: the machine has no {type(node.operation).__name__}; only ViT, DeiT and Swin models "
+                    "can be compiled."
                 )
             handler(self, node)
         first = self.layers[0]
-        assert isinstance(first, Matmul) and first.residual is not None
-        assert isinstance(first.residual.skip, np.ndarray)
-        return Plan(self.layers, self.graph.source, self.graph.output, first.residual.skip.shape[0] + 1, self.patch)
+        assert isinstance(first, Matmul)
+        tokens = 0
+        if self.last_side is None:
+            assert first.residual is not None and isinstance(first.residual.skip, np.ndarray)
+            tokens = first.residual.skip.shape[0] + 1
+        return Plan(self.layers, self.graph.source, self.graph.output, tokens, self.patch, self.last_side)
 
     def _of(self, node: Node, kinds: str, index: int = 0) -> _Tensor:
         tensor = self.known.get(node.inputs[index])
@@ -92,35 +109,88 @@ class _Matcher:
             layer.source = source.value
             layer.only_token = source.token
         layer.patches = source.kind == "patches"
+        layer.side, layer.from_raster = self.side, layer.patches and self.side is not None
+        if source.kind == "norm":
+            layer.windows = source.windows
+        else:
+            layer.inner_windows = source.windows
         self.layers.append(layer)
         self.known[node.name] = _Tensor("accumulator", layer)
 
     def _rescale(self, node: Node) -> None:
-        tensor = self._of(node, "accumulator scores_accumulator attention raw_norm raw_gelu")
+        tensor = self._of(node, "accumulator scores_accumulator attention raw_norm raw_gelu norm mean")
         operation: Rescale = node.operation
         if tensor.kind == "accumulator":
             layer: Matmul = tensor.value
             layer.name, layer.rescale = node.name, operation
-            self.known[node.name] = _Tensor("stored", layer)
+            windows = layer.windows or layer.inner_windows
+            self.known[node.name] = _Tensor("stored", layer, windows=windows)
         elif tensor.kind == "scores_accumulator":
-            self.known[node.name] = _Tensor("scores", (*tensor.value, operation, node.name))
+            source, split = tensor.value
+            parts = {"source": source, "heads": split.heads, "scores": operation, "scores_name": node.name}
+            self.known[node.name] = _Tensor("scores", {**parts, "windows": self.known[source].windows})
         elif tensor.kind == "attention":
-            q, scores, scores_name, softmax, softmax_name = tensor.value
-            self.layers.append(
-                Attention(node.name, q[0], q[1].heads, scores, softmax, operation, scores_name, softmax_name)
-            )
-            self.known[node.name] = _Tensor("stored", None)
+            attention = Attention(name=node.name, rescale=operation, **tensor.value)
+            self.layers.append(attention)
+            self.known[node.name] = _Tensor("stored", attention, windows=attention.windows)
         elif tensor.kind == "raw_norm":
-            source, norm = tensor.value
-            view: Norm | Gelu = Norm(node.name, source, norm.bias, operation)
+            source, norm, side = tensor.value
+            view: Norm | Gelu = Norm(node.name, source, norm.bias, operation, side)
             self.known[node.name] = _Tensor("norm", view, tensor.token)
+        elif tensor.kind in ("norm", "mean"):
+            self._unchanged(node.name, tensor.value, operation)
         else:
             source, gelu = tensor.value
             self.known[node.name] = _Tensor("gelu", Gelu(node.name, source, gelu, operation))
 
+    def _unchanged(self, name: str, source: str | Norm, rescale: Rescale) -> None:
+        """A tensor that is only rescaled: a product with the identity. A norm of 16 bits comes in two bytes, of which
+        the lower one is 128 too small.
+        """
+        channels = len(source.bias) if isinstance(source, Norm) else len(self._mean_of(source))
+        wide = isinstance(source, Norm) and source.wide
+        bias = np.full(channels, LOW_HALF_OFFSET, np.int64) if wide else None
+        layer = Matmul(name, source, np.eye(channels, dtype=np.int64), bias, rescale, side=self.side)
+        self.layers.append(layer)
+        self.known[name] = _Tensor("stored", layer)
+
+    def _mean_of(self, name: str) -> IntArray:
+        """The weights of the layer whose result is averaged."""
+        mean = next(layer for layer in self.layers if isinstance(layer, Mean) and layer.name == name)
+        source = next(layer for layer in self.layers if layer.name == mean.source)
+        assert isinstance(source, Matmul)
+        return source.weight
+
+    def _mean(self, node: Node) -> None:
+        view: Norm = self._of(node, "norm").value
+        self._unchanged(view.name, view, Rescale(Dyadic(np.array(1), np.array(0)), 8))
+        self.layers.append(Mean(node.name, view.name))
+        self.side = None
+        self.known[node.name] = _Tensor("mean", node.name)
+
+    def _windows(self, node: Node) -> None:
+        tensor, operation = self._of(node, "norm"), node.operation
+        assert self.side is not None and self.last_side is not None
+        windows = Windows(self.side, operation.window, operation.shift, self.last_side)
+        self.known[node.name] = _Tensor("norm", tensor.value, windows=windows)
+
+    def _joined(self, node: Node) -> None:
+        self.known[node.name] = _Tensor("stored", self._of(node, "stored").value)
+
+    def _merge_patches(self, node: Node) -> None:
+        layer = self._of(node, "stored").value
+        if not isinstance(layer, Matmul) or self.side is None:
+            raise CompileError(f"{node.name}: patch merging needs a map of tokens that a matmul makes.")
+        layer.planes, self.side = True, self.side // 2
+        self.known[node.name] = _Tensor("merged", layer.name)
+
     def _norm(self, node: Node) -> None:
-        self._of(node, "stored")
-        self.known[node.name] = _Tensor("raw_norm", (node.inputs[0], node.operation))
+        tensor = self._of(node, "stored merged")
+        if tensor.kind == "merged":
+            value = (tensor.value, node.operation, self.side)
+        else:
+            value = (node.inputs[0], node.operation, None)
+        self.known[node.name] = _Tensor("raw_norm", value)
 
     def _gelu(self, node: Node) -> None:
         self._of(node, "stored")
@@ -140,6 +210,7 @@ class _Matcher:
     def _residual(self, node: Node) -> None:
         tensor = self._of(node, "stored prepended")
         operation: ResidualAdd = node.operation
+        bits = 16
         if tensor.kind == "prepended":
             layer, token = tensor.value
             constant: IntArray = self._of(node, "constant", 1).value[0]
@@ -147,11 +218,12 @@ class _Matcher:
             skip: str | IntArray = constant[1:]
         else:
             layer, skip = tensor.value, node.inputs[1]
-            self._of(node, "stored", 1)
+            before = self._of(node, "stored", 1).value
+            bits = 8 if isinstance(before, Matmul) and before.widened else 16
         if not isinstance(layer, Matmul) or layer.rescale is None or layer.rescale.bits != 16:
             raise CompileError(f"{node.name}: a residual addition needs a 16-bit result of a matmul as its branch.")
         layer.inner, layer.name = layer.name, node.name
-        layer.residual = Residual(operation, skip)
+        layer.residual = Residual(operation, skip, bits)
         self.known[node.name] = _Tensor("stored", layer)
 
     def _split(self, node: Node) -> None:
@@ -163,18 +235,29 @@ class _Matcher:
             left, right = self._of(node, "head"), self._of(node, "head", 1)
             if left.value[0] != right.value[0] or left.value[1].part != 0 or right.value[1].part != 1:
                 raise CompileError(f"{node.name}: scores must be Q K^T of one tensor of Q, K and V.")
-            self.known[node.name] = _Tensor("scores_accumulator", (left.value,))
+            self.known[node.name] = _Tensor("scores_accumulator", left.value)
         else:
             left, right = self._of(node, "probabilities"), self._of(node, "head", 1)
-            if left.value[0][0] != right.value[0] or right.value[1].part != 2:
+            if left.value["source"] != right.value[0] or right.value[1].part != 2:
                 raise CompileError(
                     f"{node.name}: probabilities must meet the V of the tensor that their scores are of."
                 )
             self.known[node.name] = _Tensor("heads", left.value)
 
+    def _bias(self, node: Node) -> None:
+        parts, operation = self._of(node, "scores").value, node.operation
+        table: IntArray = self._of(node, "constant", 1).value
+        terms = operation.table.apply(table[operation.index.reshape(-1)]).reshape(*operation.index.shape, -1)
+        bias = ScoreBias(node.name, operation.scores, terms.transpose(2, 0, 1))
+        self.known[node.name] = _Tensor("scores", {**parts, "bias": bias})
+
     def _softmax(self, node: Node) -> None:
-        q, scores, name = self._of(node, "scores").value
-        self.known[node.name] = _Tensor("probabilities", (q, scores, name, node.operation, node.name))
+        parts = {**self._of(node, "scores").value, "softmax_name": node.name}
+        if isinstance(node.operation, AttentionMask):
+            parts |= {"softmax": node.operation.softmax, "regions": node.operation.regions}
+        else:
+            parts["softmax"] = node.operation
+        self.known[node.name] = _Tensor("probabilities", parts)
 
     def _merge(self, node: Node) -> None:
         self.known[node.name] = _Tensor("attention", self._of(node, "heads").value)
@@ -190,6 +273,12 @@ class _Matcher:
         PrependToken: _prepend,
         ResidualAdd: _residual,
         HeadSplit: _split,
+        WindowSplit: _windows,
+        WindowMerge: _joined,
+        PatchMerge: _merge_patches,
+        TokenMean: _mean,
+        BiasAdd: _bias,
+        AttentionMask: _softmax,
         MatMul: _matmul,
         Shiftmax: _softmax,
         HeadMerge: _merge,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +15,26 @@ from firmware.compiler.memory import Home
 from firmware.compiler.operations import Access
 from firmware.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
 from gateware.isa import PostMode
+from sim.reference.rescale import ResidualAdd
+from sim.reference.rounding import IntArray
 
-__all__ = ["lower_matmul"]
+__all__ = ["Destination", "Product", "lower_rows", "residual_registers"]
 
 GROUP_TILES = 4  # output tiles of a weight group: 16 channels
 CONSTANTS_A_LOAD = 256  # channels
-RESIDUAL_LIMIT = 8  # of a residual's factors: its terms then fit the postprocessor's 20 bits
+RESIDUAL_LIMIT = 8  # of a residual's factors for 16 bits: its terms then fit the postprocessor's 20 bits
 GROUPS_BEFORE_NORM = 4  # weight groups that are loaded before the constants of the norm that follows
 FIRST_BLOCKS = 2  # of the first chunk behind a ShiftGELU, which can start only when the layer before has ended
 LAST_BLOCKS = 2  # blocks whose rows a transform may still be loading when the first group starts
 
 
 def _chunks(
-    emitter: Emitter, rows: tuple[int, int], stride: int, what: str, behind_gelu: bool, reserve: int
+    emitter: Emitter, rows: tuple[int, int], stride: int, what: str, slow_start: bool, most_rows: int, reserve: int
 ) -> list[tuple[int, int]]:
     """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used.
 
-    `reserve` words are left, if possible, to the rows of the layer that follows.
+    `slow_start`: nothing overlaps with the first load, so that it is a short one. `reserve` words are left, if possible,
+    to the rows of the layer that follows.
     """
     r, depth = emitter.config.rows, emitter.config.a_depth
     first, last = rows
@@ -40,29 +44,72 @@ def _chunks(
             f"{what}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; enlarge "
             "a_depth in the configuration."
         )
-    if blocks * stride <= depth:
+    if blocks * stride <= depth and last - first <= most_rows:
         return [rows]
     reserve = reserve if (depth - reserve) // 2 >= 2 * stride else 0
-    most = max(1, (depth - reserve) // 2 // stride)
-    head = FIRST_BLOCKS if behind_gelu and most > FIRST_BLOCKS else 0
+    most = max(1, min((depth - reserve) // 2 // stride, most_rows // r))
+    head = FIRST_BLOCKS if slow_start and most > FIRST_BLOCKS else 0
     count = -(-(blocks - head) // most)
     sizes = [head] * (head > 0) + [-(-(blocks - head) // count)] * count
     starts = [first + r * sum(sizes[:index]) for index in range(len(sizes))]
     return [(start, min(last, start + r * size)) for start, size in zip(starts, sizes, strict=True) if start < last]
 
 
-class _Rows:
-    """A layer whose rows are in A: gives the operations of any tiles of any blocks."""
+@dataclass(frozen=True)
+class Destination:
+    """Where a layer's rows go.
 
-    def __init__(self, emitter: Emitter, layer: Matmul, output: Home, skip: Home | None, track_max: bool) -> None:
-        self.emitter, self.layer, self.output, self.skip, self.track_max = emitter, layer, output, skip, track_max
+    Parameters
+    ----------
+    home : the tensor
+    scatter : row of the tensor for each row of the operand, and the beat address of that table; or None: as they are
+    planes : rows of a plane of a map, and rows from one plane to the next
+    """
+
+    home: Home
+    scatter: tuple[IntArray, int] | None = None
+    planes: tuple[int, int] | None = None
+
+    def spans(self, rows: tuple[int, int]) -> list[tuple[int, int]]:
+        """The same rows, cut where planes end that are not whole row groups."""
+        if self.planes is None or self.planes[0] == self.planes[1]:
+            return [rows]
+        size = self.planes[0]
+        cuts = [rows[0], *range(-(-(rows[0] + 1) // size) * size, rows[1], size), rows[1]]
+        return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+    def rows(self, rows: tuple[int, int]) -> tuple[int, int]:
+        """A range that holds all rows of the tensor that these become."""
+        if self.scatter is not None:
+            places = self.scatter[0][rows[0] : rows[1]]
+            return int(places.min()), int(places.max()) + 1
+        shift = 0 if self.planes is None else rows[0] // self.planes[0] * (self.planes[1] - self.planes[0])
+        return rows[0] + shift, rows[1] + shift
+
+
+class Product:
+    """A layer whose rows are in A: gives the operations of any tiles of any blocks.
+
+    Parameters
+    ----------
+    destination, skip : where results go, and what they are added to
+    track_max : keep the rows' maxima, for a ShiftGELU that follows
+    """
+
+    def __init__(
+        self, emitter: Emitter, layer: Matmul, destination: Destination, skip: Home | None, track_max: bool
+    ) -> None:
+        self.emitter, self.layer, self.destination = emitter, layer, destination
+        self.skip, self.track_max = skip, track_max
         cfg, channels = emitter.config, len(layer.weight)
         depth = layer.weight.shape[1]
         if depth % 4:
             what = "patch" if layer.patches else "width"
             raise CompileError(f"{layer.name}: {depth} inputs must be a multiple of 4; change its {what}.")
         self.steps, self.tiles, self.r = depth // 4, -(-channels // 4), cfg.rows
-        self.stride = -(-self.steps // SLAB_COLUMNS) * SLAB_COLUMNS  # of blocks in A: rows are loaded by whole slabs
+        self.halves = isinstance(layer.source, Norm) and layer.source.wide
+        # Of blocks in A: rows are loaded by whole slabs.
+        self.stride = -(-self.steps // SLAB_COLUMNS) * SLAB_COLUMNS * (2 if self.halves else 1)
         self.count = 4 * self.tiles  # channels, the last tile's padding included
         self.offset = 1 if layer.token is not None else 0
         weight = np.zeros((self.count, depth), np.int64)
@@ -73,7 +120,10 @@ class _Rows:
         padding = np.zeros(BEAT * (self.count - channels), np.uint8)
         self.table = emitter.memory.place(np.concatenate([table, padding]), layer.name)
         self.low = _clamped(layer)
-        self.fixed = _residual_registers(layer, cfg.multiplier_bits)
+        self.fixed: dict[str, int | Mapping[str, int]] = {}
+        if layer.residual is not None:
+            bits = 16, layer.residual.skip_bits
+            self.fixed = residual_registers(layer.name, layer.residual.add, bits, cfg.multiplier_bits)
         self.group = min(GROUP_TILES, max(1, cfg.b_depth // 2 // self.steps))
         # All of a group's channels must have the same lower limit.
         while any(len(set(self.low[4 * t : 4 * (t + self.group)])) > 1 for t in range(0, self.tiles, self.group)):
@@ -81,135 +131,154 @@ class _Rows:
             if not self.group:
                 raise CompileError(f"{layer.name}: lower limits must be the same for each four channels.")
 
+    def load(self, source: Home, rows: tuple[int, int], place: int) -> None:
+        """Rows of the operand into A."""
+        transform = self.layer.source if isinstance(self.layer.source, Norm | Gelu) else None
+        self.emitter.rows_to_a(source, *rows, place, self.stride, transform)
+        if self.halves:
+            self.emitter.rows_to_a(source, *rows, place + self.steps, self.stride, transform, lower=True)
+
     def run(self, rows: tuple[int, int], tiles: tuple[int, int], a: int, b: int, constants: int) -> None:
         """Rows and tiles (half-open, rows from a block's start); `a`, `b`, `constants`: places of the first of each."""
-        output, emitter, steps = self.output, self.emitter, self.steps
+        output, emitter, steps = self.destination.home, self.emitter, self.steps
         blocks = -(-(rows[1] - rows[0]) // self.r)
         channels = (4 * tiles[0], 4 * tiles[1])
         matrix_rows = (rows[0] + self.offset, rows[1] + self.offset)
-        accesses = [Access(output.name, matrix_rows, channels, write=True, event="written")]
+        out_rows = self.destination.rows(matrix_rows)
+        accesses = [Access(output.name, out_rows, channels, write=True, event="written")]
+        # Row r is row r modulo max_rows from another base: registers count no more rows, and that is its place among
+        # the maxima and in the row map.
+        counted = (matrix_rows if self.destination.scatter else out_rows)[0] % emitter.config.max_rows
+        base = output.column_base(tiles[0] * output.size)
+        if self.destination.scatter is not None:
+            accesses += emitter.modulo("row map", rows, event="written")
+        else:
+            base += out_rows[0] - counted
         registers: dict[str, int | Mapping[str, int]] = {
-            "OUT_BASE": output.column_base(tiles[0] * output.size),
+            "OUT_BASE": base,
             "OUT_SLAB": output.slab,
-            "OUT_ROW": matrix_rows[0],
+            "OUT_ROW": counted,
             **self.fixed,
         }
         if self.skip is not None:
-            registers |= {"SKIP_BASE": self.skip.column_base(2 * tiles[0]), "SKIP_SLAB": self.skip.slab}
+            counted = matrix_rows[0] % emitter.config.max_rows
+            registers |= {
+                "SKIP_BASE": self.skip.column_base(2 * tiles[0]) + matrix_rows[0] - counted,
+                "SKIP_SLAB": self.skip.slab,
+                "SKIP_ROW": counted,
+            }
             accesses.append(Access(self.skip.name, matrix_rows, channels, event="written"))
         if self.track_max:
-            accesses.append(Access("maxima", rows, write=True, event="written"))
+            accesses += emitter.modulo("maxima", rows, write=True, event="written")
+        post = {
+            "mode": _mode(self.layer),
+            "track_max": int(self.track_max),
+            "max_first": int(self.track_max and tiles[0] == 0),
+            "clamp_packed": int(self.low[4 * tiles[0]]),
+            "scatter": int(self.destination.scatter is not None),
+            "octets": int(self.layer.widened),
+        }
         emitter.execute(
             (a, self.stride),
             (b, steps),
             steps,
             tiles[1] - tiles[0],
             (blocks, rows[1] - rows[0] - (blocks - 1) * self.r),
-            {
-                "mode": _mode(self.layer),
-                "track_max": int(self.track_max),
-                "max_first": int(self.track_max and tiles[0] == 0),
-                "clamp_packed": int(self.low[4 * tiles[0]]),
-            },
+            {name: value for name, value in post.items() if value or name == "mode"},
             (constants, LANES, channels[1] - channels[0]),
             registers,
             accesses,
+            halves=self.halves,
         )
 
 
-def lower_matmul(
-    emitter: Emitter,
-    layer: Matmul,
-    source: Home,
-    rows: tuple[int, int],
-    output: Home,
-    skip: Home | None,
-    track_max: bool,
-    reserve: int,
+def lower_rows(
+    emitter: Emitter, product: Product, source: Home, rows: tuple[int, int], reserve: int, final: bool = True
 ) -> None:
     """Rows (half-open) of `source` times the weights.
 
     Parameters
     ----------
-    output, skip : where results go, and what they are added to
-    track_max : keep the rows' maxima, for a ShiftGELU that follows
     reserve : words of A that the next layer's rows take
+    final : these are the layer's last rows
     """
-    lowering = _Rows(emitter, layer, output, skip, track_max)
-    transform = layer.source if isinstance(layer.source, Norm | Gelu) else None
-    chunks = _chunks(emitter, rows, lowering.stride, layer.name, isinstance(transform, Gelu), reserve)
-    cfg = emitter.config
-    fits = lowering.tiles * lowering.steps <= cfg.b_depth and lowering.count <= cfg.const_depth
-    if len(chunks) == 1 and fits and rows[1] - rows[0] > cfg.rows and not lowering.low.any():
-        _with_all_weights(emitter, lowering, source, transform, rows)
+    layer, destination, cfg = product.layer, product.destination, emitter.config
+    # Half of the row map, so that the next rows' part can be loaded.
+    most_rows = cfg.max_rows // 2 if destination.scatter is not None else rows[1] - rows[0]
+    slow_start = isinstance(layer.source, Gelu) or layer.inner_windows is not None
+    chunks: list[tuple[int, int]] = []
+    for span in destination.spans(rows):
+        chunks += _chunks(emitter, span, product.stride, layer.name, slow_start, most_rows, reserve)
+        slow_start = False
+    fits = product.tiles * product.steps <= cfg.b_depth and product.count <= cfg.const_depth
+    if len(chunks) == 1 and final and fits and rows[1] - rows[0] > cfg.rows and not product.low.any():
+        _with_all_weights(emitter, product, source, rows)
         return
     for chunk in chunks:
-        _streaming(emitter, lowering, source, transform, chunk, chunk == chunks[-1])
+        _streaming(emitter, product, source, chunk, final and chunk == chunks[-1])
 
 
-def _with_all_weights(
-    emitter: Emitter, lowering: _Rows, source: Home, transform: Norm | Gelu | None, rows: tuple[int, int]
-) -> None:
+def _operands(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int]) -> int:
+    """Rows into A, and their places into the row map; returns where they are in A."""
+    a = emitter.a.take(-(-(rows[1] - rows[0]) // product.r) * product.stride, product.layer.name)
+    product.load(source, rows, a)
+    if product.destination.scatter is not None:
+        emitter.row_map(product.destination.scatter[1], rows)
+    return a
+
+
+def _with_all_weights(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int]) -> None:
     """Weights arrive while the first half of the rows uses them; the second half goes block by block, so that whoever
     reads those rows follows close behind.
     """
-    name, steps, stride, r = lowering.layer.name, lowering.steps, lowering.stride, lowering.r
+    name, steps, stride, r = product.layer.name, product.steps, product.stride, product.r
     blocks = -(-(rows[1] - rows[0]) // r)
-    a = emitter.a.take(blocks * stride, name)
-    emitter.rows_to_a(source, *rows, a, stride, transform)
-    constants = emitter.constants_to_chip(lowering.table, lowering.count, name)
-    b = emitter.b.take(lowering.tiles * steps, name)
+    a = _operands(emitter, product, source, rows)
+    constants = emitter.constants_to_chip(product.table, product.count, name)
+    b = emitter.b.take(product.tiles * steps, name)
     half = blocks - blocks // 2
     middle = min(rows[1], rows[0] + half * r)
-    for tile in range(0, lowering.tiles, lowering.group):
-        last = min(lowering.tiles, tile + lowering.group)
-        emitter.weights_to_b(lowering.weights + tile * steps, (last - tile) * steps, b + tile * steps)
-        lowering.run((rows[0], middle), (tile, last), a, b + tile * steps, constants + 4 * tile)
+    for tile in range(0, product.tiles, product.group):
+        last = min(product.tiles, tile + product.group)
+        emitter.weights_to_b(product.weights + tile * steps, (last - tile) * steps, b + tile * steps)
+        product.run((rows[0], middle), (tile, last), a, b + tile * steps, constants + 4 * tile)
     for block in range(half, blocks):
         span = (rows[0] + block * r, min(rows[1], rows[0] + (block + 1) * r))
-        lowering.run(span, (0, lowering.tiles), a + block * stride, b, constants)
-    emitter.norm_ahead(transform)
+        product.run(span, (0, product.tiles), a + block * stride, b, constants)
+    emitter.norm_ahead(product.layer.source)
     emitter.a.release(a)
     emitter.b.release(b)
     emitter.constants.release(constants)
 
 
-def _streaming(
-    emitter: Emitter,
-    lowering: _Rows,
-    source: Home,
-    transform: Norm | Gelu | None,
-    rows: tuple[int, int],
-    final: bool,
-) -> None:
+def _streaming(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int], final: bool) -> None:
     """One chunk of rows, perhaps the final one; weights pass through B group by group."""
-    name, steps, stride, r = lowering.layer.name, lowering.steps, lowering.stride, lowering.r
+    name, steps, stride, r = product.layer.name, product.steps, product.stride, product.r
     blocks = -(-(rows[1] - rows[0]) // r)
-    a = emitter.a.take(blocks * stride, name)
-    emitter.rows_to_a(source, *rows, a, stride, transform)
-    piece = 4 * lowering.group * max(1, CONSTANTS_A_LOAD // (4 * lowering.group))
+    a = _operands(emitter, product, source, rows)
+    piece = 4 * product.group * max(1, CONSTANTS_A_LOAD // (4 * product.group))
     held, taken = 0, -1
-    groups = range(0, lowering.tiles, lowering.group)
+    groups = range(0, product.tiles, product.group)
     for index, tile in enumerate(groups):
-        last = min(lowering.tiles, tile + lowering.group)
+        last = min(product.tiles, tile + product.group)
         if 4 * tile % piece == 0:
             if taken >= 0:
                 emitter.constants.release(taken)
-            some = min(piece, lowering.count - 4 * tile)
-            taken = emitter.constants_to_chip(lowering.table + 4 * tile, some, name)
+            some = min(piece, product.count - 4 * tile)
+            taken = emitter.constants_to_chip(product.table + 4 * tile, some, name)
             held = taken - 4 * tile
         b = emitter.b.take((last - tile) * steps, name)
-        emitter.weights_to_b(lowering.weights + tile * steps, (last - tile) * steps, b)
-        if tile == 0 and transform is not None and blocks > LAST_BLOCKS:
+        emitter.weights_to_b(product.weights + tile * steps, (last - tile) * steps, b)
+        if tile == 0 and isinstance(product.layer.source, Norm | Gelu) and blocks > LAST_BLOCKS:
             # The transform of the last rows may still be under way.
             middle = rows[0] + r * (blocks - LAST_BLOCKS)
-            lowering.run((rows[0], middle), (tile, last), a, b, held + 4 * tile)
-            lowering.run((middle, rows[1]), (tile, last), a + (blocks - LAST_BLOCKS) * stride, b, held + 4 * tile)
+            product.run((rows[0], middle), (tile, last), a, b, held + 4 * tile)
+            product.run((middle, rows[1]), (tile, last), a + (blocks - LAST_BLOCKS) * stride, b, held + 4 * tile)
         else:
-            lowering.run(rows, (tile, last), a, b, held + 4 * tile)
+            product.run(rows, (tile, last), a, b, held + 4 * tile)
         emitter.b.release(b)
         if final and index == min(GROUPS_BEFORE_NORM, len(groups)) - 1:
-            emitter.norm_ahead(transform)
+            emitter.norm_ahead(product.layer.source)
     emitter.a.release(a)
     emitter.constants.release(taken)
 
@@ -219,7 +288,7 @@ def _mode(layer: Matmul) -> PostMode:
         return PostMode.RAW
     if layer.residual is not None:
         return PostMode.RESIDUAL
-    return PostMode.Q8 if layer.rescale.bits == 8 else PostMode.Q16
+    return PostMode.Q8 if layer.size == 1 else PostMode.Q16
 
 
 def _clamped(layer: Matmul) -> npt.NDArray[np.bool_]:
@@ -231,19 +300,25 @@ def _clamped(layer: Matmul) -> npt.NDArray[np.bool_]:
     return np.concatenate([low, np.repeat(low[-1:], count - len(low))])
 
 
-def _residual_registers(layer: Matmul, multiplier_bits: int) -> dict[str, int | Mapping[str, int]]:
-    """The factors of both branches."""
-    if layer.residual is None:
-        return {}
+def residual_registers(
+    name: str, add: ResidualAdd, bits: tuple[int, int], multiplier_bits: int
+) -> dict[str, int | Mapping[str, int]]:
+    """The factors of a residual's branch and skip, of so many bits.
+
+    Raises
+    ------
+    CompileError : one that the machine's adder cannot hold
+    """
     registers: dict[str, int | Mapping[str, int]] = {}
     shifts = {}
-    for which, dyadic in (("BRANCH", layer.residual.add.branch), ("SKIP", layer.residual.add.skip)):
+    for which, dyadic, width in (("BRANCH", add.branch, bits[0]), ("SKIP", add.skip, bits[1])):
         factor = dyadic.normalised(multiplier_bits)
         multiplier, shift = int(factor.multiplier), int(factor.shift)
-        if shift < 0 or abs(multiplier) >= RESIDUAL_LIMIT << shift:
+        limit = RESIDUAL_LIMIT << 16 - width
+        if shift < 0 or abs(multiplier) >= limit << shift:
             raise CompileError(
-                f"{layer.name}: a residual's branch is multiplied by {multiplier / 2.0**shift:.3g}, and the machine's "
-                f"limit is {RESIDUAL_LIMIT}; quantise again with other calibration images."
+                f"{name}: a residual's {which.lower()} is multiplied by {multiplier / 2.0**shift:.3g}, and the machine's "
+                f"limit for {width} bits is {limit}; quantise again with other calibration images."
             )
         registers |= {f"{which}_LO": multiplier & 0xFFFFFF, f"{which}_HI": multiplier >> 24 & 0xFF}
         shifts[which.lower()] = min(shift, SHIFT_LIMIT)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, Matmul, Plan
+from firmware.compiler.layers import Attention, Matmul, Norm, Plan
 from gateware.config import AcceleratorConfig
 
 __all__ = ["check_ranges"]
 
 LARGEST = 128  # magnitude of an int8 operand
+HALVES = 257  # times that: of an operand in two bytes
 
 
 def check_ranges(plan: Plan, config: AcceleratorConfig) -> None:
@@ -26,6 +27,8 @@ def check_ranges(plan: Plan, config: AcceleratorConfig) -> None:
             if (np.abs(layer.weight) > 127).any():
                 raise CompileError(f"{layer.name}: weights must be -127 to 127; quantise again.")
             accumulator = np.abs(layer.weight).sum(axis=1) * LARGEST
+            if isinstance(layer.source, Norm) and layer.source.wide:
+                accumulator = accumulator * HALVES
             bias = np.zeros(1, np.int64) if layer.bias is None else np.abs(layer.bias)
             _check(layer.name, int(accumulator.max()), limit, "an accumulator", config)
             _check(layer.name, int((accumulator + bias).max()), 2 * limit, "an accumulator with its bias", config)
@@ -38,9 +41,10 @@ def _check_attention(plan: Plan, layer: Attention, limit: int, config: Accelerat
     width = len(source.weight) // 3 // layer.heads
     _check(layer.scores_name, width * LARGEST * LARGEST, limit, "a score's accumulator", config)
     # Probabilities of a row sum to little more than 1: floors lose, rounding gains half a unit each.
-    total = (1 << (layer.softmax.bits - 1)) + plan.tokens
+    tokens = plan.tokens if layer.windows is None else layer.windows.tokens
+    total = (1 << (layer.softmax.bits - 1)) + tokens
     _check(layer.name, total * LARGEST, limit, "an accumulator of probabilities times V", config)
-    if layer.softmax.bits > 8 and config.probability_bits != layer.softmax.bits:
+    if config.probability_bits != layer.softmax.bits:
         raise CompileError(
             f"{layer.softmax_name}: probabilities of {layer.softmax.bits} bits, and the machine makes "
             f"{config.probability_bits}; build it for the model's arithmetic."

@@ -142,14 +142,14 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
         return _beats(result, groups)
     rows = _rows(beats, groups, 1)
     first = LANES * state.value(Engine.LOADT, "MAX_GROUP")
-    state.check_range(first + np.arange(len(rows)), len(state.maxima), "ShiftGELU's row maxima")
+    maxima = state.maxima[(first + np.arange(len(rows))) % len(state.maxima)]
     gelu = state.fields(Engine.LOADT, "GELU_CONFIG")
     if not gelu["x0"]:
         raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, "ShiftGELU needs an |x0| of at least 1")
     multiplier = state.joined(Engine.LOADT, "MULTIPLIER_LO", "MULTIPLIER_HI")
     result = np.empty_like(rows)
     for index, row in enumerate(rows):
-        top = int(state.maxima[first + index])
+        top = int(maxima[index])
         table = _table(state.config, gelu["x0"], multiplier, min(gelu["shift"], MOST_SHIFT), top)
         result[index] = table[row + 128]
     state.observe("shiftgelu", rows=result)
