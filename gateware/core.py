@@ -191,6 +191,11 @@ class Core(wiring.Component):
                 port.value.multiplier.eq(record.multiplier),
                 port.value.shift.eq(shift),
             ]
+        m.d.comb += [
+            drain.row_map.write.eq(load_b.o.valid & (b.registers.config.target == LoadTarget.ROW_MAP)),
+            drain.row_map.address.eq(b.address),
+            drain.row_map.value.eq(b.beat),
+        ]
         to_b = Signal()
         m.d.comb += [
             to_b.eq(b.registers.config.target == LoadTarget.B),
@@ -226,6 +231,7 @@ class Core(wiring.Component):
             vector.scores.row.eq(scores.row),
             vector.scores.word.eq(scores.word),
             vector.scores.data.eq(scores.data),
+            vector.scores.mask.eq(scores.mask),
         ]
         connect(m, vector.o, operand_a.word)
         assert LANES == 4  # a beat is read as it stands by either operand

@@ -44,7 +44,7 @@ def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
     operands += _blocks(config.b_depth, BEAT_BITS)
     constants = _blocks(config.const_depth, 64)
     # Rows that wait for their mean and variance, and each channel's bias and scale.
-    norm = -(-2 * config.ln_channels // DEPTH) + 1 + 2 * _blocks(config.ln_channels, WIDTH)
+    norm = -(-4 * config.ln_overlap // DEPTH) + 2 * _blocks(config.ln_channels, WIDTH)
     scores = 2 * -(-config.softmax_length // DEPTH) + -(-config.max_rows // DEPTH)
     dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
     base, row = LUTS[part.family]

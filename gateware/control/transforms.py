@@ -40,6 +40,7 @@ class Transforms(wiring.Component):
         self.layernorm = LayerNorm(
             config.ln_channels,
             config.multiplier_bits,
+            config.ln_overlap,
             product_style="plain" if config.dsp_in_layernorm else "lut",
         )
         self.gelu = ShiftGELU(config.arithmetic)
@@ -79,6 +80,7 @@ class Transforms(wiring.Component):
             norm.channels.eq(job.groups.channels),
             norm.narrow.eq(job.config.narrow),
             norm.wide.eq(job.config.wide),
+            norm.low.eq(job.config.low),
             norm.constants.en.eq(self.constant.write),
             norm.constants.address.eq(self.constant.address),
             norm.constants.data.bias.eq(self.constant.value.bias),

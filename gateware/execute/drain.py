@@ -8,10 +8,11 @@ from gateware.array.layouts import result_layout
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.execute.constants import ConstantMemory, constant_record
+from gateware.execute.row_map import RowMap
 from gateware.execute.skip import SkipFetch
 from gateware.execute.store import RowStore
 from gateware.execute.walker import TileWalker
-from gateware.isa import Engine, PostMode, SemaphoreValue
+from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort, WritePort
 from gateware.postprocess.postprocessor import PostProcessor, kept_layout
@@ -23,7 +24,7 @@ FRONT = ("a_base", "a_block_stride", "b_base", "b_tile_stride", "steps")  # regi
 
 
 def score_layout(rows: int, length: int) -> data.StructLayout:
-    """Four scores of a row, on their way to Shiftmax's memory."""
+    """Four scores of a row, on their way to Shiftmax's memory, and which of them are masked."""
     return data.StructLayout(
         {
             "valid": 1,
@@ -31,6 +32,7 @@ def score_layout(rows: int, length: int) -> data.StructLayout:
             "row": range(rows),
             "word": range(length // LANES),
             "data": data.ArrayLayout(signed(8), LANES),
+            "mask": LANES,
         }
     )
 
@@ -60,6 +62,8 @@ class Drain(wiring.Component):
         A tile has left the queue.
     constant : In
         Write port of the constant memory: ``write``, ``address``, ``value``.
+    row_map : In
+        Write port of the row map, the same.
     skip : Out(ReadPort), store : Out(WritePort)
     scores : Out(score_layout), score_length : Out(12)
     update : Out
@@ -91,6 +95,9 @@ class Drain(wiring.Component):
                     wiring.Signature(
                         {"write": Out(1), "address": Out((config.const_depth - 1).bit_length()), "value": Out(record)}
                     )
+                ),
+                "row_map": In(
+                    wiring.Signature({"write": Out(1), "address": Out(self.max_row_bits), "value": Out(ROW_MAP_BITS)})
                 ),
                 "skip": Out(ReadPort(config.address_bits)),
                 "store": Out(WritePort(config.address_bits)),
@@ -133,6 +140,7 @@ class Drain(wiring.Component):
         m.submodules.post = post = PostProcessor(cfg.rows, cfg.acc_width, cfg.multiplier_bits)
         m.submodules.constants = constants = ConstantMemory(cfg.const_depth, cfg.multiplier_bits)
         m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
+        m.submodules.row_map = row_map = RowMap(cfg.max_rows)
         m.submodules.skip = skip = SkipFetch(cfg.rows, cfg.address_bits)
         m.submodules.jobs = jobs = TileWalker(cfg.rows)
         m.submodules.places = places = TileWalker(cfg.rows)
@@ -154,16 +162,16 @@ class Drain(wiring.Component):
         m.d.comb += columns.eq(
             Array([Const(4), Const(1), Const(2), Const(2)])[op.post.mode]  # beat columns a tile: RAW, Q8, Q16, RESIDUAL
         )
-        for walk, base, slab in (
-            (jobs.walk, op.out_base, op.out_slab),
-            (places.walk, op.out_base, op.out_slab),
-            (skip.walk, op.skip_base, op.skip_slab),
+        for walk, base, slab, row in (
+            (jobs.walk, op.out_base, op.out_slab, op.out_row),
+            (places.walk, op.out_base, op.out_slab, op.out_row),
+            (skip.walk, op.skip_base, op.skip_slab, op.skip_row),
         ):
             m.d.comb += [
                 walk.base.eq(base),
                 walk.slab.eq(slab),
                 walk.columns.eq(columns),
-                walk.row.eq(op.out_row),
+                walk.row.eq(row),
                 walk.tiles.eq(op.tiles),
                 walk.blocks.eq(op.blocks.blocks),
                 walk.rows_last.eq(op.blocks.rows_last),
@@ -172,6 +180,14 @@ class Drain(wiring.Component):
 
         self._elaborate_jobs(m, op, starting, jobs, post, constants)
         self._elaborate_results(m, op, active, places, post, store)
+        m.d.comb += [
+            row_map.write.eq(self.row_map.write),
+            row_map.address.eq(self.row_map.address),
+            row_map.value.eq(self.row_map.value),
+            row_map.row.eq(store.row),
+            store.target.eq(row_map.target),
+            store.scatter.eq(op.post.scatter),
+        ]
 
         # The array's rows.
         m.d.comb += [
@@ -239,6 +255,7 @@ class Drain(wiring.Component):
             post.job.payload.mode.eq(op.post.mode),
             post.job.payload.const_rows.eq(op.post.const_rows),
             post.job.payload.clamp_packed.eq(op.post.clamp_packed),
+            post.job.payload.octets.eq(op.post.octets),
             post.job.payload.rows.eq(jobs.at.rows),
             post.branch.multiplier.eq(_joined(op.branch_lo, op.branch_hi)),
             post.branch.shift.eq(op.shifts.branch),
@@ -290,6 +307,7 @@ class Drain(wiring.Component):
             self.scores.half.eq(half),
             self.scores.row.eq(result.row),
             self.scores.word.eq(places.at.tile),
+            self.scores.mask.eq(result.masked & (op.post.mode == PostMode.RESIDUAL).replicate(LANES)),
             self.update.valid.eq(taken & op.post.track_max),
             self.update.fresh.eq(op.post.max_first & places.at.first_tile),
             self.update.row.eq(places.at.row + result.row),

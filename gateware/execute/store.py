@@ -1,10 +1,11 @@
 """Results to memory: rows of a tile are assembled to beats of four rows, and a slab's beats leave as one burst."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.execute.walker import PLACE_BITS, ROW_BITS, position_layout
+from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 
 __all__ = ["RowStore", "result_row_layout"]
@@ -24,6 +25,9 @@ class RowStore(wiring.Component):
     A row of int8 results is taken a cycle, int16 in two, int32 in four (``columns`` says which). Two pages: while
     one slab's beats of a block leave (one a cycle, with a mask where a row group is not complete), the next is filled.
 
+    With ``scatter``, of int8 results only, each row goes to the matrix row that is its entry in a map. A page is then a
+    tile, its cells are the tile's rows, each copied to all four lanes, and a beat a row leaves, masked to its lane.
+
     Parameters
     ----------
     rows : int
@@ -35,6 +39,10 @@ class RowStore(wiring.Component):
     -------
     at : In(position_layout(rows)), columns : In(3)
         The tile that ``i`` belongs to, and its beat columns (1, 2 or 4).
+    scatter : In(1)
+        Of that tile.
+    row : Out(13), target : In(ROW_MAP_BITS)
+        The matrix row of ``i``, and one cycle later its entry in the map.
     step : Out(1)
         The tile's last row is taken in this cycle.
     i : In(stream of result_row_layout(rows))
@@ -53,6 +61,9 @@ class RowStore(wiring.Component):
             {
                 "at": In(position_layout(rows)),
                 "columns": In(3),
+                "scatter": In(1),
+                "row": Out(ROW_BITS),
+                "target": In(ROW_MAP_BITS),
                 "step": Out(1),
                 "i": In(stream.Signature(result_row_layout(rows))),
                 "memory": Out(WritePort(address_bits)),
@@ -77,7 +88,7 @@ class RowStore(wiring.Component):
         # Fill: lane word by lane word.
         page, occupied = Signal(), Signal(2)
         phase = Signal(2)
-        place, row = Signal(cell), Signal(ROW_BITS)
+        place, row = Signal(cell), self.row
         group = Signal(ROW_BITS - 2)
         phase_last, put, row_done = Signal(), Signal(), Signal()
         values = self.i.payload.data
@@ -93,18 +104,34 @@ class RowStore(wiring.Component):
             row_done.eq(put & phase_last),
             self.i.ready.eq(row_done),
             place.page.eq(page),
-            place.group.eq(group[:group_bits]),
-            place.column.eq(at.column + phase),
+            place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[:group_bits])),
+            place.column.eq(Mux(self.scatter, self.i.payload.row[:2], at.column + phase)),
             word.eq(Mux(self.columns[0], octets, Mux(self.columns[1], halves[phase[0]], words[phase]))),
         ]
         with m.If(put):
             m.d.sync += phase.eq(Mux(phase_last, 0, phase + 1))
         # One cycle between the row and the page: addition and multiplexers before, memory behind.
         put_next, place_next, word_next, lane_next = Signal(), Signal(cell), Signal(32), Signal(2)
-        m.d.sync += [put_next.eq(put), place_next.eq(place), word_next.eq(word), lane_next.eq(row[:2])]
+        to_all = Signal()
+        m.d.sync += [
+            put_next.eq(put),
+            place_next.eq(place),
+            word_next.eq(word),
+            lane_next.eq(row[:2]),
+            to_all.eq(self.scatter),
+        ]
+        m.submodules.targets = targets = memory.Memory(
+            shape=ROW_MAP_BITS, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
+        )
+        targets_writer, targets_reader = targets.write_port(), targets.read_port(domain="comb")
+        m.d.comb += [
+            targets_writer.en.eq(put_next),
+            targets_writer.addr.eq(place_next),
+            targets_writer.data.eq(self.target),
+        ]
         for lane, (writer, _) in enumerate(lanes):
             m.d.comb += [
-                writer.en.eq(put_next & (lane_next == lane)),
+                writer.en.eq(put_next & (to_all | (lane_next == lane))),
                 writer.addr.eq(place_next),
                 writer.data.eq(word_next),
             ]
@@ -118,6 +145,7 @@ class RowStore(wiring.Component):
                 "column": 2,
                 "column_end": 2,
                 "final": 1,
+                "scatter": 1,
             }
         )
         waiting = Array(Signal(burst, name=f"burst_{index}", reset_less=True) for index in range(2))
@@ -125,7 +153,7 @@ class RowStore(wiring.Component):
         tile_done, page_done = Signal(), Signal()
         m.d.comb += [
             tile_done.eq(row_done & self.i.payload.last),
-            page_done.eq(tile_done & at.slab_end),
+            page_done.eq(tile_done & (at.slab_end | self.scatter)),
             self.step.eq(tile_done),
         ]
         with m.If(tile_done):
@@ -136,15 +164,18 @@ class RowStore(wiring.Component):
         with m.If(page_done):
             m.d.sync += [
                 page.eq(~page),
-                waiting[page].slab.eq(at.slab),
-                waiting[page].row.eq(at.row),
+                # Scattered rows are cells 0, 1, ... in the order of groups and columns; the tile's own column is the
+                # same for all of them.
+                waiting[page].slab.eq(at.slab | Mux(self.scatter, at.column, 0)),
+                waiting[page].row.eq(Cat(Mux(self.scatter, 0, at.row[:2]), at.row[2:])),
                 waiting[page].rows.eq(at.rows),
-                waiting[page].column.eq(Mux(fresh, at.column, first_column)),
-                waiting[page].column_end.eq((at.column + self.columns - 1)[:2]),
+                waiting[page].column.eq(Mux(self.scatter, 0, Mux(fresh, at.column, first_column))),
+                waiting[page].column_end.eq(Mux(self.scatter, 3, (at.column + self.columns - 1)[:2])),
                 waiting[page].final.eq(at.last_tile & at.last_block),
+                waiting[page].scatter.eq(self.scatter),
             ]
         m.d.sync += occupied.eq((occupied | (page_done << page)) & ~freed)
-        self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes])
+        self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes], targets_reader)
         return m
 
     def _elaborate_burst(
@@ -155,13 +186,14 @@ class RowStore(wiring.Component):
         waiting: "Array[data.View]",
         cell: data.StructLayout,
         readers: "list[memory.ReadPort]",
+        targets: "memory.ReadPort",
     ) -> None:
         """Beats of the pages in turn, one a cycle: prepare for a cycle, then row groups, beat columns inside."""
         turn, preparing, sending = Signal(), Signal(), Signal()
         slab, base_group = Signal(PLACE_BITS, reset_less=True), Signal(ROW_BITS - 2, reset_less=True)
         group, last_group = Signal(range(self.groups)), Signal(range(self.groups))
         column, first_column, last_column = Signal(2), Signal(2), Signal(2)
-        first_lane, last_lane, final = Signal(2), Signal(2), Signal()
+        first_lane, last_lane, final, scatter = Signal(2), Signal(2), Signal(), Signal()
         end = Signal(ROW_BITS)
         page = waiting[turn]
         m.d.comb += end.eq(page.row + page.rows - 1)
@@ -181,6 +213,7 @@ class RowStore(wiring.Component):
                 first_lane.eq(page.row[:2]),
                 last_lane.eq(end[:2]),
                 final.eq(page.final),
+                scatter.eq(page.scatter),
             ]
         out = self.memory.beat
         read = Signal(cell)
@@ -189,18 +222,25 @@ class RowStore(wiring.Component):
             m.d.comb += reader.addr.eq(read)
         place, outside = Signal(PLACE_BITS), Signal()
         m.d.comb += [
-            place.eq(slab + (((base_group + group) << 2) | column)),
+            targets.addr.eq(read),
+            place.eq(
+                slab + Mux(scatter, Cat(Const(0, 2), targets.data[2:]), Cat(column, (base_group + group)[: ROW_BITS - 2]))
+            ),
             outside.eq(place[self.address_bits :].any()),
         ]
         mask = Signal(LANES)
         m.d.comb += mask.eq(
             Cat(
-                ((group != 0) | (first_lane <= lane)) & ((group != last_group) | (last_lane >= lane))
+                Mux(
+                    scatter,
+                    targets.data[:2] == lane,
+                    ((group != 0) | (first_lane <= lane)) & ((group != last_group) | (last_lane >= lane)),
+                )
                 for lane in range(LANES)
             )
         )
         last, out_final = Signal(), Signal()
-        m.d.comb += last.eq((group == last_group) & (column == last_column))
+        m.d.comb += last.eq((group == last_group) & (column == Mux(scatter, last_lane, last_column)))
         m.d.comb += self.stored.eq(out.valid & out.ready & out_final)
         with m.If(out.ready | ~out.valid):
             m.d.sync += [

@@ -45,6 +45,9 @@ class LayerNorm(wiring.Component):
         Longest row, and entries of the constant memory: a multiple of 4, 8 to 4096. The row buffer holds two groups.
     multiplier_bits : int
         Magnitude bits of the rescale's multiplier, 12 to 31 (`Arithmetic.multiplier_bits`).
+    overlap : int or None
+        Longest row of which the row buffer holds two groups, at least half of ``max_channels``; all by default. Groups
+        of longer rows come one after the other: about ``4 * C + root_cycles`` cycles each.
     square_style, product_style : str
         How the two squares, and the two products with f, are made: ``"lut"``, or ``"plain"`` for two DSP blocks.
 
@@ -60,10 +63,11 @@ class LayerNorm(wiring.Component):
     narrow : In(1)
         Input beats are ``[4 rows][4 channels int8]``; else ``[4 rows][2 channels int16]``. Lane l, bits 32l and up, is
         row l; the lower channel has the lower bits. Beats of a group come in the order of the channels.
-    wide : In(1)
-        Output beats are ``[4 rows][2 channels int16]``; else ``[4 rows][4 channels int8]``.
+    wide, low : In(1)
+        Results have 16 bits, not 8; their high bytes leave, or with ``low`` their low bytes less 128: two passes over
+        the same rows give an operand in two halves. Output beats are ``[4 rows][4 channels int8]``.
     busy : Out(1)
-        Something is on its way. `channels`, `narrow`, `wide` and the constants may change only while this is low, and
+        Something is on its way. `channels`, `narrow`, `wide`, `low` and the constants may change only while this is low, and
         no beat is offered in the same cycle.
     constants : In(write_signature)
         Writes ``data`` (`constant_layout`, `constant_values`) of channel ``address`` in every cycle with ``en``.
@@ -82,6 +86,7 @@ class LayerNorm(wiring.Component):
         self,
         max_channels: int,
         multiplier_bits: int = 16,
+        overlap: int | None = None,
         *,
         square_style: str = "lut",
         product_style: str = "plain",
@@ -93,6 +98,11 @@ class LayerNorm(wiring.Component):
         for name, style in (("square_style", square_style), ("product_style", product_style)):
             if style not in STYLES:
                 raise ValueError(f"LayerNorm: {name} must be lut or plain, not {style!r}; choose one of them.")
+        self.overlap = max_channels if overlap is None else min(overlap, max_channels)
+        if 2 * self.overlap < max_channels or self.overlap % 2:
+            raise ValueError(
+                f"LayerNorm: overlap must be even and at least half of max_channels ({max_channels}), not {overlap}."
+            )
         self.max_channels, self.multiplier_bits = max_channels, multiplier_bits
         self.square_style, self.product_style = square_style, product_style
         size = (max_channels - 1).bit_length()
@@ -105,6 +115,7 @@ class LayerNorm(wiring.Component):
                 "channels": In(range(max_channels + 1)),
                 "narrow": In(1),
                 "wide": In(1),
+                "low": In(1),
                 "busy": Out(1),
                 "constants": In(write_signature(max_channels, multiplier_bits)),
                 "i": In(stream.Signature(128)),
@@ -115,7 +126,7 @@ class LayerNorm(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.unpacker = unpacker = LaneUnpacker()
-        m.submodules.rows = rows = RowBuffer(32, 4 * self.max_channels)
+        m.submodules.rows = rows = RowBuffer(32, 4 * self.overlap)
         m.submodules.sums = sums = RowSums(self.sum_bits, self.v_bits, self.half_bits, self.square_style)
         m.submodules.variance = variance = RowVariance(self.sum_bits, self.v_bits, self.half_bits)
         m.submodules.root = root = RowRoot(self.v_bits)
@@ -185,6 +196,7 @@ class LayerNorm(wiring.Component):
             normaliser.address.eq(self.constants.address),
             normaliser.constants.eq(self.constants.data),
             packer.wide.eq(self.wide),
+            packer.low.eq(self.low),
             packer.valid.eq(normaliser.out_valid),
             packer.q0.eq(normaliser.q0),
             packer.q1.eq(normaliser.q1),

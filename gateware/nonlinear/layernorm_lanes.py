@@ -1,6 +1,6 @@
 """Beats of four rows to pairs of elements of one row, and back."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,12 +61,13 @@ class LaneUnpacker(wiring.Component):
 
 
 class LanePacker(wiring.Component):
-    """Pairs of results to beats: what `LaneUnpacker` does, backwards.
+    """Pairs of results to beats ``[4 rows][4 channels int8]``: what `LaneUnpacker` does, backwards.
 
     Members
     -------
-    wide : In(1)
-        Beats are ``[4 rows][2 channels int16]``, not ``[4 rows][4 channels int8]``. Static while pairs are here.
+    wide, low : In(1)
+        Results have 16 bits: their high byte leaves, or, with ``low``, their low byte less 128, so that both are int8
+        and ``256 * high + low + 128`` is the result. Static while pairs are here.
     valid, q0, q1 : In
         A pair of results of row 0, 1, 2, 3, 0, ...
     stall : Out(1)
@@ -75,6 +76,7 @@ class LanePacker(wiring.Component):
     """
 
     wide: In(1)
+    low: In(1)
     valid: In(1)
     q0: In(signed(16))
     q1: In(signed(16))
@@ -87,28 +89,27 @@ class LanePacker(wiring.Component):
         lanes = [Signal(32, name=f"lane_{index}", reset_less=True) for index in range(4)]
         completes = Signal()
         octets = Signal(16)
-        word = Signal(32)
         m.d.comb += [
-            completes.eq(self.valid & (row == 3) & (upper | self.wide)),
+            completes.eq(self.valid & (row == 3) & upper),
             self.stall.eq(completes & self.o.valid & ~self.o.ready),
-            octets.eq(Cat(self.q0[:8], self.q1[:8])),
-            word.eq(Mux(self.wide, Cat(self.q0, self.q1), Cat(lanes[3][:16], octets))),
+            octets.eq(Cat(self._octet(self.q0), self._octet(self.q1))),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.valid & ~self.stall):
             m.d.sync += row.eq(row + 1)
             with m.If(row == 3):
-                m.d.sync += upper.eq(~upper & ~self.wide)
+                m.d.sync += upper.eq(~upper)
             for index, lane in enumerate(lanes):
                 with m.If(row == index):
-                    with m.If(self.wide):
-                        m.d.sync += lane.eq(Cat(self.q0, self.q1))
-                    with m.Else():
-                        # The lower half is stored in the pair's turn; a copy in the upper half is overwritten.
-                        m.d.sync += lane[16:].eq(octets)
-                        with m.If(~upper):
-                            m.d.sync += lane[:16].eq(octets)
+                    # The lower half is stored in the pair's turn; a copy in the upper half is overwritten.
+                    m.d.sync += lane[16:].eq(octets)
+                    with m.If(~upper):
+                        m.d.sync += lane[:16].eq(octets)
             with m.If(completes):
-                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Cat(*lanes[:3], word))]
+                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Cat(*lanes[:3], lanes[3][:16], octets))]
         return m
+
+    def _octet(self, q: Value) -> Value:
+        low = Cat(q[:7], q[7] ^ self.wide)  # less 128, where there is a high byte
+        return Mux(self.wide & ~self.low, q[8:], low)

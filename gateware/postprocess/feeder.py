@@ -35,15 +35,18 @@ def record_layout(multiplier_bits: int) -> data.StructLayout:
 
 def job_layout(rows: int) -> data.StructLayout:
     """What to make of a tile: its ``mode`` (`PostMode`); ``const_rows``, constants run along the rows;
-    ``clamp_packed``, int8 stops at -127; ``rows``, how many of its rows count, at least 1.
+    ``clamp_packed``, int8 stops at -127; ``octets``, results (and a residual's branch) stop at int8 in any mode;
+    ``rows``, how many of its rows count, at least 1.
     """
-    return data.StructLayout({"mode": MODE_BITS, "const_rows": 1, "clamp_packed": 1, "rows": range(rows + 1)})
+    return data.StructLayout(
+        {"mode": MODE_BITS, "const_rows": 1, "clamp_packed": 1, "octets": 1, "rows": range(rows + 1)}
+    )
 
 
 def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
     """Biases and factors of the four lanes, for one part of a tile or, with ``by_row``, for one row of it.
 
-    ``final`` is the last row that counts.
+    ``final`` is the last row that counts; ``narrow``: results have 8 bits.
     """
     return data.StructLayout(
         {
@@ -51,6 +54,7 @@ def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
             "by_row": 1,
             "mode": MODE_BITS,
             "clamp_packed": 1,
+            "narrow": 1,
             "final": range(rows),
             "bias": data.ArrayLayout(signed(32), LANES),
             "factor": data.ArrayLayout(factor_layout(multiplier_bits), LANES),
@@ -134,6 +138,7 @@ class Feeder(wiring.Component):
                     self.o.payload.by_row.eq(records & job["const_rows"]),
                     self.o.payload["mode"].eq(job["mode"]),
                     self.o.payload.clamp_packed.eq(job["clamp_packed"]),
+                    self.o.payload.narrow.eq(job["octets"] | (job["mode"] == PostMode.Q8)),
                     self.o.payload.final.eq(job["rows"] - 1),
                 ]
             with m.If(last_of_part):

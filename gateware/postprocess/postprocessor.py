@@ -24,9 +24,17 @@ __all__ = ["LANES", "PostProcessor", "job_layout", "record_layout", "residual_la
 
 
 def result_layout(rows: int) -> data.StructLayout:
-    """Four results of row ``row``, sign-extended; ``last``: the tile's last row that counts."""
+    """Four results of row ``row``, sign-extended; ``last``: the tile's last row that counts; ``masked``: of a RESIDUAL,
+    that its sum is below all that scores have, -32768 to -16385.
+    """
     return data.StructLayout(
-        {"data": data.ArrayLayout(signed(32), LANES), "row": range(rows), "last": 1, "mode": MODE_BITS}
+        {
+            "data": data.ArrayLayout(signed(32), LANES),
+            "row": range(rows),
+            "last": 1,
+            "mode": MODE_BITS,
+            "masked": LANES,
+        }
     )
 
 
@@ -35,12 +43,16 @@ def kept_layout(rows: int) -> data.StructLayout:
     return data.StructLayout({"valid": 1, "row": range(rows), "values": data.ArrayLayout(signed(16), LANES)})
 
 
+MASK_BIT = 14  # that, 0 in a negative sum, masks a score
+
+
 class Pass(data.Struct):
     """What goes beside a row's numbers through the lanes."""
 
     part: Part
     mode: 2
     clamp_packed: 1
+    narrow: 1
     last: 1
     row: 6
 
@@ -170,6 +182,7 @@ class PostProcessor(wiring.Component):
             entered.part.eq(work.part),
             entered.mode.eq(work.mode),
             entered.clamp_packed.eq(work.clamp_packed),
+            entered.narrow.eq(work.narrow),
             entered.last.eq(row == work.final),
             entered.row.eq(row),
         ]
@@ -225,7 +238,8 @@ class PostProcessor(wiring.Component):
         ]
         for column, lane in enumerate(self.lanes):
             m.d.comb += [
-                lane.narrow.eq(flow.mode == PostMode.Q8),
+                lane.narrow.eq(flow.narrow),
+                result.masked[column].eq(lane.sum["value"][-1] & ~lane.sum["value"][MASK_BIT]),
                 lane.packed.eq(flow.clamp_packed),
                 branch_writer.data[column].eq(lane.q),
                 self.kept["values"][column].eq(lane.q),

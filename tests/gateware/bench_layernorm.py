@@ -15,6 +15,7 @@ from sim.reference.layernorm import ILayerNorm
 from sim.reference.rescale import Dyadic, Rescale
 
 IntArray = npt.NDArray[np.int64]
+BITS = {"octets": 8, "high": 16, "low": 16}  # of the results whose octets leave
 
 
 def beats(group: IntArray, bits: int) -> list[int]:
@@ -41,13 +42,14 @@ async def write_constants(dut: Any, norm: ILayerNorm, factor: Dyadic, multiplier
     dut.constants__en.value = 0
 
 
-def configure(dut: Any, channels: int, bits_in: int, bits_out: int) -> None:
-    dut.channels.value, dut.narrow.value, dut.wide.value = channels, bits_in == 8, bits_out == 16
+def configure(dut: Any, channels: int, bits_in: int, out: str) -> None:
+    dut.channels.value, dut.narrow.value, dut.wide.value = channels, bits_in == 8, BITS[out] == 16
+    dut.low.value = out == "low"
 
 
 def initial(dut: Any) -> None:
     dut.constants__en.value = 0
-    configure(dut, 4, 16, 8)
+    configure(dut, 4, 16, "octets")
 
 
 def random_constants(
@@ -107,27 +109,28 @@ def extreme_groups(channels: int, bits: int, rng: random.Random) -> list[IntArra
     return list(rows.reshape(-1, 4, channels))
 
 
-def expected(groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, bits_out: int) -> list[int]:
+def expected(groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, out: str) -> list[int]:
     # Python integers: a 33-bit value times a 31-bit multiplier is at the edge of 64 bits.
-    rescale = Rescale(factor, bits_out)
+    rescale = Rescale(factor, BITS[out])
     result = []
     for group in groups:
         normalised = norm.apply(group)
         assert np.abs(normalised.astype(object) * factor.multiplier.astype(object)).max() < 1 << 63
-        result += beats(rescale.apply(normalised), bits_out)
+        whole = rescale.apply(normalised)
+        result += beats({"octets": whole, "high": whole // 256, "low": whole % 256 - 128}[out], 8)
     return result
 
 
 async def check(
-    dut: Any, groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, bits_in: int, bits_out: int, stall: float
+    dut: Any, groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, bits_in: int, out: str, stall: float
 ) -> tuple[StreamSource, StreamMonitor]:
     settings = parameters()
-    configure(dut, groups[0].shape[1], bits_in, bits_out)
+    configure(dut, groups[0].shape[1], bits_in, out)
     await write_constants(dut, norm, factor, settings["multiplier_bits"])
     source = StreamSource(dut, "i", generator("source"), stall)
     monitor = StreamMonitor(dut, "o", generator("monitor"), stall)
     source.start([beat for group in groups for beat in beats(group, bits_in)])
-    wanted = expected(groups, norm, factor, bits_out)
+    wanted = expected(groups, norm, factor, out)
     received = await monitor.wait(len(wanted))
     for index, (got, want) in enumerate(zip(received, wanted, strict=True)):
         assert got == want, f"beat {index} of {len(wanted)}: {got:#034x}, not {want:#034x}"
@@ -147,10 +150,10 @@ async def random_rows(dut: Any) -> None:
     await start(dut, cycles=400_000)
     longest, multiplier_bits = settings["max_channels"], settings["multiplier_bits"]
     for channels in (4, 8, longest, 4 * rng.randrange(2, longest // 4), longest):
-        for bits_in, bits_out in ((16, 8), (8, 8), (16, 16), (8, 16)):
-            norm, factor = random_constants(channels, multiplier_bits, bits_out, rng)
+        for bits_in, out in ((16, "octets"), (8, "octets"), (16, "high"), (8, "low"), (16, "low")):
+            norm, factor = random_constants(channels, multiplier_bits, BITS[out], rng)
             groups = [random_group(channels, bits_in, rng) for _ in range(4 if channels < longest else 2)]
-            await check(dut, groups, norm, factor, bits_in, bits_out, settings["stall"])
+            await check(dut, groups, norm, factor, bits_in, out, settings["stall"])
 
 
 @cocotb.test()
@@ -161,10 +164,10 @@ async def extremes(dut: Any) -> None:
     rng = generator("extremes")
     await start(dut, cycles=200_000)
     for channels in settings["lengths"]:
-        for bits_in, bits_out in ((16, 8), (8, 16)):
-            norm, factor = random_constants(channels, settings["multiplier_bits"], bits_out, rng)
+        for bits_in, out in ((16, "octets"), (8, "high")):
+            norm, factor = random_constants(channels, settings["multiplier_bits"], BITS[out], rng)
             groups = extreme_groups(channels, bits_in, rng)
-            await check(dut, groups, norm, factor, bits_in, bits_out, settings["stall"])
+            await check(dut, groups, norm, factor, bits_in, out, settings["stall"])
 
 
 @cocotb.test()
@@ -177,8 +180,8 @@ async def golden_rows(dut: Any) -> None:
         for case in range(vectors["rows"].shape[0]):
             norm = ILayerNorm(vectors["bias"][case])
             factor = Dyadic(vectors["multiplier"][case], vectors["shift"][case])
-            await check(dut, [vectors["rows"][case]], norm, factor, 16, 8, 0.0)
-            assert expected([vectors["rows"][case]], norm, factor, 8) == beats(vectors["golden"][case], 8)
+            await check(dut, [vectors["rows"][case]], norm, factor, 16, "octets", 0.0)
+            assert expected([vectors["rows"][case]], norm, factor, "octets") == beats(vectors["golden"][case], 8)
 
 
 @cocotb.test()
@@ -192,7 +195,7 @@ async def reset_in_a_row(dut: Any) -> None:
     await start(dut, cycles=400_000)
     for moment in (1, 7, 2 * channels - 3, 2 * channels + 90, 4 * channels + rng.randrange(300), 6 * channels + 301):
         groups = [random_group(channels, 16, rng) for _ in range(4)]
-        configure(dut, channels, 16, 8)
+        configure(dut, channels, 16, "octets")
         source = StreamSource(dut, "i", rng, 0.0)
         monitor = StreamMonitor(dut, "o", rng, 0.0)
         sending = source.start([beat for group in groups for beat in beats(group, 16)])
@@ -203,7 +206,7 @@ async def reset_in_a_row(dut: Any) -> None:
         dut.i__valid.value = 0
         await reset(dut)
         assert dut.busy.value == 0
-        await check(dut, groups[:2], norm, factor, 16, 8, 0.0)
+        await check(dut, groups[:2], norm, factor, 16, "octets", 0.0)
 
 
 @cocotb.test()
@@ -216,7 +219,7 @@ async def throughput(dut: Any) -> None:
     norm, factor = random_constants(channels, settings["multiplier_bits"], 8, rng)
     await start(dut, cycles=400_000)
     groups = [random_group(channels, 16, rng) for _ in range(8)]
-    source, monitor = await check(dut, groups, norm, factor, 16, 8, 0.0)
+    source, monitor = await check(dut, groups, norm, factor, 16, "octets", 0.0)
     per_group = channels // 4
     firsts = monitor.times[::per_group]
     spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]

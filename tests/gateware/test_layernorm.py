@@ -16,7 +16,8 @@ BENCH = "tests.gateware.bench_layernorm"
 VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"max_channels": 192, "multiplier_bits": 16},
     "official": {"max_channels": 96, "multiplier_bits": 31, "square_style": "plain", "product_style": "lut"},
-    "longest": {"max_channels": 1536, "multiplier_bits": 16},
+    "longest": {"max_channels": 1536, "multiplier_bits": 16, "overlap": 768},
+    "one group at a time": {"max_channels": 64, "multiplier_bits": 16, "overlap": 32},
 }
 
 
@@ -24,7 +25,7 @@ def run(variant: str, testcase: str, simulator: str = "verilator", **parameters:
     arguments = VARIANTS[variant]
     run_bench(
         LayerNorm(**arguments),
-        f"layernorm_{variant}",
+        f"layernorm_{variant.replace(' ', '_')}",
         BENCH,
         testcase=testcase,
         simulator=simulator,
@@ -32,7 +33,7 @@ def run(variant: str, testcase: str, simulator: str = "verilator", **parameters:
     )
 
 
-@pytest.mark.parametrize("variant", ["lean", "official"])
+@pytest.mark.parametrize("variant", ["lean", "official", "one group at a time"])
 @pytest.mark.parametrize("stall", [0.0, 0.95])
 def test_random_rows(variant: str, stall: float):
     run(variant, "random_rows", stall=stall)

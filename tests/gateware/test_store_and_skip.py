@@ -12,11 +12,14 @@ from amaranth.sim import Simulator
 from gateware.execute.skip import SkipFetch
 from gateware.execute.store import RowStore, result_row_layout
 from gateware.execute.walker import TileWalker, walk_layout
+from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 
 ADDRESS_BITS = 16
 CYCLES = 60_000
 SEEDS = range(6)
+OPERATIONS = 5
+MAPPED = 64  # rows of the map
 
 
 class Writer(Component):
@@ -28,6 +31,9 @@ class Writer(Component):
             {
                 "walk": In(walk_layout()),
                 "start": In(1),
+                "scatter": In(1),
+                "row": Out(13),
+                "target": In(ROW_MAP_BITS),
                 "i": In(stream.Signature(result_row_layout(rows))),
                 "memory": Out(WritePort(ADDRESS_BITS)),
                 "stored": Out(1),
@@ -45,6 +51,9 @@ class Writer(Component):
             walker.step.eq(store.step),
             store.at.eq(walker.at),
             store.columns.eq(self.walk.columns),
+            store.scatter.eq(self.scatter),
+            store.target.eq(self.target),
+            self.row.eq(store.row),
             self.stored.eq(store.stored),
         ]
         return m
@@ -63,13 +72,15 @@ def operation(rng: random.Random, rows: int, columns: int) -> dict[str, int]:
     }
 
 
-def places(op: dict[str, int], rows: int):
+def places(op: dict[str, int], rows: int, targets: dict[int, int] | None = None):
     """(tile, row in the block, [(beat address, lane), ...]) of every row, in the order of execution."""
     for block in range(op["blocks"]):
         count = op["rows_last"] if block == op["blocks"] - 1 else rows
         for tile in range(op["tiles"]):
             for r in range(count):
                 t = op["row"] + block * rows + r
+                if targets is not None:
+                    t = targets[t]
                 words = []
                 for part in range(op["columns"]):
                     kb = (op["base"] & 3) + tile * op["columns"] + part
@@ -86,16 +97,20 @@ def test_store(rows: int, seed: int):
     memory: dict[tuple[int, int], int] = {}
     expected: dict[tuple[int, int], int] = {}
     finished: list[int] = []
+    # Rows apart from those of any other operation, so that the order of two of them does not matter.
+    row_map = dict(enumerate(rng.sample(range(100, 1 << ROW_MAP_BITS - 1), MAPPED)))
 
     async def feed(ctx):
-        for _ in range(3):
-            columns = rng.choice([1, 2, 4])
-            op = operation(rng, rows, columns)
+        for _ in range(OPERATIONS):
+            columns, scattered = rng.choice([1, 2, 4]), rng.random() < 0.5
+            op = operation(rng, rows, 1 if scattered else columns)
+            columns = op["columns"]
             ctx.set(dut.walk, op)
+            ctx.set(dut.scatter, scattered)
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            for r, last, words in places(op, rows):
+            for r, last, words in places(op, rows, row_map if scattered else None):
                 values = [rng.randrange(-(1 << 31), 1 << 31) for _ in range(4)]
                 raw = b"".join(v.to_bytes(4, "little", signed=True)[:columns] for v in values)
                 for place, part in zip(words, range(columns), strict=True):
@@ -107,7 +122,14 @@ def test_store(rows: int, seed: int):
                 await ctx.tick().until(dut.i.ready)
                 ctx.set(dut.i.valid, 0)
             # The next operation may begin while this one's last beats are still leaving.
-        while len(finished) < 3:
+        while len(finished) < OPERATIONS:
+            await ctx.tick()
+
+    async def look_up(ctx):
+        row = 0
+        while True:
+            ctx.set(dut.target, row_map.get(row, 0))
+            row = ctx.get(dut.row)
             await ctx.tick()
 
     async def collect(ctx):
@@ -130,9 +152,10 @@ def test_store(rows: int, seed: int):
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(feed)
+    simulator.add_testbench(look_up, background=True)
     simulator.add_testbench(collect, background=True)
     simulator.run()
-    assert len(finished) == 3
+    assert len(finished) == OPERATIONS
     assert memory == expected
 
 

@@ -1,0 +1,53 @@
+"""The row map: where in a matrix in memory the rows of an operation go that do not lie one after the other."""
+
+from amaranth.hdl import Module
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.isa import ROW_MAP_BITS
+
+__all__ = ["RowMap"]
+
+
+class RowMap(wiring.Component):
+    """One matrix row a row, in block RAM; row r has the place r modulo ``rows``.
+
+    Parameters
+    ----------
+    rows : int
+        Entries, a power of two.
+
+    Members
+    -------
+    write, address, value : In
+        Write port.
+    row : In, target : Out(ROW_MAP_BITS)
+        A row, and one cycle later its entry.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.address_bits = rows, (rows - 1).bit_length()
+        super().__init__(
+            {
+                "write": In(1),
+                "address": In(self.address_bits),
+                "value": In(ROW_MAP_BITS),
+                "row": In(self.address_bits),
+                "target": Out(ROW_MAP_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = memory.Memory(
+            shape=ROW_MAP_BITS, depth=self.rows, init=[], attrs={"ram_style": "block"}
+        )
+        writer, reader = ram.write_port(), ram.read_port()
+        m.d.comb += [
+            writer.en.eq(self.write),
+            writer.addr.eq(self.address),
+            writer.data.eq(self.value),
+            reader.addr.eq(self.row),
+            self.target.eq(reader.data),
+        ]
+        return m
