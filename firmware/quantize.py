@@ -23,8 +23,9 @@ from firmware.post_training import Quantised, quantise_model
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
 from firmware.weights import checked_weights, load_arrays
 from sim.reference.architecture import parse_architecture
+from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status, replaced_when_complete
-from sim.reference.model_file import ARITHMETICS, IntegerModel
+from sim.reference.model_file import IntegerModel
 from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing, image_files
 
@@ -78,6 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit must be at least 1, not {arguments.limit}.")
     shape = parse_architecture(arguments.arch)
+    try:
+        preset(arguments.arithmetic)
+    except ValueError as error:
+        raise UserError(f"--arithmetic: {error}.") from error
     preprocessing = preprocessing_from(arguments, shape.image)
     class_names = read_class_names(arguments.class_names, shape.classes) if arguments.class_names else ()
     weights = checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
@@ -120,7 +125,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz, timm names")
     result.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="folder of images")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
-    result.add_argument("--arithmetic", choices=ARITHMETICS, default="lean")
+    result.add_argument(
+        "--arithmetic", metavar="NAME", default="lean", help="lean, official, or a variant: lean:gelu=polynomial"
+    )
     result.add_argument("--calibration", choices=METHODS, default="minmax")
     result.add_argument(
         "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
@@ -28,7 +29,7 @@ class Gelu:
 
     name: str
     source: str
-    gelu: ShiftGELU
+    gelu: ShiftGELU | PolynomialGELU
     rescale: Rescale
 
 

@@ -21,6 +21,7 @@ from sim.reference.operations import (
     PrependToken,
     SelectToken,
 )
+from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
@@ -185,6 +186,7 @@ class _Matcher:
         Rescale: _rescale,
         ILayerNorm: _norm,
         ShiftGELU: _gelu,
+        PolynomialGELU: _gelu,
         SelectToken: _select,
         Constant: _constant,
         PrependToken: _prepend,

@@ -39,6 +39,8 @@ def _check_attention(plan: Plan, layer: Attention, limit: int, config: Accelerat
     _check(layer.scores_name, width * LARGEST * LARGEST, limit, "a score's accumulator", config)
     # Probabilities of a row sum to little more than 1: floors lose, rounding gains half a unit each.
     total = (1 << (layer.softmax.bits - 1)) + plan.tokens
+    if layer.softmax.logarithmic:  # the nearest power of two is up to half as much again
+        total = total * 3 // 2
     _check(layer.name, total * LARGEST, limit, "an accumulator of probabilities times V", config)
     if layer.softmax.bits > 8 and config.probability_bits != layer.softmax.bits:
         raise CompileError(

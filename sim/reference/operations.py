@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from sim.reference.addressing import join_windows, masked_pairs, merge_patches, patches, split_windows
+from sim.reference.float_operations import FloatSoftmax
 from sim.reference.linear import matmul
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray, clamp, divide_rne
@@ -184,7 +185,7 @@ class AttentionMask:
     `regions` (windows, tokens) number the parts of the image that a window joins; scores between two parts are masked.
     """
 
-    softmax: Shiftmax
+    softmax: Shiftmax | FloatSoftmax
     regions: IntArray
 
     def apply(self, *inputs: IntArray) -> IntArray:

@@ -7,9 +7,9 @@ import numpy as np
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.builder import GraphBuilder, Tensors
 from sim.reference.graph import Graph
+from sim.reference.nonlinear import softmax_of
 from sim.reference.operations import Constant, Patches, PrependToken, SelectToken
 from sim.reference.rescale import Rescale, ResidualAdd
-from sim.reference.shiftmax import Shiftmax
 from sim.reference.vit_shape import VitShape
 
 __all__ = ["vit_graph"]
@@ -47,7 +47,7 @@ def _block(b: GraphBuilder, block: str, x: str, shape: VitShape) -> str:
     def probabilities(product_scale: np.float32) -> tuple[str, np.float32]:
         scores = f"{name}.qact_attn1"
         b.graph.add(scores, Rescale(b.dyadic(product_scale, scores), 8), f"{name}.matmul_1")
-        softmax = Shiftmax.of(b.arithmetic, b.scale(scores), 16)
+        softmax = softmax_of(b.arithmetic, b.scale(scores), 16)
         return b.graph.add(f"{name}.int_softmax", softmax, scores), softmax.scale
 
     return b.block(block, x, lambda y: b.attention(name, y, shape.heads, "qact2", "qact3", probabilities))
