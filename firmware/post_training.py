@@ -103,7 +103,7 @@ def attention_warnings(shape: ModelShape, arithmetic: Arithmetic) -> list[str]:
     """What Shiftmax's width does to long rows: probabilities that round (or, floored, fall) to 0 when all are equal."""
     bits = arithmetic.softmax_bits or shape.softmax_bits
     least = 2 ** (bits if arithmetic.softmax_half_up else bits - 1)
-    if shape.score_length <= least:
+    if shape.score_length <= least or arithmetic.softmax == "logarithm":
         return []
     return [
         f"Shiftmax gives {bits} bits, and {shape.score_length} tokens of equal weight get less than 1/{least} each, "
