@@ -18,7 +18,7 @@ from rich.progress import track
 
 from firmware.comparison import compare, read_labels
 from firmware.float_models import float_model
-from firmware.weights import checked_weights, load_arrays
+from firmware.timm_names import load_weights
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
@@ -33,9 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--skip must be at least 0 and --limit at least 1, not {arguments.skip}, {arguments.limit}.")
     model = load_model(arguments.model)
     shape = model.shape
-    exact = float_model(
-        shape, checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
-    )
+    exact = float_model(shape, load_weights(arguments.weights, shape))
     integer_model = IntegerVit(model)
     stop = None if arguments.limit is None else arguments.skip + arguments.limit
     files = image_files(arguments.images)[arguments.skip : stop]

@@ -13,7 +13,7 @@ __all__ = ["FloatVit"]
 
 
 class FloatVit(FloatModel):
-    """timm's ViT and DeiT."""
+    """timm's ViT and DeiT; the two heads of a distilled DeiT as one, see `firmware.timm_names`."""
 
     epsilon = 1e-6
 
@@ -24,11 +24,13 @@ class FloatVit(FloatModel):
     def features(self, images: FloatArray) -> FloatArray:
         weights = self.weights
         x = self.seen("patch_embed.qact", self.patch_embedding(images))
-        token = np.broadcast_to(weights["cls_token"], (len(images), 1, self.shape.dim))
-        x = self.seen("qact1", np.concatenate([token, x], axis=1) + self.seen("qact_pos", weights["pos_embed"]))
+        names = ("cls_token", "dist_token")[: self.shape.tokens_in_front]
+        tokens = [np.broadcast_to(weights[name], (len(images), 1, self.shape.dim)) for name in names]
+        x = self.seen("qact1", np.concatenate([*tokens, x], axis=1) + self.seen("qact_pos", weights["pos_embed"]))
         for index in range(self.shape.depth):
             x = self._block(f"blocks.{index}", x)
-        return self.seen("qact2", self.norm("norm", x[:, 0]))
+        x = self.seen("qact2", self.norm("norm", x[:, : self.shape.tokens_in_front]))
+        return x.reshape(len(x), -1)
 
     def _block(self, block: str, x: FloatArray) -> FloatArray:
         name = f"{block}.attn"

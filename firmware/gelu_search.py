@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from firmware.float_model import FloatArray, gelu
 from sim.reference.arithmetic import OFFICIAL
+from sim.reference.nonlinear import gelu_of
 from sim.reference.scales import quantise, snapped_gelu_scale
-from sim.reference.shiftgelu import ShiftGELU
 
 IntArray = npt.NDArray[np.int64]
 
@@ -20,7 +20,7 @@ STEPS = range(4, 33)
 
 def table_error(rows: FloatArray, exact: FloatArray, scale: np.float32) -> float:
     """Root mean square of ShiftGELU on `rows` (float, quantised here with `scale`) less `exact` (float GELU)."""
-    unit = ShiftGELU.of(OFFICIAL, scale)
+    unit = gelu_of(OFFICIAL, scale)
     out = unit.apply(quantise(rows, scale, 8)) * (float(scale) / 128)
     return float(np.sqrt(np.mean(np.square(out - exact))))
 

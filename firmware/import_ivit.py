@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(prog="python -m firmware.import_ivit", description=(__doc__ or "").splitlines()[0])
     result.add_argument("checkpoint", type=Path, metavar="CKPT", help=".pth.tar (needs PyTorch) or an .npz of its keys")
-    result.add_argument("--arch", required=True, metavar="ARCH", help="timm name, or vit:image=...,patch=...")
+    result.add_argument("--arch", required=True, metavar="ARCH", help="timm name, or vit:image=... or swin:image=...")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
     add_preprocessing_options(result)
     return result

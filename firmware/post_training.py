@@ -12,6 +12,7 @@ from firmware.calibration import Calibration
 from firmware.float_model import FloatArray, gelu
 from firmware.gelu_search import best_scale, table_error
 from sim.reference import scales as constants
+from sim.reference.arithmetic import Arithmetic
 from sim.reference.model_shape import INTEGERS, Feeds, LinearLayer, ModelShape
 
 GELU_REACH = 9.4
@@ -71,17 +72,43 @@ def quantise_model(
     """
     result = Quantised()
     activations = _activation_scales(calibration, method, snap, result)
-    for name, scale in activations.items():
-        result.tensors[calibration.activations[name].scale] = np.asarray(scale, np.float32)
+    result.tensors |= integer_tensors(shape, weights, activations, result.warnings)
+    return result
+
+
+def integer_tensors(
+    shape: ModelShape,
+    weights: Mapping[str, FloatArray],
+    activations: Mapping[str, np.float32],
+    warnings: list[str] | None = None,
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Every constant of the integer model, as `ModelShape.layout` lists them, from the float weights and the scale of
+    each activation. What had to be changed is told in `warnings`.
+    """
+    tensors: dict[str, npt.NDArray[np.generic]] = {}
+    for activation in shape.activations():
+        tensors[activation.scale] = np.asarray(activations[activation.name], np.float32)
     for layer in shape.layers():
         if isinstance(layer, LinearLayer):
-            _linear(layer, weights, activations[layer.source], result)
+            tensors |= _linear(layer, weights, activations[layer.source])
         else:
-            _norm(layer.name, weights, result)
+            tensors |= _norm(layer.name, weights, warnings if warnings is not None else [])
     for embedding in shape.embeddings():
         integers = constants.embedding_integers(weights[embedding.name], activations[embedding.target], embedding.bits)
-        result.tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
-    return result
+        tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
+    return tensors
+
+
+def attention_warnings(shape: ModelShape, arithmetic: Arithmetic) -> list[str]:
+    """What Shiftmax's width does to long rows: probabilities that round (or, floored, fall) to 0 when all are equal."""
+    bits = arithmetic.softmax_bits or shape.softmax_bits
+    least = 2 ** (bits if arithmetic.softmax_half_up else bits - 1)
+    if shape.score_length <= least or arithmetic.softmax == "logarithm":
+        return []
+    return [
+        f"Shiftmax gives {bits} bits, and {shape.score_length} tokens of equal weight get less than 1/{least} each, "
+        "which becomes 0: compare with the float model before trusting it, or take the other arithmetic."
+    ]
 
 
 def _activation_scales(calibration: Calibration, method: str, snap: bool, result: Quantised) -> dict[str, np.float32]:
@@ -135,24 +162,30 @@ def _warn_gelu(name: str, reach: float, step: int, result: Quantised) -> None:
         result.warnings.append(f"{name}: ShiftGELU has |x0| = {step}, above {FINEST_GELU_STEP}: its sigmoid is coarse.")
 
 
-def _linear(layer: LinearLayer, weights: Mapping[str, FloatArray], input_scale: np.float32, result: Quantised) -> None:
+def _linear(
+    layer: LinearLayer, weights: Mapping[str, FloatArray], input_scale: np.float32
+) -> dict[str, npt.NDArray[np.generic]]:
     weight = weights[f"{layer.name}.weight"]
     scale = constants.channel_scales(weight)
-    result.tensors[f"{layer.name}.weight_integer"] = constants.quantise_weight(weight, scale).astype(np.int8)
-    result.tensors[layer.scale] = scale
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        f"{layer.name}.weight_integer": constants.quantise_weight(weight, scale).astype(np.int8),
+        layer.scale: scale,
+    }
     if layer.bias:
         biases = constants.quantise(weights[f"{layer.name}.bias"], (scale * input_scale).astype(np.float32), 32)
-        result.tensors[f"{layer.name}.bias_integer"] = biases.astype(np.int32)
+        tensors[f"{layer.name}.bias_integer"] = biases.astype(np.int32)
+    return tensors
 
 
-def _norm(name: str, weights: Mapping[str, FloatArray], result: Quantised) -> None:
+def _norm(name: str, weights: Mapping[str, FloatArray], warnings: list[str]) -> dict[str, npt.NDArray[np.generic]]:
     beta = weights[f"{name}.bias"]
     gamma, raised = constants.raised_gamma(weights[f"{name}.weight"], beta)
     if raised:
-        result.warnings.append(
+        warnings.append(
             f"{name}: gamma of channel{'s' if len(raised) > 1 else ''} {', '.join(map(str, raised))} is too near 0 for "
             "I-LayerNorm and was raised to max(|beta|/24, 1e-4)."
         )
-    bias = constants.norm_bias(gamma, beta)
-    result.tensors[f"{name}.bias_integer"] = bias.astype(np.int32)
-    result.tensors[f"{name}.norm_scaling_factor"] = constants.norm_scales(gamma)
+    return {
+        f"{name}.bias_integer": constants.norm_bias(gamma, beta).astype(np.int32),
+        f"{name}.norm_scaling_factor": constants.norm_scales(gamma),
+    }

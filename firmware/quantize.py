@@ -19,12 +19,13 @@ from firmware.calibration import METHODS, Calibration
 from firmware.float_model import FloatModel
 from firmware.float_models import float_model
 from firmware.network_error import network_errors
-from firmware.post_training import Quantised, quantise_model
+from firmware.post_training import Quantised, attention_warnings, quantise_model
 from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
-from firmware.weights import checked_weights, load_arrays
+from firmware.timm_names import load_weights
 from sim.reference.architecture import parse_architecture
+from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status, replaced_when_complete
-from sim.reference.model_file import ARITHMETICS, IntegerModel
+from sim.reference.model_file import IntegerModel
 from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing, image_files
 
@@ -78,13 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit must be at least 1, not {arguments.limit}.")
     shape = parse_architecture(arguments.arch)
+    try:
+        preset(arguments.arithmetic)
+    except ValueError as error:
+        raise UserError(f"--arithmetic: {error}.") from error
     preprocessing = preprocessing_from(arguments, shape.image)
     class_names = read_class_names(arguments.class_names, shape.classes) if arguments.class_names else ()
-    weights = checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
+    weights = load_weights(arguments.weights, shape)
     images = image_files(arguments.calibrate)[: arguments.limit]
     model = float_model(shape, weights)
     calibration = calibrated(shape, model, preprocessing, images)
     result = quantise_model(shape, weights, calibration, arguments.calibration, arguments.snap)
+    result.warnings += attention_warnings(shape, preset(arguments.arithmetic))
     integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
     sample = preprocessing.load_batch(images[:NETWORK_IMAGES])
     network = network_errors(model, integer, sample)
@@ -116,11 +122,13 @@ def run(arguments: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(prog="python -m firmware.quantize", description=(__doc__ or "").splitlines()[0])
-    result.add_argument("arch", metavar="ARCH", help="timm name, or vit:image=...,patch=...,dim=...,depth=...")
+    result.add_argument("arch", metavar="ARCH", help="timm name, or vit:image=... or swin:image=...")
     result.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz, timm names")
     result.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="folder of images")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
-    result.add_argument("--arithmetic", choices=ARITHMETICS, default="lean")
+    result.add_argument(
+        "--arithmetic", metavar="NAME", default="lean", help="lean, official, or a variant: lean:gelu=polynomial"
+    )
     result.add_argument("--calibration", choices=METHODS, default="minmax")
     result.add_argument(
         "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"

@@ -71,6 +71,10 @@ class AcceleratorConfig:
     dsp_in_layernorm: bool = True
 
     def __post_init__(self) -> None:
+        _require(
+            self.arithmetic.integer_only,
+            f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
+        )
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
         _require(
             self.columns * self.pack == LANES,

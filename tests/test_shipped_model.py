@@ -8,7 +8,7 @@ from PIL import Image
 
 from firmware import digits, quantize
 from firmware.float_models import float_model
-from firmware.weights import checked_weights, load_arrays
+from firmware.timm_names import load_weights
 from host.device import Device
 from sim.reference.architecture import parse_architecture
 from sim.reference.model_file import load_model
@@ -42,7 +42,7 @@ def quantised(calibration: Path, arithmetic: str, output: Path) -> Path:
 
 def float_accuracy(held_out: digits.DigitSet) -> float:
     shape = parse_architecture(ARCHITECTURE)
-    model = float_model(shape, checked_weights(load_arrays(FLOAT), shape.weight_shapes(), FLOAT))
+    model = float_model(shape, load_weights(FLOAT, shape))
     images = (held_out.images.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255) - np.float32(0.5)) * 2
     return float((model.forward(images).argmax(axis=1) == held_out.labels).mean())
 

@@ -160,7 +160,7 @@ class Emitter:
         if isinstance(source, Gelu):
             factor = source.rescale.factor.normalised(self.config.multiplier_bits)
             multiplier, shift = int(factor.multiplier), int(factor.shift)
-            x0 = source.gelu.exponential.step
+            x0 = source.gelu.step
             if x0 > 255 or not 0 <= shift <= SHIFT_LIMIT:
                 raise CompileError(
                     f"{source.name}: ShiftGELU with |x0| = {x0} and a shift of {shift}, and the machine takes |x0| to "

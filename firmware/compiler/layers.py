@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware.compiler.maps import Windows
+from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
@@ -38,7 +39,7 @@ class Gelu:
 
     name: str
     source: str
-    gelu: ShiftGELU
+    gelu: ShiftGELU | PolynomialGELU
     rescale: Rescale
 
 

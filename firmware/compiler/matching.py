@@ -28,6 +28,7 @@ from sim.reference.operations import (
     WindowMerge,
     WindowSplit,
 )
+from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
@@ -268,6 +269,7 @@ class _Matcher:
         Rescale: _rescale,
         ILayerNorm: _norm,
         ShiftGELU: _gelu,
+        PolynomialGELU: _gelu,
         SelectToken: _select,
         Constant: _constant,
         PrependToken: _prepend,

@@ -43,6 +43,8 @@ def _check_attention(plan: Plan, layer: Attention, limit: int, config: Accelerat
     # Probabilities of a row sum to little more than 1: floors lose, rounding gains half a unit each.
     tokens = plan.tokens if layer.windows is None else layer.windows.tokens
     total = (1 << (layer.softmax.bits - 1)) + tokens
+    if layer.softmax.logarithmic:  # the nearest power of two is up to half as much again
+        total = total * 3 // 2
     _check(layer.name, total * LARGEST, limit, "an accumulator of probabilities times V", config)
     if config.probability_bits != layer.softmax.bits:
         raise CompileError(

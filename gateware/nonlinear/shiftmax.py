@@ -52,7 +52,8 @@ class Shiftmax(wiring.Component):
     arithmetic : Arithmetic
         Gives n, the rounding, and the order of ShiftExp.
     bits : int
-        Of a probability, 8 to 16: what `sim.reference.Shiftmax.of` takes from the arithmetic or else from the graph.
+        Of a probability, 8 to 16: what `sim.reference.nonlinear.softmax_of` takes from the arithmetic or else from the
+        graph.
     x0_bits : int
         Of ``|x0|`` = ``-floor(-1/S)`` of the scores' scale S, 1 to 13.
 

@@ -10,7 +10,7 @@ from firmware.compiler.compiler import Compiled, compile_graph
 from firmware.compiler.cost import predict
 from firmware.program_file import program_of
 from gateware.config import AcceleratorConfig
-from sim.bench.workloads import Workload, macs
+from sim.bench.workloads import Workload
 from sim.emulator.board import Board, Frame
 from sim.emulator.compare import compare
 
@@ -52,7 +52,7 @@ def measure(workload: Workload, config: AcceleratorConfig, memory: str) -> Measu
         frame = board.run(workload.image, watch=True)
         seconds = time.perf_counter() - begin
         result = compare(model, compiled, workload.image, board.tensors(), board.watched(compiled))
-    work = macs(compiled.plan)
+    work = model.model.shape.macs()
     multipliers = dsp(config)
     row = {
         "model": workload.name,

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.layers import Attention, Matmul, Plan
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
 
-__all__ = ["SHIPPED", "Workload", "from_file", "macs", "random_image", "shipped", "with_arithmetic"]
+__all__ = ["SHIPPED", "Workload", "from_file", "random_image", "shipped", "with_arithmetic"]
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 
@@ -52,17 +51,3 @@ def from_file(path: Path, name: str, arithmetic: str | None, image: Path | None,
         return Workload(name, runner, random_image(model, seed), arguments)
     pixels = model.preprocessing.load(image)[None]
     return Workload(name, runner, runner.quantised(pixels)[0].astype(np.int8), arguments)
-
-
-def macs(plan: Plan) -> int:
-    """Multiply-accumulates of a frame: those that the model asks for, padding and unused rows left out."""
-    total = 0
-    for layer in plan.layers:
-        if isinstance(layer, Matmul):
-            rows = 1 if layer.only_token is not None else plan.tokens - (layer.token is not None)
-            total += rows * layer.weight.size
-        else:
-            assert isinstance(layer, Attention)
-            source = next(one for one in plan.layers if isinstance(one, Matmul) and one.name == layer.source)
-            total += 2 * plan.tokens * plan.tokens * (len(source.weight) // 3)
-    return total

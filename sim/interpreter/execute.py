@@ -9,10 +9,9 @@ from gateware.config import LANES
 from gateware.isa import Engine, ErrorCode, PostMode
 from sim.interpreter.state import MachineError, MachineState
 from sim.reference.linear import matmul
+from sim.reference.nonlinear import integer_softmax
 from sim.reference.rescale import Dyadic, Rescale
 from sim.reference.rounding import clamp
-from sim.reference.shiftexp import ShiftExp
-from sim.reference.shiftmax import Shiftmax
 
 __all__ = ["execute", "softmax"]
 
@@ -151,12 +150,7 @@ def softmax(state: MachineState) -> None:
     if not 1 <= x0 < 1 << x0_bits:
         raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"|x0| of Shiftmax must be 1 to {2**x0_bits - 1}, not {x0}")
     scores = scores[:rows]
-    unit = Shiftmax(
-        ShiftExp(x0, arithmetic.softmax_n, arithmetic.half_shifted_first),
-        bits,
-        arithmetic.softmax_half_up,
-    )
-    probabilities = unit.apply(scores, masked[:rows])
+    probabilities = integer_softmax(arithmetic, x0, bits).apply(scores, masked[:rows])
     state.observe("probabilities", rows=probabilities)
     words = -(-length // 4)
     padded = np.zeros((len(scores), 4 * words), np.int64)

@@ -19,10 +19,8 @@ from gateware.isa import (
     Transform,
 )
 from sim.interpreter.state import BEAT, MachineError, MachineState, strided
-from sim.reference.layernorm import ILayerNorm
+from sim.reference.nonlinear import integer_gelu, layernorm_of
 from sim.reference.rescale import Dyadic, Rescale
-from sim.reference.shiftexp import ShiftExp
-from sim.reference.shiftgelu import ShiftGELU
 
 __all__ = ["load"]
 
@@ -134,7 +132,7 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
         state.check_range(np.array(channels - 1), state.config.ln_channels, "LayerNorm's channels")
         rows = _rows(beats, groups, size)
         bias, multiplier, shift = state.norm_constants[:channels].T
-        norm = ILayerNorm(bias, state.config.arithmetic.root_start_from_bits).apply(rows)
+        norm = layernorm_of(state.config.arithmetic, bias).apply(rows)
         result = Rescale(Dyadic(multiplier, shift), 16 if configuration["wide"] else 8).apply(norm)
         state.observe("layernorm", rows=result)
         if configuration["wide"]:
@@ -158,6 +156,4 @@ def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int
 
 @lru_cache(maxsize=4096)
 def _table(config: AcceleratorConfig, x0: int, multiplier: int, shift: int, top: int) -> npt.NDArray[np.int64]:
-    arithmetic = config.arithmetic
-    unit = ShiftGELU(ShiftExp(x0, arithmetic.gelu_n, arithmetic.half_shifted_first), arithmetic.gelu_slope_by_shifts)
-    return unit.table(top, Rescale(Dyadic(np.array(multiplier), np.array(shift)), 8))
+    return integer_gelu(config.arithmetic, x0).table(top, Rescale(Dyadic(np.array(multiplier), np.array(shift)), 8))

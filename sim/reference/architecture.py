@@ -34,8 +34,9 @@ def _vits() -> dict[str, VitShape]:
     for size, width in _WIDTHS.items():
         for patch, image in _TINY_SIZES if size == "tiny" else _SIZES:
             names[f"vit_{size}_patch{patch}_{image}"] = VitShape(image, patch, *width, IMAGENET)
-        names[f"deit_{size}_patch16_224"] = VitShape(224, 16, *width, IMAGENET)
-    names["deit_base_patch16_384"] = VitShape(384, 16, *_WIDTHS["base"], IMAGENET)
+        for image in (224, 384) if size == "base" else (224,):
+            names[f"deit_{size}_patch16_{image}"] = VitShape(image, 16, *width, IMAGENET)
+            names[f"deit_{size}_distilled_patch16_{image}"] = VitShape(image, 16, *width, IMAGENET, distilled=1)
     return names
 
 
@@ -85,7 +86,8 @@ def _spelled(text: str, kind: str, body: str) -> ModelShape:
         if key not in fields or key in values or not all(map(_is_number, numbers)) or len(numbers) > MOST_STAGES:
             raise UserError(f"Architecture {text!r}: {item!r} is not understood; expected {EXAMPLES[kind]!r}.")
         values[key] = tuple(map(int, numbers)) if many else int(value)
-    if missing := [field for field in fields if field not in values]:
+    needed = [one.name for one in dataclasses.fields(KINDS[kind]) if one.default is dataclasses.MISSING]
+    if missing := [field for field in needed if field not in values]:
         raise UserError(f"Architecture {text!r} lacks {', '.join(missing)}; expected {EXAMPLES[kind]!r}.")
     return KINDS[kind](**values)  # type: ignore[arg-type]
 
@@ -93,6 +95,7 @@ def _spelled(text: str, kind: str, body: str) -> ModelShape:
 def spelled_out(shape: ModelShape) -> str:
     """The ARCH text of any dimensions; `parse_architecture` reads it back."""
     kind = next(kind for kind, made in KINDS.items() if isinstance(shape, made))
-    values = {field.name: getattr(shape, field.name) for field in dataclasses.fields(KINDS[kind])}
+    values = {one.name: getattr(shape, one.name) for one in dataclasses.fields(KINDS[kind])}
+    values = {one.name: values[one.name] for one in dataclasses.fields(KINDS[kind]) if values[one.name] != one.default}
     texts = {key: "-".join(map(str, value)) if isinstance(value, tuple) else value for key, value in values.items()}
     return f"{kind}:" + ",".join(f"{key}={value}" for key, value in texts.items())

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.graph import Graph
-from sim.reference.layernorm import ILayerNorm
+from sim.reference.nonlinear import gelu_of, layernorm_of, norm_constants
 from sim.reference.operations import HeadMerge, HeadSplit, Linear, MatMul
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
-from sim.reference.shiftgelu import ShiftGELU
 
 __all__ = ["FloatArray", "GraphBuilder", "Tensors"]
 
@@ -62,11 +61,15 @@ class GraphBuilder:
         return self.graph.add(target, rescale, accumulator)
 
     def norm(self, name: str, source: str) -> str:
-        norm = ILayerNorm(self.integers(f"{name}.bias_integer"), self.arithmetic.root_start_from_bits)
-        return self.graph.add(name, norm, source)
+        bias, _ = self._norm_constants(name)
+        return self.graph.add(name, layernorm_of(self.arithmetic, bias), source)
+
+    def _norm_constants(self, name: str) -> tuple[IntArray, FloatArray]:
+        bias, scale = self.integers(f"{name}.bias_integer"), self.tensors[f"{name}.norm_scaling_factor"]
+        return norm_constants(self.arithmetic, bias, scale)
 
     def norm_rescale(self, name: str, target: str, bits: int = 8) -> Rescale:
-        return Rescale(self.dyadic(self.tensors[f"{name}.norm_scaling_factor"], target), bits)
+        return Rescale(self.dyadic(self._norm_constants(name)[1], target), bits)
 
     def normalised(self, name: str, source: str, target: str, bits: int = 8) -> str:
         """LayerNorm `name` of tensor `source`, requantised to `target`."""
@@ -77,8 +80,9 @@ class GraphBuilder:
         """The two layers of a block's MLP with ShiftGELU between, up to the 16-bit branch."""
         gelu_input = self.linear(f"{name}.fc1", source, f"{name}.qact_gelu", 8)
         scale = self.scale(gelu_input)
-        self.graph.add(f"{name}.act", ShiftGELU.of(self.arithmetic, scale), gelu_input)
-        factor = self.dyadic(np.float32(scale * np.float32(1 / 128)), f"{name}.qact1")
+        gelu = gelu_of(self.arithmetic, scale)
+        self.graph.add(f"{name}.act", gelu, gelu_input)
+        factor = self.dyadic(np.float32(scale * gelu.scale_ratio), f"{name}.qact1")
         hidden = self.graph.add(f"{name}.qact1", Rescale(factor, 8), f"{name}.act")
         return self.linear(f"{name}.fc2", hidden, f"{name}.qact2", 16)
 

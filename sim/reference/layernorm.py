@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim.reference.rounding import INT32_MAX, IntArray, divide_rne
 
-__all__ = ["ITERATIONS", "ILayerNorm", "integer_sqrt"]
+__all__ = ["ITERATIONS", "LEAST_DEVIATION", "ILayerNorm", "integer_sqrt", "l1_shift"]
 
 ITERATIONS = 10
+LEAST_DEVIATION = 64
+"""What the iterations leave of v = 0, and the least that the L1 form divides by: f has at most 25 bits."""
 _START = 2**16
 
 
@@ -27,6 +30,13 @@ def integer_sqrt(v: IntArray, start_from_bits: bool = False) -> IntArray:
     return k
 
 
+def l1_shift(channels: int) -> int:
+    """Places by which the L1 form shifts its sum of magnitudes down: about half the bits of C, so that the result
+    lies near the root of the sum of squares, and never below it (`l1_ratio` is at least 1, which biases need).
+    """
+    return max(channels.bit_length() // 2 - 1, 0)
+
+
 @dataclass(frozen=True)
 class ILayerNorm:
     """Rows of 8- or 16-bit values to about 32 bits, scale fl(fl(sqrt C)/2^30 * gamma) a channel.
@@ -35,10 +45,13 @@ class ILayerNorm:
     ----------
     bias : beta in units of the output, one a channel, within 32 bits
     root_start_from_bits : see `integer_sqrt`
+    l1 : the deviation is the sum of magnitudes, not the root of the sum of squares (Fully-8bit's L1 LayerNorm). The
+        ratio of the two that a normal distribution has, sqrt(pi/2), is in the scale: `l1_ratio`
     """
 
     bias: IntArray
     root_start_from_bits: bool = False
+    l1: bool = False
 
     def __post_init__(self) -> None:
         if np.abs(self.bias).max(initial=0) > INT32_MAX:
@@ -53,8 +66,19 @@ class ILayerNorm:
         squares = (rows * rows).sum(axis=-1, keepdims=True)
         return mean, squares - 2 * mean * total + channels * mean * mean
 
+    @staticmethod
+    def l1_ratio(channels: int) -> float:
+        """Scale of the L1 form's result in units of I-LayerNorm's: its deviation, of values that are normally
+        distributed, over the root of the sum of their squares.
+        """
+        return math.sqrt(2 / math.pi * channels) / 2 ** l1_shift(channels)
+
     def apply(self, rows: IntArray) -> IntArray:
         """(..., C) to the same shape."""
         mean, v = self.statistics(rows)
-        factor = INT32_MAX // integer_sqrt(v, self.root_start_from_bits)
-        return (((rows - mean) * factor) >> 1) + self.bias
+        if self.l1:
+            magnitudes = np.abs(rows - mean).sum(axis=-1, keepdims=True)
+            deviation = np.maximum(magnitudes >> l1_shift(rows.shape[-1]), LEAST_DEVIATION)
+        else:
+            deviation = integer_sqrt(v, self.root_start_from_bits)
+        return (((rows - mean) * (INT32_MAX // deviation)) >> 1) + self.bias

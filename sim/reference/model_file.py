@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sim.reference.architecture import parse_architecture, spelled_out
+from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.model_check import check_tensors
 from sim.reference.model_shape import ModelShape
@@ -33,7 +34,6 @@ from sim.reference.preprocess import Preprocessing
 
 FORMAT = "ivit-integer-model"
 VERSION = "1"
-ARITHMETICS = ("lean", "official")
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
@@ -45,7 +45,7 @@ class IntegerModel:
     Parameters
     ----------
     shape : dimensions
-    arithmetic : `official` or `lean`
+    arithmetic : `official`, `lean`, or a variant (`sim.reference.arithmetic.preset`)
     preprocessing : what happens to an image before it is quantised
     tensors : as `ModelShape.layout` lists them
     class_names : one a class, or none at all
@@ -58,8 +58,10 @@ class IntegerModel:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.arithmetic not in ARITHMETICS:
-            raise UserError(f"arithmetic must be one of {', '.join(ARITHMETICS)}, not {self.arithmetic!r}.")
+        try:
+            preset(self.arithmetic)
+        except ValueError as error:
+            raise UserError(f"{error}.") from error
         if self.preprocessing.crop != self.shape.image:
             raise UserError(
                 f"crop must be the model's image side of {self.shape.image}, not {self.preprocessing.crop} pixels."

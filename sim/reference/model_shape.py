@@ -5,9 +5,11 @@ integer model and its quantisation all follow from these lists.
 from __future__ import annotations
 
 import enum
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +34,14 @@ class LinearLayer:
     name : the authors' module
     source : the activation whose scale its input has
     weight : shape, output channels first
+    rows : vectors of a frame that it multiplies
     bias : whether it has one
     """
 
     name: str
     source: str
     weight: tuple[int, ...]
+    rows: int
     bias: bool = True
 
     @property
@@ -107,6 +111,13 @@ class ModelShape(ABC):
     image: int
     patch: int
     classes: int
+    softmax_bits: ClassVar[int]
+    """Output bits of Shiftmax where the arithmetic leaves them to the model."""
+
+    @property
+    @abstractmethod
+    def score_length(self) -> int:
+        """Scores of the longest row that Shiftmax sees."""
 
     @abstractmethod
     def layers(self) -> Sequence[LinearLayer | NormLayer]:
@@ -127,6 +138,18 @@ class ModelShape(ABC):
     def buffers(self) -> dict[str, npt.NDArray[np.generic]]:
         """What a checkpoint may hold beside weights, although it follows from the dimensions."""
         return {}
+
+    @abstractmethod
+    def attention_macs(self) -> int:
+        """Multiply-accumulates of all Q K^T and A V of a frame."""
+
+    def macs(self) -> int:
+        """Multiply-accumulates of a frame: those that the model asks for, no machine's padding among them."""
+        return self.attention_macs() + sum(layer.rows * math.prod(layer.weight) for layer in self.linears())
+
+    def parameters(self) -> int:
+        """Learnt numbers of the float model."""
+        return sum(math.prod(size) for size in self.weight_shapes().values())
 
     def linears(self) -> list[LinearLayer]:
         """The linear layers among `layers`."""
@@ -168,21 +191,21 @@ class ModelShape(ABC):
         return result | {one.integer: (one.shape, INTEGERS[one.bits]) for one in self.embeddings()}
 
 
-def patch_embedding(patch: int, dim: int) -> LinearLayer:
+def patch_embedding(image: int, patch: int, dim: int) -> LinearLayer:
     """The convolution that makes tokens of patches."""
-    return LinearLayer("patch_embed.proj", "qact_input", (dim, COLOURS, patch, patch))
+    return LinearLayer("patch_embed.proj", "qact_input", (dim, COLOURS, patch, patch), (image // patch) ** 2)
 
 
-def block_layers(block: str, dim: int, merged: str) -> list[LinearLayer | NormLayer]:
-    """A Transformer block's layers; `merged` is the activation in front of the attention's projection."""
+def block_layers(block: str, dim: int, rows: int, merged: str) -> list[LinearLayer | NormLayer]:
+    """A Transformer block's layers on `rows` tokens; `merged` is the activation before the attention's projection."""
     hidden = MLP_RATIO * dim
     return [
         NormLayer(f"{block}.norm1", dim),
         NormLayer(f"{block}.norm2", dim),
-        LinearLayer(f"{block}.attn.qkv", f"{block}.qact1", (3 * dim, dim)),
-        LinearLayer(f"{block}.attn.proj", f"{block}.attn.{merged}", (dim, dim)),
-        LinearLayer(f"{block}.mlp.fc1", f"{block}.qact3", (hidden, dim)),
-        LinearLayer(f"{block}.mlp.fc2", f"{block}.mlp.qact1", (dim, hidden)),
+        LinearLayer(f"{block}.attn.qkv", f"{block}.qact1", (3 * dim, dim), rows),
+        LinearLayer(f"{block}.attn.proj", f"{block}.attn.{merged}", (dim, dim), rows),
+        LinearLayer(f"{block}.mlp.fc1", f"{block}.qact3", (hidden, dim), rows),
+        LinearLayer(f"{block}.mlp.fc2", f"{block}.mlp.qact1", (dim, hidden), rows),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from sim.reference.addressing import join_windows, masked_pairs, merge_patches, patches, split_windows
+from sim.reference.float_operations import FloatSoftmax
 from sim.reference.linear import matmul
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray, clamp, divide_rne
@@ -19,7 +20,9 @@ from sim.reference.shiftmax import Shiftmax
 __all__ = [
     "AttentionMask",
     "BiasAdd",
+    "Concatenate",
     "Constant",
+    "FirstTokens",
     "HeadMerge",
     "HeadSplit",
     "Linear",
@@ -100,13 +103,13 @@ class HeadMerge:
 
 @dataclass(frozen=True)
 class PrependToken:
-    """The class token (1, 1, C) in front of the patches."""
+    """Learnt tokens (1, count, C) in front of the patches."""
 
     token: IntArray
 
     def apply(self, *inputs: IntArray) -> IntArray:
         batch = inputs[0].shape[0]
-        return np.concatenate([np.broadcast_to(self.token, (batch, 1, self.token.shape[-1])), inputs[0]], axis=1)
+        return np.concatenate([np.broadcast_to(self.token, (batch, *self.token.shape[1:])), inputs[0]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,24 @@ class SelectToken:
 
     def apply(self, *inputs: IntArray) -> IntArray:
         return inputs[0][:, self.token]
+
+
+@dataclass(frozen=True)
+class FirstTokens:
+    """The first tokens: (batch, tokens, C) to (batch, count, C)."""
+
+    count: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return inputs[0][:, : self.count]
+
+
+@dataclass(frozen=True)
+class Concatenate:
+    """Tokens side by side: (batch, tokens, C) to (batch, tokens*C)."""
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return inputs[0].reshape(len(inputs[0]), -1)
 
 
 @dataclass(frozen=True)
@@ -184,7 +205,7 @@ class AttentionMask:
     `regions` (windows, tokens) number the parts of the image that a window joins; scores between two parts are masked.
     """
 
-    softmax: Shiftmax
+    softmax: Shiftmax | FloatSoftmax
     regions: IntArray
 
     def apply(self, *inputs: IntArray) -> IntArray:

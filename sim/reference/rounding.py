@@ -24,13 +24,13 @@ def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
     """
     shift = np.asarray(shift, np.int64)
     right = np.clip(shift, 0, 62)
-    floor = x >> right
-    remainder = x - (floor << right)
-    half = (np.int64(1) << right) >> 1
-    # half is 0 where nothing is shifted out; the remainder is then 0 too and must not count as a tie.
-    up = (remainder > half) | ((remainder == half) & (half != 0) & ((floor & 1) == 1))
-    rounded = np.where(shift > 62, 0, floor + up)
-    return np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded)
+    some = (right > 0).astype(np.int64)
+    # A half, less one where the floor is even: an exact tie then stays below. Nothing is added where nothing is
+    # shifted out.
+    rounded = (x + ((x >> right) & some) + (((np.int64(1) << right) >> 1) - some)) >> right
+    if (shift > 62).any():
+        rounded = np.where(shift > 62, 0, rounded)
+    return np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded) if (shift < 0).any() else rounded
 
 
 def divide_rne(x: IntArray, divisor: int) -> IntArray:

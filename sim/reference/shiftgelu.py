@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.reference.arithmetic import Arithmetic
 from sim.reference.rescale import Rescale
 from sim.reference.rounding import INT32_MAX, IntArray
 from sim.reference.shiftexp import ShiftExp
@@ -28,12 +27,15 @@ class ShiftGELU:
     exponential: ShiftExp
     slope_by_shifts: bool = False
 
-    @classmethod
-    def of(cls, arithmetic: Arithmetic, scale: np.float32) -> ShiftGELU:
-        """The ShiftGELU of an arithmetic for inputs of `scale`."""
-        literal = arithmetic.gelu_slope_by_shifts
-        argument_scale = np.float32(scale) if literal else np.float32(np.float32(scale) * np.float32(1.702))
-        return cls(ShiftExp.from_scale(argument_scale, arithmetic.gelu_n, arithmetic.half_shifted_first), literal)
+    @property
+    def step(self) -> int:
+        """|x0|."""
+        return self.exponential.step
+
+    @property
+    def scale_ratio(self) -> np.float32:
+        """Scale of the result in units of the input's."""
+        return np.float32(1 / 128)
 
     def sigmoid(self, x: IntArray, top: IntArray) -> IntArray:
         """The 8-bit sigmoid (128 is 1) of x in a row whose maximum is `top`; depends on nothing else of the row."""
@@ -47,9 +49,11 @@ class ShiftGELU:
         return x + (x >> 1) + (x >> 3) + (x >> 4) if self.slope_by_shifts else x
 
     def apply(self, rows: IntArray) -> IntArray:
-        """(..., hidden channels) to the same shape; a row is the last axis."""
+        """(..., hidden channels), int8, to the same shape; a row is the last axis."""
         rows = rows.astype(np.int64)
-        return rows * self.sigmoid(rows, rows.max(axis=-1, keepdims=True))
+        tops, which = np.unique(rows.max(axis=-1), return_inverse=True)
+        sigmoids = self.sigmoid(np.arange(-128, 128), tops[:, None])
+        return rows * sigmoids[which.reshape(rows.shape[:-1])[..., None], rows + 128]
 
     def table(self, top: int, rescale: Rescale) -> IntArray:
         """The rescaled result of -128 .. 127 (256 entries) in a row whose maximum is `top`; 0 above `top`."""

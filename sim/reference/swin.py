@@ -8,6 +8,7 @@ from sim.reference.addressing import relative_position_index, window_regions
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.builder import GraphBuilder, Tensors
 from sim.reference.graph import Graph
+from sim.reference.nonlinear import softmax_of
 from sim.reference.operations import (
     AttentionMask,
     BiasAdd,
@@ -19,7 +20,6 @@ from sim.reference.operations import (
     WindowSplit,
 )
 from sim.reference.rescale import Rescale
-from sim.reference.shiftmax import Shiftmax
 from sim.reference.swin_shape import SwinShape
 
 __all__ = ["swin_graph"]
@@ -64,7 +64,7 @@ def _block(b: GraphBuilder, block: str, x: str, shape: SwinShape, stage: int, sh
         table = b.graph.add(f"{name}.qact_table", Constant(b.integers(f"{name}.relative_position_bias_table_integer")))
         raw_factor, table_factor = (b.dyadic(b.scale(one), scores) for one in (raw, table))
         b.graph.add(scores, BiasAdd(relative_position_index(window), raw_factor, table_factor), raw, table)
-        softmax = Shiftmax.of(b.arithmetic, b.scale(scores), 8)
+        softmax = softmax_of(b.arithmetic, b.scale(scores), shape.softmax_bits)
         masked = AttentionMask(softmax, window_regions(side, window, shift)) if shift else softmax
         return b.graph.add(f"{name}.log_int_softmax", masked, scores), softmax.scale
 

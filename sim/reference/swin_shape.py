@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ class SwinShape(ModelShape):
     classes : outputs of the head
     """
 
+    softmax_bits: ClassVar[int] = 8
+
     image: int
     patch: int
     dim: int
@@ -63,7 +66,7 @@ class SwinShape(ModelShape):
             raise UserError(f"depths and heads must name the same stages, not {self.depths} and {self.heads}.")
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
             check_dimensions(depths=depth, heads=heads)
-            check_divides("image", self.image, f"stage {stage}'s patches of", self.patch << stage)
+            check_divides("image", self.image, f"stage {stage}'s patch side", self.patch << stage)
             check_divides(f"dim of stage {stage}", self.width(stage), "heads", heads)
             if self.side(stage) % self.stage_window(stage):
                 raise UserError(
@@ -74,6 +77,10 @@ class SwinShape(ModelShape):
     def stages(self) -> range:
         """Numbers of the stages."""
         return range(len(self.depths))
+
+    @property
+    def score_length(self) -> int:
+        return max(self.stage_window(stage) ** 2 for stage in self.stages)
 
     def side(self, stage: int) -> int:
         """Tokens a side of a stage's map."""
@@ -102,18 +109,27 @@ class SwinShape(ModelShape):
         """Name of the patch merging behind a stage; none behind the last."""
         return f"layers.{stage}.downsample" if stage + 1 < len(self.depths) else None
 
+    def attention_macs(self) -> int:
+        return sum(
+            self.depths[stage] * 2 * (self.side(stage) * self.stage_window(stage)) ** 2 * self.width(stage)
+            for stage in self.stages
+        )
+
     def layers(self) -> list[LinearLayer | NormLayer]:
-        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.patch, self.dim)]
+        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.image, self.patch, self.dim)]
         layers.append(NormLayer("patch_embed.norm", self.dim))
         for stage in self.stages:
             width = self.width(stage)
             for block in self.blocks(stage):
-                layers += block_layers(block, width, "qact3")
+                layers += block_layers(block, width, self.side(stage) ** 2, "qact3")
             if down := self.downsample(stage):
                 layers.append(NormLayer(f"{down}.norm", 4 * width))
-                layers.append(LinearLayer(f"{down}.reduction", f"{down}.qact1", (2 * width, 4 * width), bias=False))
+                rows = self.side(stage + 1) ** 2
+                layers.append(
+                    LinearLayer(f"{down}.reduction", f"{down}.qact1", (2 * width, 4 * width), rows, bias=False)
+                )
         width = self.width(self.stages[-1])
-        return [*layers, NormLayer("norm", width), LinearLayer("head", "qact3", (self.classes, width))]
+        return [*layers, NormLayer("norm", width), LinearLayer("head", "qact3", (self.classes, width), rows=1)]
 
     def activations(self) -> list[Activation]:
         names = [Activation("qact_input", 8), Activation("patch_embed.qact_before_norm", 8)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from sim.reference.errors import UserError
 from sim.reference.model_shape import (
     Activation,
     Embedding,
@@ -37,7 +39,10 @@ class VitShape(ModelShape):
     image, patch : side of the square image and of a patch, pixels
     dim, depth, heads : channels, blocks, attention heads
     classes : outputs of the head
+    distilled : 1 with DeiT's distillation token behind the class token. The head then reads both tokens side by side
     """
+
+    softmax_bits: ClassVar[int] = 16
 
     image: int
     patch: int
@@ -45,25 +50,46 @@ class VitShape(ModelShape):
     depth: int
     heads: int
     classes: int
+    distilled: int = 0
 
     def __post_init__(self) -> None:
-        check_dimensions(**vars(self))
+        for name in ("image", "patch", "dim", "depth", "heads", "classes"):
+            check_dimensions(**{name: getattr(self, name)})
+        if self.distilled not in (0, 1):
+            raise UserError(f"distilled must be 0 or 1, not {self.distilled}.")
         check_divides("image", self.image, "patch", self.patch)
         check_divides("dim", self.dim, "heads", self.heads)
 
     @property
     def tokens(self) -> int:
-        """Tokens of a frame, the class token included."""
-        return (self.image // self.patch) ** 2 + 1
+        """Tokens of a frame, those in front of the patches included."""
+        return (self.image // self.patch) ** 2 + self.tokens_in_front
+
+    @property
+    def score_length(self) -> int:
+        return self.tokens
+
+    @property
+    def tokens_in_front(self) -> int:
+        """Learnt tokens: class and perhaps distillation."""
+        return 1 + self.distilled
 
     def block_names(self) -> list[str]:
         return [f"blocks.{index}" for index in range(self.depth)]
 
+    def attention_macs(self) -> int:
+        return self.depth * 2 * self.tokens**2 * self.dim
+
+    def parameters(self) -> int:
+        # A distilled model's two classifiers are one here, but for the second bias.
+        return super().parameters() + self.distilled * self.classes
+
     def layers(self) -> list[LinearLayer | NormLayer]:
-        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.patch, self.dim)]
+        layers: list[LinearLayer | NormLayer] = [patch_embedding(self.image, self.patch, self.dim)]
         for block in self.block_names():
-            layers += block_layers(block, self.dim, "qact2")
-        return [*layers, NormLayer("norm", self.dim), LinearLayer("head", "qact2", (self.classes, self.dim))]
+            layers += block_layers(block, self.dim, self.tokens, "qact2")
+        head = LinearLayer("head", "qact2", (self.classes, self.tokens_in_front * self.dim), rows=1)
+        return [*layers, NormLayer("norm", self.dim), head]
 
     def activations(self) -> list[Activation]:
         names = [Activation("qact_input", 8)]
@@ -73,7 +99,8 @@ class VitShape(ModelShape):
         return [*names, Activation("qact2", 8)]
 
     def embeddings(self) -> list[Embedding]:
+        names = ("cls_token", "dist_token")[: self.tokens_in_front]
         return [
-            Embedding("cls_token", (1, 1, self.dim), "patch_embed.qact", 32),
+            *(Embedding(name, (1, 1, self.dim), "patch_embed.qact", 32) for name in names),
             Embedding("pos_embed", (1, self.tokens, self.dim), "qact_pos", 16),
         ]

@@ -13,10 +13,14 @@ from firmware import import_ivit
 from firmware.checkpoint import import_checkpoint, load_checkpoint
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
-from sim.reference.model_file import load_model
+from sim.reference.integer_vit import IntegerVit
+from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.preprocess import Preprocessing
+from tests.firmware.authors_state import authors_state
 from tests.shared_data import shared_data
 
 ARCH = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"
+SWIN = "swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10"
 State = dict[str, np.ndarray]
 
 
@@ -35,12 +39,13 @@ def test_every_integer_and_scale_arrives_unchanged(state: State):
         np.testing.assert_array_equal(tensors["pos_embed_integer"], golden["tr/qact_pos"])
 
 
-def test_the_pth_tar_gives_the_same_model(tmp_path: Path):
+@pytest.mark.parametrize(("stem", "arch"), [("e2e_vit_small", ARCH), ("e2e_swin_small", SWIN)])
+def test_the_pth_tar_gives_the_same_model(tmp_path: Path, stem: str, arch: str):
     pytest.importorskip("torch", reason="PyTorch (the training extra) is not installed")
     checksums = set()
-    for name in ("e2e_vit_small.pth.tar", "e2e_vit_small.npz"):
+    for name in (f"{stem}.pth.tar", f"{stem}.npz"):
         output = tmp_path / f"{name}.model"
-        assert import_ivit.main([str(shared_data("vectors", name)), "--arch", ARCH, "-o", str(output)]) == 0
+        assert import_ivit.main([str(shared_data("vectors", name)), "--arch", arch, "-o", str(output)]) == 0
         model = load_model(output)
         assert model.arithmetic == "official"
         checksums.add(model.checksum())
@@ -80,6 +85,54 @@ def test_what_is_wrong_is_named(state: State, change: Callable[[State], None], m
         import_checkpoint(wrong, parse_architecture(ARCH), "file")
     assert message in str(caught.value)
     assert str(caught.value).startswith("file: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "layers.0.downsample.reduction.bias",
+            0,
+            "'layers.0.downsample.reduction.bias' is no key of this architecture",
+        ),
+        ("layers.0.blocks.1.attn_mask", 0, "'layers.0.blocks.1.attn_mask' is not that of this architecture"),
+        ("layers.1.blocks.0.attn.relative_position_index", 1, "relative_position_index' is not that of this"),
+        ("layers.1.blocks.0.attn.relative_position_bias_table", np.nan, "bias_table' holds NaN"),
+        ("layers.1.blocks.0.attn.qact_table.act_scaling_factor", 0, "qact_table.act_scaling_factor' is 0"),
+        ("layers.0.downsample.reduction.weight_integer", 200, "holds 200, beyond -128..127"),
+    ],
+)
+def test_what_is_wrong_in_a_swin_is_named(key: str, value: float, message: str, rng: np.random.Generator):
+    shape = parse_architecture(SWIN)
+    state, _ = authors_state(shape, rng)
+    state[key] = np.full_like(state.get(key, np.zeros(64, np.float32)), value)
+    with pytest.raises(UserError) as caught:
+        import_checkpoint(state, shape, "file")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("file: ")
+
+
+def test_another_window_is_noticed(rng: np.random.Generator):
+    state, _ = authors_state(parse_architecture(SWIN), rng)
+    with pytest.raises(UserError, match="check the ARCH argument"):
+        import_checkpoint(state, parse_architecture(SWIN.replace("window=4", "window=8")), "file")
+
+
+def test_a_whole_swin_t_is_imported_and_runs(rng: np.random.Generator):
+    shape = parse_architecture("swin_tiny_patch4_window7_224")
+    state, expected = authors_state(shape, rng)
+    tensors = import_checkpoint(state, shape, "file")
+    assert tensors.keys() == expected.keys() == shape.layout().keys()
+    for name, tensor in expected.items():
+        assert tensors[name].dtype == tensor.dtype
+        np.testing.assert_array_equal(tensors[name], tensor, err_msg=name)
+    vit = IntegerVit(IntegerModel(shape, "official", Preprocessing.default(224), tensors))
+    found = vit.run(
+        rng.integers(-128, 128, (1, 3, 224, 224)), capture=("layers.0.blocks.1.attn.qact2", "qact2", "head")
+    )
+    assert found["layers.0.blocks.1.attn.qact2"].shape == (64, 3, 49, 49)
+    assert found["qact2"].shape == (1, 49, 768)
+    assert found["head"].shape == (1, 1000) and found["head"].std() > 1000
 
 
 def test_another_depth_is_noticed(state: State):

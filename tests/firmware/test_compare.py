@@ -9,7 +9,7 @@ import pytest
 from firmware import compare, digits
 from firmware.float_models import float_model
 from firmware.network_error import network_errors
-from firmware.weights import checked_weights, load_arrays
+from firmware.timm_names import load_weights
 from sim.reference.model_file import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def test_a_bad_range_of_images(pictures: Path, capsys: pytest.CaptureFixture[str
 def test_the_network_error_grows_from_the_image_to_the_head_and_sees_a_wrong_scale():
     model = load_model(MODEL)
     shape = model.shape
-    exact = float_model(shape, checked_weights(load_arrays(FLOAT), shape.weight_shapes(), FLOAT))
+    exact = float_model(shape, load_weights(FLOAT, shape))
     images = np.moveaxis(digits.load("train").images[:2].astype(np.float32) / 127.5 - 1, -1, 1)
     errors = network_errors(exact, model, images)
     assert errors["qact_input"] < errors["qact1"] < errors["qact2"] < 0.2

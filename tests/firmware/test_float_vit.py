@@ -4,14 +4,12 @@ import csv
 import math
 
 import numpy as np
-import pytest
 
 from firmware.float_model import erf, layer_norm, softmax
 from firmware.float_models import float_model
 from firmware.float_vit import FloatVit
-from firmware.weights import checked_weights, load_arrays
-from sim.reference.architecture import parse_architecture, spelled_out
-from sim.reference.errors import UserError
+from firmware.timm_names import load_weights
+from sim.reference.architecture import parse_architecture
 from sim.reference.preprocess import Preprocessing, image_files
 from tests.firmware import small_vit
 from tests.shared_data import shared_data
@@ -82,34 +80,9 @@ def test_every_activation_with_a_scale_is_observed_once(rng: np.random.Generator
 def test_real_weights_know_real_photographs():
     path = shared_data("deit_tiny", "deit_tiny_patch16_224.npz")
     shape = parse_architecture("deit_tiny_patch16_224")
-    model = float_model(shape, checked_weights(load_arrays(path), shape.weight_shapes(), path))
+    model = float_model(shape, load_weights(path, shape))
     files = image_files(shared_data("images"))[:10]
     with shared_data("images", "labels.csv").open(newline="") as table:
         labels = {row["file"]: int(row["label"]) for row in csv.DictReader(table)}
     found = model.forward(Preprocessing.default(224).load_batch(files)).argmax(axis=1)
     assert sum(int(index) == labels[file.name] for file, index in zip(files, found, strict=True)) >= 7
-
-
-def test_architectures():
-    assert parse_architecture("deit_tiny_patch16_224.fb_in1k") == parse_architecture("deit_tiny")
-    assert parse_architecture("vit_base_patch16_224").weight_shapes()["pos_embed"] == (1, 197, 768)
-    assert parse_architecture(small_vit.ARCH) == small_vit.SHAPE
-    assert parse_architecture(spelled_out(small_vit.SHAPE)) == small_vit.SHAPE
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("resnet50", "Unknown architecture 'resnet50'"),
-        ("", "Unknown architecture ''"),
-        ("vit:image=16", "lacks patch, dim"),
-        (small_vit.ARCH + ",dim=32", "'dim=32' is not understood"),
-        (small_vit.ARCH.replace("dim=32", "dim=-32"), "'dim=-32' is not understood"),
-        (small_vit.ARCH.replace("dim=32", "dim=0"), "dim must be at least 1, not 0"),
-        (small_vit.ARCH.replace("patch=8", "patch=7"), "image must be a multiple of patch"),
-        (small_vit.ARCH.replace("heads=2", "heads=3"), "dim must be a multiple of heads"),
-    ],
-)
-def test_bad_architectures(text: str, message: str):
-    with pytest.raises(UserError, match=message):
-        parse_architecture(text)

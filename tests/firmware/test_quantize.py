@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware import quantize
+from firmware.random_model import random_weights
+from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from sim.reference.model_file import IntegerModel, load_model
 from sim.reference.scales import gelu_step, snapped_gelu_scale, snapped_softmax_scale, softmax_step
@@ -149,3 +151,32 @@ def test_a_damaged_model_file_is_refused(model: IntegerModel, tmp_path: Path, da
     else:
         # Only the header's own settings can change unnoticed; the tensors are under the checksum.
         assert loaded.checksum() == model.checksum()
+
+
+def test_a_swin_checkpoint_of_timm(tmp_path: Path, rng: np.random.Generator, capsys):
+    arch = "swin:image=16,patch=2,dim=32,depths=2-1,heads=1-2,window=4,classes=5"
+    shape = parse_architecture(arch)
+    weights = small_vit.write_weights(tmp_path / "w.safetensors", random_weights(shape, rng))
+    images = small_vit.write_images(tmp_path / "images", rng)
+    output = tmp_path / "m.model"
+    arguments = [arch, "--weights", str(weights), "--calibrate", str(images), "-o", str(output), "--json"]
+    assert quantize.main(arguments) == 0
+    model, report = load_model(output), json.loads(capsys.readouterr().out)
+    assert model.shape == shape and not report["warnings"]
+    assert {row["name"] for row in report["tensors"]} == {one.name for one in shape.activations()}
+    for block in shape.block_names():  # what Shiftmax reads, behind the bias, is snapped; what the bias joins is not
+        scale = np.float32(model.tensors[f"{block}.attn.qact2.act_scaling_factor"])
+        assert scale == snapped_softmax_scale(softmax_step(scale))
+        scale = np.float32(model.tensors[f"{block}.attn.qact_attn1.act_scaling_factor"])
+        assert scale != snapped_softmax_scale(softmax_step(scale))
+
+
+def test_long_rows_are_warned_of(tmp_path: Path, rng: np.random.Generator, capsys):
+    arch = "vit:image=34,patch=2,dim=16,depth=1,heads=1,classes=5"  # 290 tokens
+    weights = small_vit.write_weights(tmp_path / "w.npz", random_weights(parse_architecture(arch), rng))
+    images = small_vit.write_images(tmp_path / "images", rng)
+    arguments = [arch, "--weights", str(weights), "--calibrate", str(images), "-o", str(tmp_path / "m.model")]
+    assert quantize.main(arguments) == 0
+    assert "290 tokens of equal weight get less than 1/256" in capsys.readouterr().err
+    assert quantize.main([*arguments, "--arithmetic", "official"]) == 0
+    assert "tokens of equal weight" not in capsys.readouterr().err

@@ -6,7 +6,6 @@ import pytest
 from firmware.checkpoint import import_checkpoint, load_checkpoint
 from sim.reference.addressing import window_regions
 from sim.reference.arithmetic import LEAN, OFFICIAL
-from sim.reference.errors import UserError
 from sim.reference.scales import quantise
 from sim.reference.swin import swin_graph
 from sim.reference.swin_shape import SwinShape
@@ -47,13 +46,3 @@ def test_regions_are_the_parts_that_rolling_joins():
     regions = window_regions(8, 4, 2)
     assert regions.shape == (4, 16)
     assert [len(set(window)) for window in regions.tolist()] == [1, 2, 2, 4]
-
-
-def test_a_window_that_does_not_divide_the_map():
-    with pytest.raises(UserError, match="Stage 0 has 16 tokens a side, which windows of 5 do not divide"):
-        SwinShape(64, 4, 32, (2,), (1,), 5, 10)
-
-
-def test_stages_must_agree():
-    with pytest.raises(UserError, match="depths and heads"):
-        SwinShape(64, 4, 32, (2, 2), (1,), 4, 10)
