@@ -101,8 +101,10 @@ class AcceleratorConfig:
             f"ln_channels must be at most twice ln_overlap ({self.ln_overlap}), not {self.ln_channels}",
         )
         _require(not self.max_rows & self.max_rows - 1, f"max_rows must be a power of two, not {self.max_rows}")
-        _require(self.official_softmax_bits in (8, 16), "official_softmax_bits must be 8 (Swin) or 16 (ViT), "
-        f"not {self.official_softmax_bits}")
+        _require(
+            self.official_softmax_bits in (8, 16),
+            f"official_softmax_bits must be 8 (Swin) or 16 (ViT), not {self.official_softmax_bits}",
+        )
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
         _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
 

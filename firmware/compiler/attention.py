@@ -125,7 +125,7 @@ class _Attention:
         """Q K^T of a block, and its Shiftmax."""
         emitter = self.emitter
         slot = emitter.score_slot()
-        post = {"mode": PostMode.Q8, "to_scores": 1}
+        post: dict[str, int] = {"mode": PostMode.Q8, "to_scores": 1}
         registers: dict[str, int | Mapping[str, int]] = {"SCORE_LENGTH": self.tokens}
         if self.bias is not None:
             table = self.bias.tables[head.index, self.bias.kinds[head.window]]
@@ -166,8 +166,9 @@ class _Attention:
             head.v = self.values(head)
         emitter, row, column = self.emitter, head.row + block * self.r, head.index * self.width
         rows = (row, row + self.rows_of(block))
-        post, base, counted = {"mode": PostMode.Q8}, self.output.column_base(column // 4), row
-        accesses = []
+        post: dict[str, int] = {"mode": PostMode.Q8}
+        base, counted = self.output.column_base(column // 4), row
+        accesses: list[Access] = []
         if self.scatter is None:
             places = rows
         else:

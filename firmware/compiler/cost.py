@@ -14,6 +14,8 @@ from gateware.isa import Engine, PostMode, Transform
 __all__ = ["Prediction", "in_order_of_start", "operation_costs", "predict"]
 
 # What one operation costs beside its steps and beats, in cycles, from the units' latencies.
+SCATTERED_BURSTS = 3  # of a tile: rows that lie together
+SCATTER_TILE = 2  # between the bursts of two tiles
 EXEC_START = 3  # between operations, in the array
 DRAIN = 45  # from the last step to the last result in memory's hands
 LOAD_START = 12  # between operations of a load engine
@@ -103,9 +105,14 @@ def _execute(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int
     lanes = 3 * r + 8 if mode is PostMode.RESIDUAL else columns * r
     rows = (blocks - 1) * r + last
     scores = _field(now, "POST", "to_scores")
-    stored = 0 if scores else rows * tiles * columns // 4 * 5 // 4
-    skipped = stored if mode is PostMode.RESIDUAL else 0
-    bursts = 0 if scores else blocks * -(-tiles * columns // 4) * (2 if skipped else 1)
+    beats = rows * tiles * columns // 4 * 5 // 4
+    scattered = _field(now, "POST", "scatter")
+    stored = 0 if scores else rows * tiles if scattered else beats
+    skipped = beats if mode is PostMode.RESIDUAL else 0
+    bursts = blocks * -(-tiles * columns // 4) * ((not scores) + (mode is PostMode.RESIDUAL))
+    if scattered:
+        bursts = blocks * tiles * SCATTERED_BURSTS
+        lanes = r + SCATTER_TILE
     cycles = blocks * tiles * max(k, r, lanes) + EXEC_START
     return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * 4 * k * 4)
 
@@ -140,12 +147,12 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
     free: dict[Engine, float] = defaultdict(float)
     events: dict[tuple[Stream, int], float] = {}
     memory_free, memory_busy, end = 0.0, 0.0, 0.0
-    marks: dict[str, float] = {}
+    marks: list[tuple[str, float]] = []
     starts: list[float] = []
     for step, cost in zip(dependencies(operations), costs, strict=True):
         operation, engine = step.operation, step.operation.engine
         if operation.mark is not None:
-            marks[operation.layer] = free[Engine.EXEC]
+            marks.append((operation.layer, free[Engine.EXEC]))
             starts.append(free[Engine.EXEC])
             continue
         start = max([free[engine], *[events[wait] + EVENT for wait in step.waits]])
@@ -166,9 +173,8 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
         for event, time in finished.items():
             events[(engine, event), step.number[event]] = time
             end = max(end, time)
-    names = list(marks)
-    layers = {
-        name: (marks[names[index + 1]] if index + 1 < len(names) else end) - marks[name]
-        for index, name in enumerate(names)
-    }
+    layers: dict[str, float] = defaultdict(float)
+    ends = [time for _, time in marks[1:]] + [end]
+    for (name, begin), finish in zip(marks, ends, strict=True):
+        layers[name] += finish - begin
     return Prediction(end, layers, memory_busy, starts)

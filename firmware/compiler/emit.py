@@ -269,7 +269,7 @@ class Emitter:
         depth = self.config.max_rows
         if rows[1] - rows[0] > depth:
             raise CompileError(
-                f"{self.layer}: {rows[1] - rows[0]} rows of which the {space} are kept at a time, and the machine keeps "
+                f"{self.layer}: the {space} of {rows[1] - rows[0]} rows at a time, and the machine keeps those of "
                 f"{depth}; enlarge max_rows in the configuration."
             )
         first, last = rows[0] % depth, (rows[1] - 1) % depth + 1
@@ -323,9 +323,7 @@ class Emitter:
             ],
         )
 
-    def slabs_to_a(
-        self, home: Home, rows: tuple[int, int], columns: tuple[int, int], place: int, stride: int
-    ) -> None:
+    def slabs_to_a(self, home: Home, rows: tuple[int, int], columns: tuple[int, int], place: int, stride: int) -> None:
         """Loads the beat columns (a multiple of 4 first) of rows (a multiple of 4 first) into A."""
         first, last = columns
         count = rows[1] - rows[0]

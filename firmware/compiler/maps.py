@@ -34,7 +34,7 @@ def map_rows(side: int, last: int) -> IntArray:
 
 def plane_pitch(side: int) -> int:
     """Rows from one plane to the next: whole row groups, so that four planes meet in one row of a load."""
-    return -(-(side // 2) ** 2 // LANES) * LANES
+    return -(-((side // 2) ** 2) // LANES) * LANES
 
 
 def plane_rows(side: int, last: int) -> IntArray:

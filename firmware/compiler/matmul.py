@@ -33,8 +33,8 @@ def _chunks(
 ) -> list[tuple[int, int]]:
     """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used.
 
-    `slow_start`: nothing overlaps with the first load, so that it is a short one. `reserve` words are left, if possible,
-    to the rows of the layer that follows.
+    `slow_start`: nothing overlaps with the first load, so that it is a short one. `reserve` words are left, if
+    possible, to the rows of the layer that follows.
     """
     r, depth = emitter.config.rows, emitter.config.a_depth
     first, last = rows
@@ -317,8 +317,8 @@ def residual_registers(
         limit = RESIDUAL_LIMIT << 16 - width
         if shift < 0 or abs(multiplier) >= limit << shift:
             raise CompileError(
-                f"{name}: a residual's {which.lower()} is multiplied by {multiplier / 2.0**shift:.3g}, and the machine's "
-                f"limit for {width} bits is {limit}; quantise again with other calibration images."
+                f"{name}: a residual's {which.lower()} is multiplied by {multiplier / 2.0**shift:.3g}, and the "
+                f"machine's limit for {width} bits is {limit}; quantise again with other calibration images."
             )
         registers |= {f"{which}_LO": multiplier & 0xFFFFFF, f"{which}_HI": multiplier >> 24 & 0xFF}
         shifts[which.lower()] = min(shift, SHIFT_LIMIT)

@@ -34,8 +34,8 @@ def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
         if np.array_equal(factor.apply(sums), means):
             return factor
     raise CompileError(
-        f"{name}: the mean over {count} tokens is no product with a {multiplier_bits}-bit multiplier that rounds as the "
-        "mean does; choose an image size and patch size that leave another number of tokens."
+        f"{name}: the mean over {count} tokens is no product with a {multiplier_bits}-bit multiplier that rounds as "
+        "the mean does; choose an image size and patch size that leave another number of tokens."
     )
 
 

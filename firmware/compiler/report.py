@@ -32,7 +32,7 @@ def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any
         totals[operation.layer]["bytes"] += cost.beats * BEAT
         totals[operation.layer]["memory"] += cost.beats * 1.0
     layers = []
-    for name in compiled.marks[:-1]:
+    for name in dict.fromkeys(compiled.marks[:-1]):  # a layer that is computed in parts has several
         engines = dict(busy[name])
         cycles = prediction.layers.get(name, 0.0)
         layers.append(

@@ -224,7 +224,8 @@ class RowStore(wiring.Component):
         m.d.comb += [
             targets.addr.eq(read),
             place.eq(
-                slab + Mux(scatter, Cat(Const(0, 2), targets.data[2:]), Cat(column, (base_group + group)[: ROW_BITS - 2]))
+                slab
+                + Mux(scatter, Cat(Const(0, 2), targets.data[2:]), Cat(column, (base_group + group)[: ROW_BITS - 2]))
             ),
             outside.eq(place[self.address_bits :].any()),
         ]

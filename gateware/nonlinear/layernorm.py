@@ -67,8 +67,8 @@ class LayerNorm(wiring.Component):
         Results have 16 bits, not 8; their high bytes leave, or with ``low`` their low bytes less 128: two passes over
         the same rows give an operand in two halves. Output beats are ``[4 rows][4 channels int8]``.
     busy : Out(1)
-        Something is on its way. `channels`, `narrow`, `wide`, `low` and the constants may change only while this is low, and
-        no beat is offered in the same cycle.
+        Something is on its way. `channels`, `narrow`, `wide`, `low` and the constants may change only while this is
+        low, and no beat is offered in the same cycle.
     constants : In(write_signature)
         Writes ``data`` (`constant_layout`, `constant_values`) of channel ``address`` in every cycle with ``en``.
     i : In(stream, 128)

@@ -41,7 +41,10 @@ def _array(config: AcceleratorConfig) -> SystolicArray:
 
 def _layernorm(config: AcceleratorConfig) -> LayerNorm:
     return LayerNorm(
-        config.ln_channels, config.multiplier_bits, config.ln_overlap, product_style="plain" if config.dsp_in_layernorm else "lut"
+        config.ln_channels,
+        config.multiplier_bits,
+        config.ln_overlap,
+        product_style="plain" if config.dsp_in_layernorm else "lut",
     )
 
 

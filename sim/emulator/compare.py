@@ -69,13 +69,19 @@ def compare(
     expected = model.run(image[None].astype(np.int64), capture=sorted(names))
     order = [node.name for node in model.graph.nodes if node.name in names]
     found, integers = [], 0
+    windowed = _windowed(compiled)
     for name in order:
-        # The graph selects the class token before the last LayerNorm, the machine behind it: one row of several.
-        wanted, tally = np.atleast_2d(expected[name][0]), _Tally()
+        wanted, tally = (
+            expected[name] if name in windowed else _rows(expected[name], compiled.orders.get(name)),
+            _Tally(),
+        )
         if name in stored:
-            tally.add(stored[name][: len(wanted), : wanted.shape[1]], wanted, (0, 0))
+            got, lines = stored[name], compiled.orders.get(name)
+            tokens = expected[name].reshape(-1, expected[name].shape[-1])
+            got = got[: len(wanted)] if lines is None else got[lines]
+            tally.add(got[:, : wanted.shape[-1]], wanted if lines is None else tokens, (0, 0))
         for piece in pieces.get(name, ()):
-            part = wanted[piece.place]
+            part = piece.shown(wanted[piece.place])
             origin = [along.start for along in piece.place] + [0] * (part.ndim - len(piece.place))
             tally.add(piece.values[tuple(slice(size) for size in part.shape)], part, tuple(origin))
         integers += tally.compared
@@ -85,12 +91,34 @@ def compare(
     return Comparison(len(order), integers, found)
 
 
+def _rows(tensor: Integers, order: Integers | None) -> Integers:
+    """One image's tensor as rows, in their order in memory; what no token is, is 0."""
+    if order is None:
+        # The graph selects the class token before the last LayerNorm, the machine behind it: one row of several.
+        return np.atleast_2d(tensor[0])
+    tokens = tensor.reshape(-1, tensor.shape[-1])
+    result = np.zeros((int(order.max()) + 1, tokens.shape[1]), np.int64)
+    result[order] = tokens
+    return result
+
+
+def _windowed(compiled: Compiled) -> set[str]:
+    """Tensors that the reference has window by window, with heads apart."""
+    names: set[str] = set()
+    for layer in compiled.plan.layers:
+        if isinstance(layer, Attention) and layer.windows is not None:
+            names |= {layer.scores_name, layer.softmax_name}
+            names |= set() if layer.bias is None else {layer.bias.name}
+    return names
+
+
 def _expected_on_chip(compiled: Compiled) -> list[str]:
     """Tensors that must have been watched."""
     names: list[str] = []
     for layer in compiled.plan.layers:
         if isinstance(layer, Attention):
             names += [layer.scores_name, layer.softmax_name]
+            names += [] if layer.bias is None else [layer.bias.name]
         elif isinstance(layer, Matmul):
             names += [] if isinstance(layer.source, str) else [layer.source.name]
             names += [] if layer.inner is None else [layer.inner]

@@ -29,11 +29,21 @@ class OnChipError(RuntimeError):
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a tensor as the machine computed it: of `tensor`, at `place`."""
+    """A part of a tensor as the machine computed it: of `tensor`, at `place`; of 16-bit values perhaps one octet alone.
+
+    Rows are places in memory (`Compiled.orders`); those of scores are tokens of a window.
+    """
 
     tensor: str
     place: tuple[slice, ...]
     values: Integers
+    octet: str | None = None
+
+    def shown(self, values: Integers) -> Integers:
+        """Of the tensor's integers what the machine showed."""
+        if self.octet is None:
+            return values
+        return values % 256 - 128 if self.octet == "low" else values // 256
 
 
 class _Tap:
@@ -96,7 +106,6 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
     taps["tap_load"].select(taps["tap_load"].field("transform") != Transform.IDENTITY)
     layers = {layer.name: layer for layer in compiled.plan.layers}
     turns = {(name, engine): 0 for name in layers for engine in (Engine.EXEC, Engine.VEC)}
-    blocks = -(-compiled.plan.tokens // config.rows)
     for operation in compiled.operations:
         if operation.mark is not None or operation.engine is Engine.LOADB:
             continue
@@ -111,16 +120,26 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
                 continue
             turn = turns[layer.name, operation.engine]
             turns[layer.name, operation.engine] += 1
-            head, block = divmod(turn, blocks)
-            rows = slice(block * config.rows, min(compiled.plan.tokens, (block + 1) * config.rows))
-            place = (slice(head, head + 1), rows)
+            tokens = compiled.plan.tokens if layer.windows is None else layer.windows.tokens
+            head, block = divmod(turn, -(-tokens // config.rows))
+            rows = slice(block * config.rows, min(tokens, (block + 1) * config.rows))
+            window, head = divmod(head, layer.heads)
+            place: tuple[slice, ...] = (slice(head, head + 1), rows)
+            if layer.windows is not None:
+                place = (slice(window, window + 1), *place)
             if operation.engine is Engine.VEC:
                 values = _probabilities(taps["tap_probabilities"], operation, config.probability_bits > 8)
-                yield Piece(layer.softmax_name, place, values[None])
+                yield Piece(layer.softmax_name, place, _leading(values, place))
             else:
-                count = rows.stop - rows.start
-                values = _scores(taps["tap_scores"], count, _number(registers["TILES"]), compiled.plan.tokens)
-                yield Piece(layer.scores_name, place, values[None])
+                count, tiles = rows.stop - rows.start, _number(registers["TILES"])
+                values = _scores(taps["tap_scores"], count, tiles, tokens)
+                yield Piece(
+                    layer.scores_name if layer.bias is None else layer.bias.name, place, _leading(values, place)
+                )
+                if layer.bias is not None:
+                    # Columns that pad the last tile are no tensor's.
+                    values = _branch_rows(taps["tap_branches"], count, tiles)[:, :tokens]
+                    yield Piece(layer.scores_name, place, _leading(values, place))
         elif _fields(registers["POST"])["mode"] == PostMode.RESIDUAL:
             assert isinstance(layer, Matmul) and layer.inner is not None
             yield from _branches(taps["tap_branches"], layer, operation, config.rows)
@@ -143,9 +162,11 @@ def _loaded(tap: _Tap, name: str, operation: Operation) -> Piece:
     shape = _fields(operation.registers["GROUPS"])
     groups, steps = shape["groups"], shape["channels"] // 4
     first, last = operation.accesses[1].rows
+    configuration = _fields(operation.registers["CONFIG"])
+    octet = ("low" if configuration.get("low") else "high") if configuration.get("wide") else None
     octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, 4)
     rows = octets.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
-    return Piece(name, (slice(first, last),), rows[: last - first])
+    return Piece(name, (slice(first, last),), rows[: last - first], octet)
 
 
 def _scores(tap: _Tap, rows: int, tiles: int, length: int) -> Integers:
@@ -170,20 +191,35 @@ def _probabilities(tap: _Tap, operation: Operation, wide: bool) -> Integers:
     return value[:, :length]
 
 
+def _leading(values: Integers, place: tuple[slice, ...]) -> Integers:
+    """(rows, scores) with axes of length 1 for what is in front of the rows."""
+    return values.reshape(*[1] * (len(place) - 1), *values.shape)
+
+
+def _branch_rows(tap: _Tap, rows: int, tiles: int) -> Integers:
+    """A block's branches (rows, 4 * tiles), which come tile by tile."""
+    part = tap.take(rows * tiles)
+    values = np.stack([part.field("data", lane) for lane in range(LANES)], axis=1)
+    values = ((values + 0x8000) & 0xFFFF) - 0x8000
+    return values.reshape(tiles, rows, LANES).swapaxes(0, 1).reshape(rows, -1)
+
+
 def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> Iterator[Piece]:
-    """Tile by tile what a residual adds to its skip."""
+    """Block by block what a residual adds to its skip."""
     registers = operation.registers
     shape = _fields(registers["BLOCKS"])
-    output = next(access for access in operation.accesses if access.write)
+    output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
     offset = 1 if layer.token is not None else 0
-    first, column = output.rows[0] - offset, output.columns[0]
+    first, column = skip.rows[0] - offset, output.columns[0]
     assert layer.inner is not None
     for block in range(shape["blocks"]):
         rows = rows_of if block < shape["blocks"] - 1 else shape["rows_last"]
         start = first + block * rows_of
-        part = tap.take(rows * _number(registers["TILES"]))
-        values = np.stack([part.field("data", lane) for lane in range(LANES)], axis=1)
-        values = ((values + 0x8000) & 0xFFFF) - 0x8000
-        for tile in range(_number(registers["TILES"])):
-            columns = slice(column + 4 * tile, column + 4 * tile + 4)
-            yield Piece(layer.inner, (slice(start, start + rows), columns), values[tile * rows : (tile + 1) * rows])
+        values = _branch_rows(tap, rows, _number(registers["TILES"]))
+        yield Piece(layer.inner, (slice(start, start + rows), slice(column, column + values.shape[1])), values)
+
+
+def _skip_name(layer: Matmul) -> str:
+    """What a residual's skip is called in memory."""
+    assert layer.residual is not None
+    return layer.residual.skip if isinstance(layer.residual.skip, str) else f"{layer.name}.skip"

@@ -53,8 +53,8 @@ def execute(state: MachineState) -> None:
 
     Raises
     ------
-    MachineError : an address outside memory or its buffer, an operation of nothing, scores, row maxima or scattered rows
-        that are not int8, or more blocks of scores than there is room for
+    MachineError : an address outside memory or its buffer, an operation of nothing, scores, row maxima or scattered
+        rows that are not int8, or more blocks of scores than there is room for
     """
     e, rows_of = Engine.EXEC, state.config.rows
     post, shape = state.fields(e, "POST"), state.fields(e, "BLOCKS")

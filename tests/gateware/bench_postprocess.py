@@ -15,7 +15,8 @@ from gateware.isa import PostMode
 from gateware.postprocess.postprocessor import LANES, job_layout, record_layout, residual_layout, result_layout
 from sim.benches.bench import generator, parameters, reset, start
 from sim.benches.streams import StreamMonitor, StreamSource, cycle, pack, unpack
-from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
+from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import clamp
 
 IntArray = npt.NDArray[np.int64]
 STREAMS = ("job", "acc", "constants", "skip")
@@ -28,6 +29,7 @@ class Tile:
     mode: PostMode
     const_rows: bool
     clamp_packed: bool
+    octets: bool
     acc: IntArray
     rows: int
     bias: IntArray
@@ -44,13 +46,26 @@ class Tile:
         if self.mode == PostMode.RAW:
             return total.astype(np.uint32).astype(np.int32).astype(np.int64)
         factor = Dyadic(self.multiplier[along], self.shift[along])
-        if self.mode == PostMode.Q8:
-            return Rescale(factor, 8, np.array(-127) if self.clamp_packed else None).apply(total)
-        x = Rescale(factor, 16).apply(total)
-        if self.mode == PostMode.Q16:
-            return x
-        branch, skip = (Dyadic(np.array(m), np.array(e)) for m, e in (self.branch_factor, self.skip_factor))
-        return ResidualAdd(branch, skip).apply(x, self.skip[: self.rows])
+        bits = 8 if self.octets or self.mode == PostMode.Q8 else 16
+        low = np.array(-127) if self.clamp_packed and bits == 8 else None
+        x = Rescale(factor, bits, low).apply(total)
+        return clamp(self._sums(x), bits, low) if self.mode == PostMode.RESIDUAL else x
+
+    def _sums(self, branch: IntArray) -> IntArray:
+        factors = (Dyadic(np.array(m), np.array(e)) for m, e in (self.branch_factor, self.skip_factor))
+        terms = [f.apply(x) for f, x in zip(factors, (branch, self.skip[: self.rows]), strict=True)]
+        return terms[0] + terms[1]
+
+    def masked(self) -> npt.NDArray[np.bool_] | None:
+        """Which scores a residual in octets masks; None where that means nothing."""
+        if self.mode != PostMode.RESIDUAL or not self.octets:
+            return None
+        low = np.array(-127) if self.clamp_packed else None
+        total = self.acc[: self.rows] + self.bias[(slice(None), None) if self.const_rows else (None, slice(None))]
+        factors = (self.multiplier[:, None], self.shift[:, None]) if self.const_rows else (self.multiplier, self.shift)
+        sums = self._sums(Rescale(Dyadic(*factors), 8, low).apply(total))
+        # Where the terms fit the lanes' 20 bits; beyond, nothing is promised.
+        return ((sums >= -(1 << 15)) & (sums < -(1 << 14))) if np.abs(sums).max() < 1 << 15 else None
 
 
 def tie_value(multiplier: int, shift: int, limit: int, rng: random.Random) -> int:
@@ -113,7 +128,8 @@ def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: 
     skip = np.array([[rng.randrange(-(1 << 15), 1 << 15) for _ in range(LANES)] for _ in range(rows)])
     skip[rng.randrange(rows)] = [-(1 << 15), (1 << 15) - 1, 1, -1]
     return Tile(
-        mode, const_rows, rng.random() < 0.5, acc, valid, np.array(bias), np.array(multipliers), np.array(shifts),
+        mode, const_rows, rng.random() < 0.5, rng.random() < 0.4, acc, valid, np.array(bias),
+        np.array(multipliers), np.array(shifts),
         skip, branch_factor, skip_factor,
     )  # fmt: skip
 
@@ -147,6 +163,7 @@ class Bench:
                         "mode": tile.mode.value,
                         "const_rows": tile.const_rows,
                         "clamp_packed": tile.clamp_packed,
+                        "octets": tile.octets,
                         "rows": tile.rows,
                     },
                 )
@@ -182,7 +199,12 @@ class Bench:
         for number, tile in enumerate(tiles):
             for row, wanted in enumerate(tile.results()):
                 got = unpack(layout, found[position])
+                assert isinstance(got, dict)
                 position += 1
+                mask, shown = tile.masked(), got.pop("masked")
+                assert mask is None or shown == sum(1 << c for c in range(LANES) if mask[row, c]), (
+                    f"mask of tile {number}"
+                )
                 expected = {
                     "data": wanted.tolist(),
                     "row": row,
@@ -280,6 +302,7 @@ async def golden(dut: Any) -> None:
         tiles.append(
             Tile(
                 PostMode(settings["mode"]),
+                False,
                 False,
                 False,
                 acc,
