@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from firmware.assembler import Assembler
 from firmware.disassemble import decode, instruction_table, listing, main
 from gateware.config import config
-from gateware.isa import REGISTERS, Engine, LoadTarget, Op, PostMode, Transform, encode
+from gateware.isa import ISA_VERSION, REGISTERS, Engine, LoadTarget, Op, PostMode, Transform, encode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +73,7 @@ def test_the_command_reads_both_kinds_of_file(tmp_path: Path, capsys: pytest.Cap
     if raw:
         np.save(path, program().words())
     else:
-        save_file({"program": program().words()}, path, {"isa": "1"})
+        save_file({"program": program().words()}, path, {"isa": str(ISA_VERSION)})
     assert main([str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[2:] == EXPECTED
 

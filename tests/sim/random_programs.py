@@ -9,6 +9,7 @@ import numpy as np
 from firmware.layout import slab_beats
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine, LoadTarget, PostMode, Transform
+from sim.reference.rescale import Dyadic
 from tests.sim.interpreter_bench import ROW, Bench, factors, int8
 
 Registers = dict[str, int | Mapping[str, int]]
@@ -17,6 +18,8 @@ LOADED, FREE_OPERANDS, FREE_ALL = (1, 2), (3, 4), (11, 12)
 RESULT, NORM_LOADED, NORM_READ, MAXIMA_READ, SCORED, SOFTMAX = 5, 6, 7, 8, 9, 10
 SIZES = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}
 LEAST = -(2**31) + 1
+SCATTERED_ROWS = 64  # of a matrix that rows are scattered over
+MASK = -24576  # as a bias
 
 
 class RandomProgram:
@@ -136,28 +139,48 @@ class RandomProgram:
         rows, steps, tiles = self.shape()
         mode = PostMode(self.draw(0, 3))
         stride = self.operands(rows, steps, tiles)
-        limit = 127 if mode is PostMode.Q8 else 32767
+        octets = self.draw(0, 1) if mode in (PostMode.Q16, PostMode.RESIDUAL) else 0
+        scatter = self.draw(0, 1) if mode is PostMode.Q8 else 0
+        limit = 127 if mode is PostMode.Q8 or octets else 32767
         registers: Registers = {
             "A_BLOCK_STRIDE": stride,
-            "POST": {"mode": mode, "clamp_packed": self.draw(0, 1) if mode is PostMode.Q8 else 0},
+            "POST": {
+                "mode": mode,
+                "clamp_packed": self.draw(0, 1) if limit == 127 else 0,
+                "octets": octets,
+                "scatter": scatter,
+            },
             "CONST_BASE": self.constants(4 * tiles, limit, 30000.0 * steps**0.5),
-            **self.results(rows, tiles, SIZES[mode]),
+            **(self.scattered(rows, tiles) if scatter else self.results(rows, tiles, SIZES[mode])),
         }
         if mode is PostMode.RESIDUAL:
             branch, skip = (factors(self.rng, 1, 32768, 20000, self.config.multiplier_bits) for _ in range(2))
-            row, slab = registers["OUT_ROW"], registers["OUT_SLAB"]
-            assert isinstance(row, int) and isinstance(slab, int)
+            row = self.draw(0, 6)
             matrix = self.rng.integers(-32768, 32768, (row + rows, 8 * (tiles // 2 + 2)))
             registers |= {
                 "SKIP_BASE": self.bench.matrix(matrix, 2) + 2 * self.draw(0, 1),
                 "SKIP_SLAB": slab_beats(row + rows),
                 "SKIP_ROW": row,
-                "SHIFTS": {"branch": int(branch.shift[0]), "skip": int(skip.shift[0])},
+                **_residual(branch, skip),
             }
-            for name, factor in (("BRANCH", branch), ("SKIP", skip)):
-                multiplier = int(factor.multiplier[0])
-                registers |= {f"{name}_LO": multiplier & 0xFFFFFF, f"{name}_HI": multiplier >> 24 & 0xFF}
         self.execute((rows, steps, tiles), registers, **self.free())
+
+    def scattered(self, rows: int, tiles: int) -> Registers:
+        """A part of the row map that belongs to this half of the buffers, and a place for rows all over a matrix."""
+        part = self.config.max_rows // 2
+        first = self.half * part + self.draw(0, part - rows)
+        beats = np.zeros((rows, 4), "<u4")
+        beats[:, 0] = self.rng.permutation(SCATTERED_ROWS)[:rows]
+        self.bench.load(
+            Engine.LOADB,
+            (self.bench.place(beats.reshape(-1).view(np.uint8)), [(rows, 1)]),
+            (first, [(rows, 1)]),
+            self.loaded(),
+            CONFIG={"target": LoadTarget.ROW_MAP},
+        )
+        slab, column = slab_beats(SCATTERED_ROWS), self.draw(0, 3)
+        out = self.bench.room((1 + tiles // 4 + 1) * slab) + column
+        return {"OUT_BASE": out, "OUT_SLAB": slab, "OUT_ROW": first + self.config.max_rows * self.draw(0, 1)}
 
     def layernorm(self) -> None:
         """Rows of a matrix through LayerNorm to A, then a product."""
@@ -171,7 +194,8 @@ class RandomProgram:
         if self.norms:
             self.bench.program.wait(Engine.LOADB, NORM_READ)
         bias = self.rng.integers(LEAST, 2**31, channels)
-        factor = factors(self.rng, channels, 2**31, 127, self.config.multiplier_bits)
+        wide = self.draw(0, 1)
+        factor = factors(self.rng, channels, 2**31, 32767 if wide else 127, self.config.multiplier_bits)
         self.bench.load_constants(bias, factor, target=LoadTarget.LAYERNORM, done=NORM_LOADED)
         self.bench.program.wait(Engine.LOADT, NORM_LOADED)
         slabs = channels * (2 - narrow) // 16
@@ -186,6 +210,8 @@ class RandomProgram:
                 "target": LoadTarget.A,
                 "transform": Transform.LAYERNORM,
                 "narrow": narrow,
+                "wide": wide,
+                "low": self.draw(0, 1),
                 "row_limit": rows,
             },
             GROUPS={"groups": groups, "channels": channels},
@@ -250,6 +276,21 @@ class RandomProgram:
         self.weights(again, more)
         self.product(rows, again, more)
 
+    def biased(self, rows: int, words: int, length: int) -> Registers:
+        """What makes of scores a residual in octets: a bias for each of them, or what masks it."""
+        row = self.draw(0, 6)
+        table = self.rng.integers(-300, 300, (row + rows, 8 * -(-words // 2)))
+        masked = self.rng.random(table.shape) < self.draw(0, 9) / 10
+        masked[np.arange(len(table)), self.rng.integers(0, length, len(table))] = False
+        branch = factors(self.rng, 1, 128, 127, self.config.multiplier_bits)
+        return {
+            "POST": {"mode": PostMode.RESIDUAL, "to_scores": 1, "octets": 1},
+            "SKIP_BASE": self.bench.matrix(np.where(masked, MASK, table), 2),
+            "SKIP_SLAB": slab_beats(row + rows),
+            "SKIP_ROW": row,
+            **_residual(branch, Dyadic(np.array([1]), np.array([0]))),
+        }
+
     def attention(self) -> None:
         """Scores of a block or two, Shiftmax, and the product with V, which comes transposed or not."""
         self.begin()
@@ -274,6 +315,8 @@ class RandomProgram:
             "CONST_BASE": constants,
             "SCORE_LENGTH": length,
         }
+        if self.draw(0, 1):
+            registers |= self.biased(rows, words, length)
         self.execute((rows, steps, words), registers, written=SCORED)
         program = self.bench.program
         program.wait(Engine.VEC, SCORED)
@@ -307,3 +350,12 @@ class RandomProgram:
 
 
 KINDS = ("matmul", "layernorm", "shiftgelu", "attention")
+
+
+def _residual(branch: Dyadic, skip: Dyadic) -> Registers:
+    """The factors of a residual."""
+    registers: Registers = {"SHIFTS": {"branch": int(branch.shift[0]), "skip": int(skip.shift[0])}}
+    for name, factor in (("BRANCH", branch), ("SKIP", skip)):
+        multiplier = int(factor.multiplier[0])
+        registers |= {f"{name}_LO": multiplier & 0xFFFFFF, f"{name}_HI": multiplier >> 24 & 0xFF}
+    return registers

@@ -40,7 +40,7 @@ PREAMBLE = words_of(lambda _: None)
     "word",
     [
         encode(Engine.LOADB, 17, 0),
-        encode(Engine.EXEC, 21, 0),
+        encode(Engine.EXEC, 22, 0),
         encode(Engine.VEC, 5, 0),
         encode(Engine.LOADT, Op.MARK, 0),
         encode(Engine.EXEC, 28, 0),
@@ -243,7 +243,7 @@ def test_as_many_places_as_beats():
 def test_loads_know_their_own_targets_and_transforms(engine: Engine):
     known = {
         Engine.LOADT: {(target, transform) for target in (0, 1) for transform in (0, 1, 2)},
-        Engine.LOADB: {(target, transform) for target in (1, 2, 3) for transform in (0, 3)},
+        Engine.LOADB: {(target, transform) for target in (0, 1, 2, 3) for transform in (0, 3)},
     }[engine]
     for target, transform in itertools.product(range(4), range(4)):
         program = Assembler(TINY)
