@@ -24,17 +24,19 @@ GROUP_TILES = 4  # output tiles of a weight group: 16 channels
 CONSTANTS_A_LOAD = 256  # channels
 RESIDUAL_LIMIT = 8  # of a residual's factors for 16 bits: its terms then fit the postprocessor's 20 bits
 GROUPS_BEFORE_NORM = 4  # weight groups that are loaded before the constants of the norm that follows
-FIRST_BLOCKS = 2  # of the first chunk behind a ShiftGELU, which can start only when the layer before has ended
+FIRST_BLOCKS = 2  # of the first chunk behind what can start only when the layer before has ended
+NORM_GROWTH = 3  # of chunks of a map's rows behind a norm
+BLOCKS_AT_ONCE = 24  # behind a norm: so that not much is waited for before the first of them
 LAST_BLOCKS = 2  # blocks whose rows a transform may still be loading when the first group starts
 
 
 def _chunks(
-    emitter: Emitter, rows: tuple[int, int], stride: int, what: str, slow_start: bool, most_rows: int, reserve: int
+    emitter: Emitter, rows: tuple[int, int], stride: int, what: str, growth: int, most_rows: int, reserve: int
 ) -> list[tuple[int, int]]:
     """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used.
 
-    `slow_start`: nothing overlaps with the first load, so that it is a short one. `reserve` words are left, if
-    possible, to the rows of the layer that follows.
+    `growth`: nothing overlaps with the first load, so that it is a short one; later ones are so many times longer.
+    `reserve` words are left, if possible, to the rows of the layer that follows.
     """
     r, depth = emitter.config.rows, emitter.config.a_depth
     first, last = rows
@@ -44,13 +46,17 @@ def _chunks(
             f"{what}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; enlarge "
             "a_depth in the configuration."
         )
-    if blocks * stride <= depth and last - first <= most_rows:
+    if blocks * stride <= depth and last - first <= most_rows and (growth < 2 or blocks <= BLOCKS_AT_ONCE):
         return [rows]
     reserve = reserve if (depth - reserve) // 2 >= 2 * stride else 0
     most = max(1, min((depth - reserve) // 2 // stride, most_rows // r))
-    head = FIRST_BLOCKS if slow_start and most > FIRST_BLOCKS else 0
-    count = -(-(blocks - head) // most)
-    sizes = [head] * (head > 0) + [-(-(blocks - head) // count)] * count
+    sizes: list[int] = []
+    while growth and FIRST_BLOCKS * growth ** len(sizes) < min(most, blocks - sum(sizes)):
+        sizes.append(FIRST_BLOCKS * growth ** len(sizes))
+        growth = growth if growth > 1 else 0
+    left = blocks - sum(sizes)
+    count = -(-left // most)
+    sizes += [-(-left // count)] * count
     starts = [first + r * sum(sizes[:index]) for index in range(len(sizes))]
     return [(start, min(last, start + r * size)) for start, size in zip(starts, sizes, strict=True) if start < last]
 
@@ -205,11 +211,13 @@ def lower_rows(
     layer, destination, cfg = product.layer, product.destination, emitter.config
     # Half of the row map, so that the next rows' part can be loaded.
     most_rows = cfg.max_rows // 2 if destination.scatter is not None else rows[1] - rows[0]
-    slow_start = isinstance(layer.source, Gelu) or layer.inner_windows is not None
+    # A norm is faster than the product of its rows.
+    norm = isinstance(layer.source, Norm) and layer.side is not None
+    growth = NORM_GROWTH if norm else int(isinstance(layer.source, Gelu) or layer.inner_windows is not None)
     chunks: list[tuple[int, int]] = []
     for span in destination.spans(rows):
-        chunks += _chunks(emitter, span, product.stride, layer.name, slow_start, most_rows, reserve)
-        slow_start = False
+        chunks += _chunks(emitter, span, product.stride, layer.name, growth, most_rows, reserve)
+        growth = 0
     fits = product.tiles * product.steps <= cfg.b_depth and product.count <= cfg.const_depth
     if len(chunks) == 1 and final and fits and rows[1] - rows[0] > cfg.rows and not product.low.any():
         _with_all_weights(emitter, product, source, rows)
