@@ -72,7 +72,7 @@ def picture(eye: Eye, delays: int) -> str:
 
 def rows(eyes: Eyes, lanes: tuple[Lane, ...], phy: Phy) -> list[tuple[str, ...]]:
     """A row an alignment, as `COLUMNS`."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for (lane, write, read), eye in sorted(eyes.found.items()):
         chosen = lanes[lane] if lane < len(lanes) else None
         here = chosen is not None and (chosen.write_bitslip, chosen.read_bitslip) == (write, read)
