@@ -21,6 +21,7 @@ from PIL import Image
 
 from host.about import About
 from host.errors import HostError
+from host.link.connection import Connection
 from host.prediction import Prediction
 from sim.emulator.layers import Layer
 
@@ -115,6 +116,15 @@ class Device(ABC):
     def about(self) -> About | None:
         """What the machine says of itself; None for a device that is none."""
         return None
+
+    def link(self) -> Connection:
+        """The link's commands, for what no program does: bringing memory up, testing it.
+
+        Raises
+        ------
+        HostError : the device has no link
+        """
+        raise HostError(f"The device {self.spec} has no link: name an emulated board or a real one.")
 
     def layers(self) -> list[Layer]:
         """What the machine counted in each layer of the last frame.

@@ -127,8 +127,14 @@ class EmulatedDevice(Device):
         return load_program(path)
 
     def about(self) -> About:
-        """Of a board in the configuration's own arithmetic where no program has chosen one yet."""
-        return (self._linked or self._start(config(self._name))).about()
+        return self._any().about()
+
+    def link(self) -> Connection:
+        return self._any().link()
+
+    def _any(self) -> LinkedDevice:
+        """The board; where no program has chosen an arithmetic yet, in the configuration's own."""
+        return self._linked or self._start(config(self._name))
 
     def layers(self) -> list[Layer]:
         return self._open().layers()

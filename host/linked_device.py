@@ -15,6 +15,7 @@ from firmware.program_file import Program, load_program
 from gateware.core import COUNTERS
 from host.about import About
 from host.device import Answer, Device, LoadedModel
+from host.dram.constants import awake
 from host.errors import HostError
 from host.link.connection import Connection
 from host.prediction import Prediction
@@ -65,7 +66,10 @@ class LinkedDevice(Device):
         return self.load_program(content, str(program))
 
     def load_program(self, program: Program, name: str) -> LoadedModel:
-        """The same for a program in memory; `name` is for messages. Begins a session anew where the last one failed."""
+        """The same for a program in memory; `name` is for messages.
+
+        Begins a session anew where the last one failed, and brings memory up where it has not been since power-on.
+        """
         identity = self.connection.identity
         if program.config.fingerprint != identity.fingerprint:
             raise HostError(
@@ -82,6 +86,7 @@ class LinkedDevice(Device):
         if not self.connection.is_open:
             self.connection.open()
         self.connection.reset()
+        awake(self.connection)
         self.upload(program)
         self._program, self._model = program, described(program)
         return self._model
@@ -132,6 +137,9 @@ class LinkedDevice(Device):
 
     def about(self) -> About:
         return About(self.connection.identity, self.connection.status())
+
+    def link(self) -> Connection:
+        return self.connection
 
     def layers(self) -> list[Layer]:
         if self._program is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -18,16 +19,24 @@ def output() -> Console:
 
 def tracked(items: Iterable[Item], total: int, what: str, *, done: int = 0) -> Iterator[Item]:
     """Passes `items` on, with a progress bar where standard error is a terminal; `done` were finished before."""
+    with tracker(what) as moved:
+        moved(done, total)
+        for count, item in enumerate(items, done + 1):
+            yield item
+            moved(count, total)
+
+
+@contextmanager
+def tracker(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar where standard error is a terminal; what is given takes how much is done, and of how much."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from items
+        yield lambda done, total: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=total, completed=done)
-        for item in items:
-            yield item
-            progress.advance(task)
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def percent(share: float) -> str:

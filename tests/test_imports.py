@@ -27,6 +27,8 @@ ALLOWED = {
         "gateware.isa",
         "gateware.core",  # the names of its counters
         "gateware.machine",  # what an emulated board is made of
+        "hw.dram.initialisation",  # `dram.json`, which hw.build writes and the host reads
+        "hw.dram.settings",  # its DramError
     },
 }
 

@@ -75,6 +75,10 @@ class Connection:
         """Seconds, as the transport counts them."""
         return self._transport.now()
 
+    def pause(self, seconds: float) -> None:
+        """Lets so many of them pass."""
+        self._transport.pause(seconds)
+
     def close(self) -> None:
         """Closes the transport."""
         self._transport.close()
@@ -165,15 +169,26 @@ class Connection:
 
     def control_read(self, address: int) -> int:
         """A register of 32 bits on the control bus, at a multiple of 4."""
-        order = Order(Command.CONTROL_READ, self._register(address), expected=WORD_BYTES)
-        return int.from_bytes(self._one(order, f"read the register {address:#x}").payload, "little")
+        return self.control_read_all([address])[0]
 
     def control_write(self, address: int, value: int) -> None:
         """The same, written."""
-        if not 0 <= value < 1 << 32:
-            raise LinkError(f"A register has 32 bits, and {value} does not fit: give 0 to {(1 << 32) - 1}.")
-        content = value.to_bytes(WORD_BYTES, "little")
-        self._one(Order(Command.CONTROL_WRITE, self._register(address), content), f"write the register {address:#x}")
+        self.control_write_all([(address, value)])
+
+    def control_read_all(self, addresses: Sequence[int]) -> list[int]:
+        """Registers, in that order, each once; a read whose answer was lost is made again, after the others."""
+        orders = [Order(Command.CONTROL_READ, self._register(at), expected=WORD_BYTES) for at in addresses]
+        what = f"read the register {addresses[0]:#x}" if len(addresses) == 1 else "read registers"
+        return [int.from_bytes(answer.payload, "little") for answer in self._all(orders, what)]
+
+    def control_write_all(self, writes: Sequence[tuple[int, int]]) -> None:
+        """Registers and their values, written in that order; the line does not wait for each answer."""
+        orders = [
+            Order(Command.CONTROL_WRITE, self._register(at), self._word(value).to_bytes(WORD_BYTES, "little"))
+            for at, value in writes
+        ]
+        what = f"write the register {writes[0][0]:#x}" if len(writes) == 1 else "write registers"
+        self._all(orders, what)
 
     def _one(self, order: Order, what: str) -> Answer:
         return self._all([order], what)[0]
@@ -206,3 +221,8 @@ class Connection:
         if not 0 <= address < 1 << 32:
             raise LinkError(f"A register's address has 32 bits, and {address} does not fit.")
         return address
+
+    def _word(self, value: int) -> int:
+        if not 0 <= value < 1 << 32:
+            raise LinkError(f"A register has 32 bits, and {value} does not fit: give 0 to {(1 << 32) - 1}.")
+        return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -74,6 +75,9 @@ class SerialTransport(Transport):
         self._name = port
         try:
             self._port = serial.Serial(port, baud, timeout=0, write_timeout=WRITE_SECONDS, exclusive=True)
+            # A USB bridge would hold short answers back for 16 ms. Not every port and system knows this.
+            with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
+                self._port.set_low_latency_mode(True)
         except (serial.SerialException, ValueError, OSError) as error:
             raise TransportError(
                 f"The serial port {port} cannot be opened at {baud} baud ({reason(error)}): check its name, its "

@@ -9,18 +9,17 @@ tried too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from hw.dram.initialisation import COMMANDS, CONTROL, Initialisation
 from hw.dram.settings import DramError
 
-__all__ = ["ControlBus", "Lane", "bring_up"]
+__all__ = ["ControlBus", "Eye", "Lane", "bring_up"]
 
 PATTERNS = (0x2A5F93C6, 0xD1B4086E)  # seeds: a lane that sticks or lags returns neither of two patterns
 COARSE = 4  # taps between the delays that the first look tries
-SETTLE = 32  # memory cycles from a command until the next may come
 LEAST_WINDOW = 4  # taps: a narrower one would not survive a change of temperature
 WRITE_STEP = 2  # write alignments between which the data move by a whole memory clock
 
@@ -28,9 +27,27 @@ WRITE_STEP = 2  # write alignments between which the data move by a whole memory
 class ControlBus(Protocol):
     """Registers of 32 bits at byte addresses that are multiples of 4; the host's `Connection` is one."""
 
-    def control_read(self, address: int) -> int: ...
+    def control_read_all(self, addresses: Sequence[int]) -> list[int]: ...
 
-    def control_write(self, address: int, value: int) -> None: ...
+    def control_write_all(self, writes: Sequence[tuple[int, int]]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What one alignment of a byte lane returned: for each delay that was tried, whether it was right.
+
+    Parameters
+    ----------
+    lane, write_bitslip, read_bitslip : which
+    step : taps from one delay to the next; the first is 0
+    right : of each delay
+    """
+
+    lane: int
+    write_bitslip: int
+    read_bitslip: int
+    step: int
+    right: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,10 @@ class Lane:
 
 
 def bring_up(
-    bus: ControlBus, constants: Initialisation, wait: Callable[[float], None] = time.sleep
+    bus: ControlBus,
+    constants: Initialisation,
+    wait: Callable[[float], None] = time.sleep,
+    seen: Callable[[Eye], None] = lambda eye: None,
 ) -> tuple[Lane, ...]:
     """Initialises the memory and opens its port.
 
@@ -53,6 +73,7 @@ def bring_up(
     bus : the control port
     constants : of the bitstream: its `dram.json`
     wait : lets so many seconds pass
+    seen : is told every look that leveling takes, the last one of an alignment being the finest
 
     Returns
     -------
@@ -63,7 +84,7 @@ def bring_up(
     DramError
         For a byte lane that returns nothing right. The port stays closed and the board's lamp says so.
     """
-    port = _Port(bus, constants, wait)
+    port = _Port(bus, constants, wait, seen)
     port.write("ddrctrl_init_done", 0)
     port.write("ddrctrl_init_error", 0)
     if "ddrphy_rst" in constants.registers:
@@ -78,39 +99,72 @@ def bring_up(
             lanes = tuple(_level(port, lane) for lane in range(constants.phy.data_bits // 8))
     except DramError:
         port.write("ddrctrl_init_error", 1)
+        port.flush()
         raise
     port.write("sdram_dfii_control", CONTROL["SEL"])
     port.write("ddrctrl_init_done", 1)
+    port.flush()
     return lanes
 
 
 class _Port:
-    """The control port with names instead of addresses, and the memory commands that leveling needs."""
+    """The control port with names instead of addresses, and the memory commands that leveling needs.
 
-    def __init__(self, bus: ControlBus, constants: Initialisation, wait: Callable[[float], None]) -> None:
-        self.phy = constants.phy
+    Writes are gathered until something is read or waited for: a look takes some sixty accesses, and an answer to each
+    would take a USB bridge's milliseconds.
+    """
+
+    def __init__(
+        self,
+        bus: ControlBus,
+        constants: Initialisation,
+        wait: Callable[[float], None],
+        seen: Callable[[Eye], None],
+    ) -> None:
+        self.phy, self.seen = constants.phy, seen
         self._bus, self._constants, self._wait = bus, constants, wait
+        self._writes: list[tuple[int, int]] = []
 
     def write(self, register: str, value: int, cycles: int = 0) -> None:
         words = self._constants.words[register]
         address = self._constants.registers[register]
         for index in range(words):
-            self._bus.control_write(address + 4 * index, value >> 32 * (words - 1 - index) & 0xFFFFFFFF)
+            self._writes.append((address + 4 * index, value >> 32 * (words - 1 - index) & 0xFFFFFFFF))
         if cycles:
+            self.flush()
             self._wait(cycles / self._constants.memory_mhz * 1e-6)
 
-    def read(self, register: str) -> int:
-        value = 0
-        for index in range(self._constants.words[register]):
-            value = value << 32 | self._bus.control_read(self._constants.registers[register] + 4 * index)
-        return value
+    def flush(self) -> None:
+        """Everything that was written so far is there afterwards."""
+        writes, self._writes = self._writes, []
+        if writes:
+            self._bus.control_write_all(writes)
+
+    def read(self, registers: Sequence[str]) -> list[int]:
+        self.flush()
+        places = [
+            self._constants.registers[name] + 4 * index
+            for name in registers
+            for index in range(self._constants.words[name])
+        ]
+        words = iter(self._bus.control_read_all(places))
+        found = []
+        for name in registers:
+            value = 0
+            for _ in range(self._constants.words[name]):
+                value = value << 32 | next(words)
+            found.append(value)
+        return found
 
     def command(self, phase: int, names: str, address: int = 0) -> None:
+        """One command. It needs no wait behind it: the next one's four writes take longer on any link (a byte a memory
+        cycle at most, 20 bytes a write) than a row takes to open or close.
+        """
         value = sum(COMMANDS[name] for name in names.split())
         self.write(f"sdram_dfii_pi{phase}_address", address)
         self.write(f"sdram_dfii_pi{phase}_baddress", 0)
         self.write(f"sdram_dfii_pi{phase}_command", value)
-        self.write(f"sdram_dfii_pi{phase}_command_issue", 1, SETTLE)
+        self.write(f"sdram_dfii_pi{phase}_command_issue", 1)
 
     def step_lane(self, lane: int, register: str, times: int = 1) -> None:
         """Resets or moves one lane's delay or alignment."""
@@ -130,7 +184,7 @@ class _Port:
         self.command(0, "CS RAS")
         self.command(self.phy.write_phase, "CS CAS WE WRDATA")
         self.command(self.phy.read_phase, "CS CAS RDDATA")
-        found = [self.read(f"sdram_dfii_pi{phase}_rddata") for phase in range(self.phy.phases)]
+        found = self.read([f"sdram_dfii_pi{phase}_rddata" for phase in range(self.phy.phases)])
         self.command(0, "CS RAS WE", 1 << 10)  # closes all rows
         # A phase's word has the data bus once for each edge of the memory's clock.
         mask = sum(0xFF << (edge + 8 * lane) for edge in range(0, self.phy.dfi_bits, self.phy.data_bits))
@@ -149,27 +203,29 @@ def _pattern(seed: int, phases: int, bits: int) -> list[int]:
 
 
 def _level(port: _Port, lane: int) -> Lane:
-    phy = port.phy
+    phy, widest = port.phy, 0
     for write_bitslip in range(0, phy.bitslips, WRITE_STEP):
         port.step_lane(lane, "wdly_dq_bitslip_rst")
         port.step_lane(lane, "wdly_dq_bitslip", write_bitslip)
-        rough = [bitslip for bitslip in range(phy.bitslips) if any(_window(port, lane, bitslip, COARSE))]
+        rough = [bitslip for bitslip in range(phy.bitslips) if any(_window(port, lane, write_bitslip, bitslip, COARSE))]
         # The window of one alignment may continue in the next: the widest is taken.
         near = sorted(
             {bitslip for found in rough for bitslip in (found - 1, found, found + 1)} & set(range(phy.bitslips))
         )
         best = Lane(write_bitslip, 0, 0, 0)
         for bitslip in near:
-            start, length = _longest(_window(port, lane, bitslip, 1))
+            start, length = _longest(_window(port, lane, write_bitslip, bitslip, 1))
             if length > best.window:
                 best = Lane(write_bitslip, bitslip, start + length // 2, length)
         if best.window >= LEAST_WINDOW:
             _set_read(port, lane, best.read_bitslip)
             port.step_lane(lane, "rdly_dq_inc", best.delay)
             return best
+        widest = max(widest, best.window)
+    what = f"at no more than {widest} delays in a row" if widest else f"at none of {phy.delays} delays"
     raise DramError(
-        f"byte lane {lane} of the memory returned nothing right at any of {phy.delays} delays; power the board off and "
-        "on, and if that does not help, build for the board that it is."
+        f"byte lane {lane} of the memory returned what was written {what}, and {LEAST_WINDOW} are needed; power the "
+        "board off and on, and if that does not help, build for the board that it is."
     )
 
 
@@ -180,7 +236,7 @@ def _set_read(port: _Port, lane: int, bitslip: int) -> None:
     port.step_lane(lane, "rdly_dq_rst")
 
 
-def _window(port: _Port, lane: int, bitslip: int, step: int) -> list[bool]:
+def _window(port: _Port, lane: int, write_bitslip: int, bitslip: int, step: int) -> tuple[bool, ...]:
     """Which delays, `step` taps apart, return what was written."""
     _set_read(port, lane, bitslip)
     right = []
@@ -188,10 +244,11 @@ def _window(port: _Port, lane: int, bitslip: int, step: int) -> list[bool]:
         if delay:
             port.step_lane(lane, "rdly_dq_inc", step)
         right.append(port.returns(lane))
-    return right
+    port.seen(Eye(lane, write_bitslip, bitslip, step, tuple(right)))
+    return tuple(right)
 
 
-def _longest(right: list[bool]) -> tuple[int, int]:
+def _longest(right: Sequence[bool]) -> tuple[int, int]:
     """Where the longest run of Trues begins, and its length."""
     best, start = (0, 0), 0
     for index, good in enumerate([*right, False]):
