@@ -1,0 +1,103 @@
+"""Compiled Swins, run word by word, against the reference at every tensor that they store; the orders of their rows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from firmware.compiler.errors import CompileError
+from firmware.compiler.maps import PLANES, Windows, map_rows, plane_pitch, plane_rows
+from firmware.compiler.mean import exact_reciprocal
+from firmware.random_model import random_model
+from gateware.config import AcceleratorConfig, config
+from gateware.isa import Engine
+from sim.reference.integer_vit import IntegerVit
+from sim.reference.operations import PatchMerge, WindowSplit
+from sim.reference.rounding import divide_rne
+from sim.reference.swin_shape import SwinShape
+from tests.firmware.compiled_model import compiled_for, different, interpreted, memory_with, random_image
+from tests.firmware.interleaving import READS, WRITES, Interleaver
+
+# More rows than `tiny` keeps maxima of; windows that are rolled; a merged map of whole row groups.
+ROWS = SwinShape(image=32, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=4, classes=10)
+# Windows and planes of 49 rows.
+ODD = SwinShape(image=28, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=7, classes=10)
+# Three maps: planes within planes.
+DEEP = SwinShape(image=32, patch=2, dim=16, depths=(1, 2, 1), heads=(1, 1, 1), window=4, classes=5)
+T, B, E, V = Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC
+
+
+def machine(board: str, arithmetic: str) -> AcceleratorConfig:
+    return dataclasses.replace(config(board, arithmetic), official_softmax_bits=8)
+
+
+def swin(shape: SwinShape, arithmetic: str, rng: np.random.Generator) -> IntegerVit:
+    return IntegerVit(random_model(shape, arithmetic, rng))
+
+
+@pytest.mark.parametrize("shape", [ROWS, ODD, DEEP], ids=["rows", "odd", "deep"])
+@pytest.mark.parametrize(("board", "arithmetic"), [("tiny", "lean"), ("tiny", "official"), ("arty_a7_35", "lean")])
+def test_every_stored_tensor_is_exact(shape: SwinShape, board: str, arithmetic: str, rng: np.random.Generator):
+    model, cfg = swin(shape, arithmetic, rng), machine(board, arithmetic)
+    assert interpreted(compiled_for(model, cfg), cfg, model, random_image(model, rng)) == []
+
+
+@pytest.mark.parametrize(
+    "order", [(T, B, V, E, READS, WRITES), (E, READS, WRITES, V, T, B), (B, E, READS, T, V, WRITES)]
+)
+def test_no_order_of_the_engines_changes_a_result(order: tuple[Engine | str, ...], rng: np.random.Generator):
+    model, cfg = swin(ODD, "lean", rng), machine("tiny", "lean")
+    compiled, image = compiled_for(model, cfg), random_image(model, rng)
+    memory = memory_with(compiled, model, image)
+    Interleaver(cfg, memory, order, rng).run(compiled.program)
+    assert different(compiled, model, image, memory) == []
+
+
+def test_four_neighbours_lie_at_the_same_place_of_four_planes():
+    for side, last in ((56, 7), (16, 8), (8, 8)):
+        rows = map_rows(side, last)
+        assert sorted(rows) == list(range(side * side))
+    rows, merged = plane_rows(14, 7), map_rows(7, 7)
+    neighbours = PatchMerge().apply(rows.reshape(1, -1, 1))[0]
+    np.testing.assert_array_equal(neighbours, merged[:, None] + plane_pitch(14) * np.arange(PLANES))
+    assert plane_pitch(14) == 52 and plane_pitch(56) == 28 * 28
+
+
+def test_scatter_and_gather_are_the_windows():
+    windows = Windows(side=14, window=7, shift=3, last=7)
+    raster = np.arange(14 * 14)
+    stored = np.full(windows.count * windows.pitch, -1)
+    stored[windows.scatter[map_rows(14, 7)]] = raster
+    np.testing.assert_array_equal(stored[windows.rows], WindowSplit(7, 3).apply(raster.reshape(1, -1, 1)).reshape(-1))
+    np.testing.assert_array_equal(windows.gather[windows.scatter], raster)
+
+
+@pytest.mark.parametrize("count", [1, 16, 49, 64])
+def test_a_mean_is_a_product(count: int):
+    factor = exact_reciprocal("mean", count, 16)
+    sums = np.arange(-128 * count, 128 * count)
+    np.testing.assert_array_equal(factor.apply(sums), divide_rne(sums, count))
+
+
+def test_a_mean_that_no_multiplier_rounds():
+    with pytest.raises(CompileError, match=r"^mean: the mean over 144 tokens is no product with a 16-bit multiplier"):
+        exact_reciprocal("mean", 144, 16)
+
+
+def test_a_merged_row_that_is_too_long(rng: np.random.Generator):
+    cfg = dataclasses.replace(machine("tiny", "lean"), ln_channels=96)
+    with pytest.raises(CompileError, match=r"downsample.*LayerNorm of 128 channels.*holds 96; enlarge ln_channels"):
+        compiled_for(swin(ODD, "lean", rng), cfg)
+
+
+def test_a_bias_beyond_the_scores(rng: np.random.Generator):
+    model = swin(ODD, "lean", rng)
+    node = next(node for node in model.graph.nodes if node.name.endswith("blocks.0.attn.qact2"))
+    factor = dataclasses.replace(node.operation.table, shift=node.operation.table.shift - 12)
+    object.__setattr__(node, "operation", dataclasses.replace(node.operation, table=factor))
+    with pytest.raises(
+        CompileError, match=r"blocks\.0\.attn\.qact2: a relative-position bias adds \d+ .*limit is 8191"
+    ):
+        compiled_for(model, machine("tiny", "lean"))
