@@ -19,6 +19,7 @@ from rich.progress import track
 from firmware.comparison import compare, read_labels
 from firmware.float_models import float_model
 from firmware.timm_names import load_weights
+from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
@@ -49,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         integer_logits.append(integer_model.logits(integer_model.quantised(images)))
     result = compare(np.concatenate(float_logits), np.concatenate(integer_logits), labels)
     if arguments.json:
-        print(json.dumps({"model": str(arguments.model), "arithmetic": model.arithmetic, **dataclasses.asdict(result)}))
+        about = {"model": str(arguments.model), "architecture": spelled_out(shape), "arithmetic": model.arithmetic}
+        print(json.dumps({**about, **dataclasses.asdict(result)}))
         return 0
     print(f"images         {result.images}")
     print(f"float top-1    {result.float_top1:.2%}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from gateware.link.uart import BITS_A_BYTE
 from host.link.transport import Transport
 from sim.emulator.emulation import Emulation, RunState
 
 __all__ = ["EmulatedLink"]
 
-BITS_A_BYTE = 10  # with start and stop bits
 PIECE = 64  # bytes between two looks at what the board has sent
 
 

@@ -10,7 +10,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from gateware.arith.checks import require_range
 from gateware.link.link import ByteStreams
 
-__all__ = ["Uart", "UartReceiver", "UartTransmitter", "phase_step"]
+__all__ = ["BITS_A_BYTE", "BOARD_BAUD", "Uart", "UartReceiver", "UartTransmitter", "phase_step"]
+
+BOARD_BAUD = {"arty_a7_35": 12_000_000, "arty_a7_100": 12_000_000, "ulx3s_85f": 3_000_000}
+"""Bits a second by configuration: the most of the FT2232 on the Artys and of the ULX3S's FT231X."""
+BITS_A_BYTE = 10
+"""On the wire: a start bit, eight bits, a stop bit."""
 
 LEAST_RATIO = 4
 MAJORITY_RATIO = 6  # from here on three samples lie well within a bit

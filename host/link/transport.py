@@ -13,12 +13,13 @@ from typing import Self
 
 import serial
 
+from gateware.link.uart import BOARD_BAUD
 from host.errors import reason
 from host.link.errors import TransportError
 
 __all__ = ["BAUD", "InProcessTransport", "SerialTransport", "SocketTransport", "Transport"]
 
-BAUD = 12_000_000
+BAUD = max(BOARD_BAUD.values())
 """What the FT2232 of the Arty A7 and the gateware's UART agree on by default."""
 READ_SIZE = 1 << 16
 WRITE_SECONDS = 5.0

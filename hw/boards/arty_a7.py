@@ -9,6 +9,7 @@ from amaranth.hdl import IOValue, Module
 from amaranth.lib import io
 from amaranth_boards.arty_a7 import ArtyA7_35Platform, ArtyA7_100Platform
 
+from gateware.link.uart import BOARD_BAUD
 from hw.boards.board import Board, BoardError
 from hw.boards.design import TOP, Design
 from hw.boards.parts import XC7A35T, XC7A100T
@@ -19,7 +20,6 @@ from hw.dram.settings import ARTY_A7
 
 __all__ = ["ArtyA7", "ArtyA7_100", "ArtyTop"]
 
-BAUD = 12_000_000  # the most of the board's FT2232
 # Memory and machine run from one PLL in the controller: 100 MHz, and 400 MHz, 400 MHz shifted by 90 degrees and
 # 200 MHz for its PHY. A clock of another frequency would need a crossing at the memory port.
 CLOCK_MHZ = 100.0
@@ -108,7 +108,7 @@ class ArtyA7(Board):
         core = generate(ARTY_A7)
         platform = self.platform(toolchain="Vivado")
         platform.add_file(core.verilog.name, core.verilog.read_text())
-        plan = platform.build(ArtyTop(self.config, core, BAUD), name=TOP, do_build=False)
+        plan = platform.build(ArtyTop(self.config, core, BOARD_BAUD["arty_a7_35"]), name=TOP, do_build=False)
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         files.pop(core.verilog.name)
         rtlil = files.pop(f"{TOP}.il")

@@ -9,6 +9,7 @@ from amaranth.hdl import ClockDomain, Const, IOValue, Module
 from amaranth.lib import io
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from gateware.link.uart import BOARD_BAUD
 from hw.boards.board import Board, BoardError
 from hw.boards.clocks import Ecp5Pll
 from hw.boards.design import TOP, Design
@@ -20,7 +21,6 @@ from hw.dram.settings import ULX3S
 
 __all__ = ["Ulx3s85F", "Ulx3sTop"]
 
-BAUD = 3_000_000  # the most of the board's FT231X
 OSCILLATOR_MHZ = 25.0
 
 
@@ -85,7 +85,7 @@ class Ulx3s85F(Board):
             )
         core = generate(memory)
         platform = _Platform(toolchain="Trellis")
-        plan = platform.build(Ulx3sTop(self.config, core, BAUD), name=TOP, do_build=False)
+        plan = platform.build(Ulx3sTop(self.config, core, BOARD_BAUD["ulx3s_85f"]), name=TOP, do_build=False)
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         rtlil = files.pop(f"{TOP}.il")
         return Design(self.name, rtlil, (core.verilog,), {**files, "dram.json": core.initialisation.to_json()})

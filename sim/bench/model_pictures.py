@@ -1,0 +1,105 @@
+"""Pictures after the paper's Figures 2 and 4: accuracy against speed, latency against images in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from gateware.config import config
+from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, REQUEST
+from gateware.link.uart import BITS_A_BYTE, BOARD_BAUD
+from sim.reference.architecture import parse_architecture
+
+__all__ = ["draw_accuracy", "draw_latency", "latency", "upload_seconds"]
+
+IN_FLIGHT = range(1, 17)
+LATENCY_MODELS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
+MARKERS = "os^D"
+Rows = Sequence[dict[str, Any]]
+Measured = Mapping[tuple[str, str], int]
+
+
+def upload_seconds(image: int, baud: int) -> float:
+    """Seconds that an image of `image` pixels a side takes over the link, with headers and CRCs."""
+    share = (MAX_PAYLOAD + REQUEST.size + CRC_BYTES) / MAX_PAYLOAD
+    return 3 * image * image * share * BITS_A_BYTE / baud
+
+
+def latency(images: int, upload: float, compute: float) -> float:
+    """Seconds until the last of `images` is computed: each is sent while the one before is computed."""
+    return upload + (images - 1) * max(upload, compute) + compute
+
+
+def _seconds(row: dict[str, Any], board: str, measured: Measured) -> float | None:
+    cycles = measured.get((row["architecture"], board), row["boards"].get(board, {}).get("cycles"))
+    return None if cycles is None else cycles / (config(board).clock_mhz * 1e6)
+
+
+def draw_accuracy(path: Path, accuracy: Rows, models: Rows, measured: Measured) -> None:
+    """Integer top-1 of what was measured against frames a second on each board, and float top-1 as a line."""
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    by_architecture = {row["architecture"]: row for row in models}
+    shown = [one for one in accuracy if one["architecture"] in by_architecture and one["arithmetic"] == "lean"]
+    for one in shown:
+        row = by_architecture[one["architecture"]]
+        for board, marker in zip(row["boards"], MARKERS, strict=False):
+            seconds = _seconds(row, board, measured)
+            if seconds is not None:
+                kind = "measured" if (one["architecture"], board) in measured else "predicted"
+                axes.plot(
+                    1 / seconds,
+                    100 * one["integer_top1"],
+                    marker,
+                    markersize=9,
+                    label=f"{row['model'].split('_patch')[0]}, {board} ({kind})",
+                )
+        axes.axhline(100 * one["float_top1"], color="grey", linestyle="--", linewidth=1, label="float32 model")
+    if shown:
+        top1 = [100 * value for one in shown for value in (one["integer_top1"], one["float_top1"])]
+        axes.set_ylim(min(top1) - 3, max(top1) + 1)
+        axes.set_title(f"lean arithmetic, {shown[0]['images']} labelled photographs")
+        axes.legend(loc="lower right")
+    axes.set_xlim(left=0)
+    axes.set_xlabel("frames a second at the board's clock, batch 1")
+    axes.set_ylabel("top-1, %")
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def draw_latency(path: Path, models: Rows, measured: Measured) -> None:
+    """Time to the last answer against images handed over together, for the DeiTs on each board that takes them."""
+    figure, axes = plt.subplots(figsize=(7, 4.5))
+    colours: dict[str, str] = {}
+    for row in (row for name in LATENCY_MODELS for row in models if row["model"] == name):
+        name = row["model"].split("_patch")[0]
+        for board, marker in zip(row["boards"], MARKERS, strict=False):
+            compute = _seconds(row, board, measured)
+            if compute is None:
+                continue
+            upload = upload_seconds(parse_architecture(row["architecture"]).image, BOARD_BAUD[board])
+            colour = colours.setdefault(name, f"C{len(colours)}")
+            for seconds, style, label in (
+                (upload, "-", f"{name}, {board}, {BOARD_BAUD[board] // 1_000_000} Mbaud"),
+                (0.0, "--", None),
+            ):
+                times = [latency(count, seconds, compute) for count in IN_FLIGHT]
+                axes.plot(
+                    IN_FLIGHT, times, style, marker=marker if label else None, color=colour, label=label, markersize=4
+                )
+    axes.set_yscale("log")
+    axes.set_xlabel("images in flight")
+    axes.set_ylabel("seconds until the last answer")
+    axes.grid(alpha=0.3, which="both")
+    if colours:
+        axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
