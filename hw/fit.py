@@ -12,8 +12,8 @@ __all__ = ["Estimate", "estimate", "misfits"]
 
 # 36 kbit: 1024 words of 32 bits (36 with parity). An ecp5's block is half of it.
 DEPTH, WIDTH = 1024, 32
-# Blocks of fixed size: GELU's tables 2, the link's slots 1, exponentials a half.
-FIXED = 3.5
+# Blocks of fixed size: GELU's tables 2, the link's slots 1, exponentials and the row map a half each.
+FIXED = 4.0
 NORM_DSP = {"xc7": 2, "ecp5": 4}  # LayerNorm's squares are wider than one of ecp5's multipliers
 
 

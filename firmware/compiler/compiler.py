@@ -22,7 +22,7 @@ from firmware.compiler.mean import lower_mean
 from firmware.compiler.memory import Home, Memory
 from firmware.compiler.operations import Operation
 from firmware.compiler.ranges import check_ranges
-from firmware.compiler.schedule import assemble
+from firmware.compiler.schedule import assemble, dependencies
 from firmware.layout import BEAT, LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import LOG_BEATS
@@ -240,11 +240,12 @@ class _Compiler:
         emitter.begin("end")
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
         operations = in_order_of_start(self.config, emitter.operations)
-        words = assemble(self.config, operations, log).words()
+        steps = dependencies(operations)
+        words = assemble(self.config, operations, log, steps).words()
         program = self.memory.place(words.view(np.uint8), "the program")
         other_image = self.memory.reserve(self.image.beats, "another image")
         moved = [self._with_image_at(other_image, operation) for operation in operations]
-        other = assemble(self.config, moved, log).words()
+        other = assemble(self.config, moved, log, steps).words()
         other_program = self.memory.place(other.view(np.uint8), "the program for another image")
         return Compiled(
             words,

@@ -30,20 +30,20 @@ class Access:
 
     def overlaps(self, other: Access) -> bool:
         return (
-            self.space == other.space
-            and self.rows[0] < other.rows[1]
+            self.rows[0] < other.rows[1]
             and other.rows[0] < self.rows[1]
             and self.columns[0] < other.columns[1]
             and other.columns[0] < self.columns[1]
+            and self.space == other.space
         )
 
     def covers(self, other: Access) -> bool:
         return (
-            self.space == other.space
-            and self.rows[0] <= other.rows[0]
+            self.rows[0] <= other.rows[0]
             and other.rows[1] <= self.rows[1]
             and self.columns[0] <= other.columns[0]
             and other.columns[1] <= self.columns[1]
+            and self.space == other.space
         )
 
 

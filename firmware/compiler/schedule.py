@@ -12,7 +12,7 @@ from firmware.compiler.operations import Access, Operation
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine
 
-__all__ = ["Stream", "assemble", "dependencies"]
+__all__ = ["Step", "Stream", "assemble", "dependencies"]
 
 EVENTS = {Engine.LOADT: ("done",), Engine.LOADB: ("done",), Engine.VEC: ("done",), Engine.EXEC: ("read", "written")}
 FIELDS = {"done": ("done",), "read": ("read", "read2"), "written": ("written", "written2")}  # of RUN
@@ -22,7 +22,7 @@ Stream = tuple[Engine, str]
 
 
 @dataclass
-class _Step:
+class Step:
     """An operation with its place in its engine's streams, and what it must wait for."""
 
     operation: Operation
@@ -40,7 +40,7 @@ def _implied(engine: Engine, earlier: Operation, access: Access, before: Access)
     return not (engine is Engine.EXEC and before.write and before.event == "written" and not access.write)
 
 
-def _same_stream(operation: Operation, access: Access, earlier: _Step, before: Access) -> bool:
+def _same_stream(operation: Operation, access: Access, earlier: Step, before: Access) -> bool:
     return operation.engine is earlier.operation.engine and access.event == before.event
 
 
@@ -54,16 +54,16 @@ class _History:
     """
 
     def __init__(self, users: list[tuple[Engine, Access]], knowledge: dict[Engine, dict[Stream, int]]) -> None:
-        self.entries: list[tuple[Access, _Step]] = []
+        self.entries: list[tuple[Access, Step]] = []
         self._users, self._knowledge, self._limit = users, knowledge, 32
 
-    def append(self, access: Access, step: _Step) -> None:
+    def append(self, access: Access, step: Step) -> None:
         self.entries.append((access, step))
         if len(self.entries) > self._limit:
             self.entries = [entry for entry in self.entries if self._matters(*entry)]
             self._limit = 2 * len(self.entries) + 32
 
-    def _matters(self, access: Access, step: _Step) -> bool:
+    def _matters(self, access: Access, step: Step) -> bool:
         """Whether some engine does not know yet that this access is over, and may have to."""
         stream, number = (step.operation.engine, access.event), step.number[access.event]
         return any(
@@ -83,15 +83,15 @@ def _users(operations: list[Operation]) -> dict[str, list[tuple[Engine, Access]]
     return {space: [(engine, access) for (engine, _), access in found.items()] for space, found in kinds.items()}
 
 
-def dependencies(operations: list[Operation]) -> list[_Step]:
+def dependencies(operations: list[Operation]) -> list[Step]:
     """For every operation the events that it must wait for: only those that it does not know of already."""
     counts: dict[Stream, int] = defaultdict(int)
     knowledge: dict[Engine, dict[Stream, int]] = {engine: {} for engine in EVENTS}
     history = {space: _History(users, knowledge) for space, users in _users(operations).items()}
-    steps: list[_Step] = []
-    by_event: dict[tuple[Stream, int], _Step] = {}
+    steps: list[Step] = []
+    by_event: dict[tuple[Stream, int], Step] = {}
     for operation in operations:
-        step = _Step(operation, len(steps))
+        step = Step(operation, len(steps))
         steps.append(step)
         if operation.mark is not None:
             continue
@@ -128,21 +128,23 @@ def dependencies(operations: list[Operation]) -> list[_Step]:
             here.entries = [
                 (before, earlier)
                 for before, earlier in here.entries
-                if not access.covers(before)
-                or not (access.write or (not before.write and _same_stream(operation, access, earlier, before)))
+                if not (access.write or (not before.write and _same_stream(operation, access, earlier, before)))
+                or not access.covers(before)
             ]
             here.append(access, step)
     return steps
 
 
-def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: int) -> Assembler:
-    """The program.
+def assemble(
+    config: AcceleratorConfig, operations: list[Operation], log_base: int, steps: list[Step] | None = None
+) -> Assembler:
+    """The program. `steps`: the dependencies of these operations, or of ones that touch the same.
 
     Raises
     ------
     CompileError : more pairs of engines wait for each other than there are semaphores
     """
-    steps = dependencies(operations)
+    steps = steps or dependencies(operations)
     wanted: dict[tuple[Stream, int], set[Engine]] = defaultdict(set)
     for step in steps:
         for wait in step.waits:
@@ -159,8 +161,7 @@ def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: i
     # Events of a stream that an engine is told of, in order; how many of them it has taken.
     told: dict[tuple[Stream, Engine], list[int]] = defaultdict(list)
     taken: dict[tuple[Stream, Engine], int] = defaultdict(int)
-    for step in steps:
-        operation = step.operation
+    for step, operation in zip(steps, operations, strict=True):
         engine = operation.engine
         if operation.mark is not None:
             program.mark(operation.mark)
