@@ -1,6 +1,6 @@
 """Fine-tunes a model in the integer arithmetic that it will run in, and writes the integer model.
 
-python -m firmware.finetune START --train DIR --held-out DIR --run FOLDER -o MODEL
+python -m firmware.finetune START --train DIR --held-out DIR --folder FOLDER -o MODEL
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace, workers: Workers) -> int:
             augment=arguments.augment,
             seed=arguments.seed,
         )
-        folder = arguments.run / f"rate_{rate:g}"
+        folder = arguments.folder / f"rate_{rate:g}"
         if not workers.rank:
             folder.mkdir(parents=True, exist_ok=True)
             if not arguments.resume:
@@ -201,8 +201,8 @@ def parser() -> argparse.ArgumentParser:
     add("--held-out", type=Path, required=True, metavar="DIR", help="as --train; what the rate is chosen by")
     add("--held-out-labels", type=Path, metavar="CSV")
     add("--held-out-part", metavar="FIRST:LAST")
-    add("--run", type=Path, required=True, metavar="FOLDER", help="logs (CSV) and checkpoints, a folder a rate")
-    add("--resume", action="store_true", help="go on from the checkpoints in --run")
+    add("--folder", type=Path, required=True, metavar="FOLDER", help="logs (CSV) and checkpoints, a folder a rate")
+    add("--resume", action="store_true", help="go on from the checkpoints in --folder")
     add("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
     add("--rate", type=float, nargs="+", default=list(PAPER_RATES), metavar="R", help="one or more (the paper's grid)")
     add("--epochs", type=int, default=Recipe.epochs, help="default: %(default)s")

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,8 +103,8 @@ def test_a_models_own_weights_give_it_back(model: IntegerModel):
         assert (difference <= 1e-6 * np.abs(value.astype(np.float64))).all(), name
 
 
-def runner(model: IntegerModel, weights, folder: Path | None = None, **changes) -> Run:
-    recipe = Recipe(**{"rate": 1e-3, "epochs": 2, "batch": 16, "augment": "move", "seed": 3} | changes)
+def runner(model: IntegerModel, weights, folder: Path | None = None, **changes: Any) -> Run:
+    recipe = dataclasses.replace(Recipe(rate=1e-3, epochs=2, batch=16, augment="move", seed=3), **changes)
     return Run(IntegerNetwork(model, weights), grey(40), grey(30, "held-out"), recipe, folder=folder, every=2)
 
 
@@ -165,13 +166,13 @@ def test_the_command_alone_and_in_two_processes(tmp_path: Path, capsys: pytest.C
     common = [str(ROOT / "models" / "digits.safetensors"), "--train", str(tmp_path / "train")]
     common += ["--held-out", str(tmp_path / "train"), "--held-out-part", "0:11", "--train-part", ":24"]
     common += ["--epochs", "1", "--batch", "12", "--rate", "1e-4", "--json", "--augment", "crop"]
-    assert main([*common, "--run", str(tmp_path / "one"), "-o", str(tmp_path / "one.safetensors")]) == 0
+    assert main([*common, "--folder", str(tmp_path / "one"), "-o", str(tmp_path / "one.safetensors")]) == 0
     assert '"images": 11' in capsys.readouterr().out
     lines = (tmp_path / "one" / "rate_0.0001" / "log.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["part", "train", "train", "held-out"]
-    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     two += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", "firmware.finetune", *common]
-    two += ["--run", str(tmp_path / "two"), "-o", str(tmp_path / "two.safetensors")]
+    two += ["--folder", str(tmp_path / "two"), "-o", str(tmp_path / "two.safetensors")]
     subprocess.run(two, cwd=ROOT, check=True, timeout=300, capture_output=True)
     one, both = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, value in one.tensors.items():
@@ -181,7 +182,14 @@ def test_the_command_alone_and_in_two_processes(tmp_path: Path, capsys: pytest.C
 
 def test_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     digit_tree(tmp_path / "train", 20)
-    common = ["--train", str(tmp_path / "train"), "--held-out", str(tmp_path / "train"), "--run", str(tmp_path / "r")]
+    common = [
+        "--train",
+        str(tmp_path / "train"),
+        "--held-out",
+        str(tmp_path / "train"),
+        "--folder",
+        str(tmp_path / "r"),
+    ]
     shipped = str(ROOT / "models" / "digits.safetensors")
     for more, message in (
         ([shipped, "-o", str(tmp_path / "no" / "o")], "cannot be written"),
