@@ -18,7 +18,7 @@ from sim.reference.architecture import parse_architecture
 
 __all__ = ["draw_accuracy", "draw_latency", "latency", "upload_seconds"]
 
-IN_FLIGHT = range(1, 17)
+IN_FLIGHT = (1, 2, 4, 8, 16, 32)
 LATENCY_MODELS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
 MARKERS = "os^D"
 Rows = Sequence[dict[str, Any]]
@@ -75,31 +75,29 @@ def draw_accuracy(path: Path, accuracy: Rows, models: Rows, measured: Measured) 
 
 
 def draw_latency(path: Path, models: Rows, measured: Measured) -> None:
-    """Time to the last answer against images handed over together, for the DeiTs on each board that takes them."""
-    figure, axes = plt.subplots(figsize=(7, 4.5))
-    colours: dict[str, str] = {}
-    for row in (row for name in LATENCY_MODELS for row in models if row["model"] == name):
-        name = row["model"].split("_patch")[0]
-        for board, marker in zip(row["boards"], MARKERS, strict=False):
+    """Time to the last answer against images handed over together, for the DeiTs: a panel a board."""
+    rows = [row for name in LATENCY_MODELS for row in models if row["model"] == name]
+    boards = list(rows[0]["boards"]) if rows else []
+    figure, panels = plt.subplots(1, max(1, len(boards)), figsize=(10, 4), sharey=True, squeeze=False)
+    for board, axes in zip(boards, panels[0], strict=False):
+        for index, row in enumerate(rows):
             compute = _seconds(row, board, measured)
             if compute is None:
                 continue
             upload = upload_seconds(parse_architecture(row["architecture"]).image, BOARD_BAUD[board])
-            colour = colours.setdefault(name, f"C{len(colours)}")
-            for seconds, style, label in (
-                (upload, "-", f"{name}, {board}, {BOARD_BAUD[board] // 1_000_000} Mbaud"),
-                (0.0, "--", None),
-            ):
+            colour, name = f"C{index}", row["model"].split("_patch")[0]
+            for seconds, style, label in ((upload, "o-", name), (0.0, "--", None)):
                 times = [latency(count, seconds, compute) for count in IN_FLIGHT]
-                axes.plot(
-                    IN_FLIGHT, times, style, marker=marker if label else None, color=colour, label=label, markersize=4
-                )
-    axes.set_yscale("log")
-    axes.set_xlabel("images in flight")
-    axes.set_ylabel("seconds until the last answer")
-    axes.grid(alpha=0.3, which="both")
-    if colours:
-        axes.legend(fontsize=8)
+                axes.plot(IN_FLIGHT, times, style, color=colour, label=label, markersize=4)
+        axes.set_title(f"{board}, {BOARD_BAUD[board] // 1_000_000} Mbaud", fontsize=10)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(IN_FLIGHT, [str(count) for count in IN_FLIGHT])
+        axes.set_yscale("log")
+        axes.set_xlabel("images in flight")
+        axes.grid(alpha=0.3, which="both")
+        if axes.get_lines():
+            axes.legend(loc="lower right", fontsize=9)
+    panels[0][0].set_ylabel("seconds until the last answer")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     plt.close(figure)

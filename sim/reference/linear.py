@@ -6,9 +6,9 @@ import numpy as np
 
 from sim.reference.rounding import IntArray
 
-__all__ = ["matmul"]
+__all__ = ["EXACT_FLOAT32", "matmul"]
 
-_EXACT_FLOAT32 = 2**24
+EXACT_FLOAT32 = 2**24
 _EXACT_FLOAT64 = 2**53
 
 
@@ -20,7 +20,7 @@ def matmul(a: IntArray, b: IntArray) -> IntArray:
     beyond, numpy's int64 product is used.
     """
     bound = a.shape[-1] * int(np.abs(a).max(initial=0)) * int(np.abs(b).max(initial=0))
-    if bound <= _EXACT_FLOAT32:
+    if bound <= EXACT_FLOAT32:
         return np.asarray((a.astype(np.float32) @ b.astype(np.float32)).astype(np.int64))
     if bound <= _EXACT_FLOAT64:
         return np.asarray((a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64))
