@@ -15,7 +15,7 @@ from firmware.compiler.cost import in_order_of_start
 from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
-from firmware.compiler.maps import PLANES, map_rows, plane_pitch, plane_rows
+from firmware.compiler.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
 from firmware.compiler.matching import match
 from firmware.compiler.matmul import Destination, Product, lower_rows
 from firmware.compiler.mean import lower_mean
@@ -185,9 +185,9 @@ class _Compiler:
             self.orders[layer.name] = windows.rows
             home = self.memory.home(layer.name, windows.count * windows.pitch, channels, layer.size)
             return Destination(home, self._table(f"windows of {side}, rolled by {windows.shift}", windows.scatter))
-        if layer.planes:
+        if layer.merges and in_planes(side):
             self.orders[layer.name], pitch = plane_rows(side, last), plane_pitch(side)
-            home = self.memory.home(layer.name, PLANES * pitch, channels, layer.size)
+            home = self.memory.home(layer.name, PARITIES * pitch, channels, layer.size)
             return Destination(home, planes=((side // 2) ** 2, pitch))
         self.orders[layer.name] = order
         home = self.memory.home(layer.name, rows, channels, layer.size)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Gelu, Norm, Source
-from firmware.compiler.maps import PLANES, plane_pitch
+from firmware.compiler.maps import PARITIES, merged_strides
 from firmware.compiler.memory import Home, Memory, Ring
 from firmware.compiler.operations import Access, Operation
 from firmware.layout import LANES
@@ -87,6 +87,7 @@ class Emitter:
         destination: tuple[int, list[tuple[int, int]]],
         registers: dict[str, int | Mapping[str, int]],
         accesses: list[Access],
+        rows: tuple[int, int] | None = None,
     ) -> None:
         settings: dict[str, int | Mapping[str, int]] = {"SRC_BASE": source[0], "DST_BASE": destination[0] % (1 << 22)}
         for prefix, levels, most in (("SRC", source[1], 4), ("DST", destination[1], 3)):
@@ -97,6 +98,7 @@ class Emitter:
                     settings[f"{prefix}_STRIDE{level}"] = stride
         settings.update(registers)
         self._add(engine, settings, accesses)
+        self.operations[-1].rows = rows
 
     # What is made offline: weights in order of use, constants.
 
@@ -220,15 +222,19 @@ class Emitter:
     ) -> None:
         merged = source.side if isinstance(source, Norm) else None
         rows = (LANES * group, min(home.rows if merged is None else merged**2, LANES * (group + count)))
-        accesses = [written, Access(home.name, rows, (0, home.columns))]
-        base, channels, planes = destination[0], home.columns, 1
+        base, channels = destination[0], home.columns
+        parities, apart, between = 1, 0, LANES
         if merged is not None:
-            pitch, planes = plane_pitch(2 * merged), PLANES
-            accesses[1:] = [
-                Access(home.name, (start + rows[0], start + rows[1]), (0, channels))
-                for start in range(0, PLANES * pitch, pitch)
-            ]
-            channels *= planes
+            parities, (apart, between) = PARITIES, merged_strides(2 * merged)
+        begin = between * group
+        accesses = [
+            written,
+            *(
+                Access(home.name, (start, min(home.rows, start + between * count)), (0, home.columns))
+                for start in (begin + parity * apart for parity in range(parities))
+            ),
+        ]
+        channels *= parities
         steps = -(-channels // 4)
         if source is None:
             self._load(
@@ -253,15 +259,16 @@ class Emitter:
             accesses += self.modulo("maxima", (LANES * group, LANES * (group + count)))
         registers["GROUPS"] = {"groups": count, "channels": channels}
         registers.update(self._transform(source, channels))
-        levels = [(4, 1), (home.slabs, home.slab), (count, 4)]
-        if merged is not None:
-            levels.insert(2, (planes, plane_pitch(2 * merged)))
+        levels = [(4, 1), (home.slabs, home.slab), (parities, apart), (count, between)]
+        if merged is None:
+            del levels[2]
         self._load(
             Engine.LOADT,
-            (home.base + 4 * group, levels),
+            (home.base + begin, levels),
             (base, [(steps, 1), (count, destination[1])]),
             registers,
             accesses,
+            rows,
         )
 
     def modulo(self, space: str, rows: tuple[int, int], write: bool = False, event: str = "done") -> list[Access]:

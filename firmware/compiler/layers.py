@@ -72,7 +72,7 @@ class Matmul:
     from_raster : the source's rows are in raster order, the result's in the order of the map
     windows : the result's rows lie window by window
     inner_windows : the tensor `inner` has them so in the reference
-    planes : the result is what a patch merging reads
+    merges : the result is what a patch merging reads
     """
 
     name: str
@@ -89,7 +89,7 @@ class Matmul:
     from_raster: bool = False
     windows: Windows | None = None
     inner_windows: Windows | None = None
-    planes: bool = False
+    merges: bool = False
 
     @property
     def widened(self) -> bool:

@@ -1,8 +1,10 @@
 """Orders of a square map's tokens in memory: what windows, rolls and patch merging come to.
 
 A product with weights does not ask for an order of its rows. So the tokens of a Swin stage lie in the order that the
-next patch merging wants: four planes, one a (row, column) parity, each in the order of the map that they merge to. Only
-attention sees windows, and what brings rows there and back are two tables of rows.
+next patch merging wants: the four (row, column) parities that merge in four row groups, at the same lanes. Those four
+groups follow each other, so that neighbours stay near each other; where what they merge to is no whole number of row
+groups, there are four planes instead, one a parity. Only attention sees windows, and what brings rows there and back
+are two tables of rows.
 """
 
 from __future__ import annotations
@@ -16,9 +18,19 @@ from firmware.layout import LANES
 from sim.reference.operations import WindowSplit
 from sim.reference.rounding import IntArray
 
-__all__ = ["PLANES", "Windows", "map_rows", "plane_pitch", "plane_rows"]
+__all__ = ["PARITIES", "Windows", "in_planes", "map_rows", "merged_strides", "plane_pitch", "plane_rows"]
 
-PLANES = 4  # that patch merging puts side by side
+PARITIES = 4  # that patch merging puts side by side
+
+
+def in_planes(side: int) -> bool:
+    """Whether a map's parities lie in planes when it is merged."""
+    return (side // 2) ** 2 % LANES != 0
+
+
+def merged_strides(side: int) -> tuple[int, int]:
+    """Rows from one parity to the next, and from a row group of merged tokens to the next, in a map to be merged."""
+    return (plane_pitch(side), LANES) if in_planes(side) else (LANES, LANES * PARITIES)
 
 
 def map_rows(side: int, last: int) -> IntArray:
@@ -27,8 +39,11 @@ def map_rows(side: int, last: int) -> IntArray:
         return np.arange(side * side)
     inner = map_rows(side // 2, last).reshape(side // 2, side // 2)
     rows = np.empty((side, side), np.int64)
-    for parity in range(PLANES):
-        rows[parity % 2 :: 2, parity // 2 :: 2] = inner + parity * inner.size
+    for parity in range(PARITIES):
+        here = inner + parity * inner.size
+        if not in_planes(side):
+            here = (inner // LANES * PARITIES + parity) * LANES + inner % LANES
+        rows[parity % 2 :: 2, parity // 2 :: 2] = here
     return rows.reshape(-1)
 
 
@@ -38,7 +53,7 @@ def plane_pitch(side: int) -> int:
 
 
 def plane_rows(side: int, last: int) -> IntArray:
-    """As `map_rows`, with planes that begin at multiples of four rows."""
+    """As `map_rows` of a map in planes, with planes that begin at multiples of four rows."""
     plane, place = np.divmod(map_rows(side, last), (side // 2) ** 2)
     return plane * plane_pitch(side) + place
 

@@ -182,7 +182,7 @@ class _Matcher:
         layer = self._of(node, "stored").value
         if not isinstance(layer, Matmul) or self.side is None:
             raise CompileError(f"{node.name}: patch merging needs a map of tokens that a matmul makes.")
-        layer.planes, self.side = True, self.side // 2
+        layer.merges, self.side = True, self.side // 2
         self.known[node.name] = _Tensor("merged", layer.name)
 
     def _norm(self, node: Node) -> None:

@@ -58,7 +58,7 @@ class Operation:
     accesses : everything that it touches
     layer : for reports
     mark : a slot of the log, instead of a RUN
-    cycles, beats : steps of the array or units, and beats of memory, for the cost model
+    rows : of the transformed tensor, that a load with a transform brings
     """
 
     engine: Engine
@@ -66,6 +66,7 @@ class Operation:
     accesses: list[Access] = field(default_factory=list)
     layer: str = ""
     mark: int | None = None
+    rows: tuple[int, int] | None = None
 
     def conflicts(self, other: Operation) -> bool:
         """Whether the order of the two matters."""

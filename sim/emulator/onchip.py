@@ -161,7 +161,8 @@ def _loaded(tap: _Tap, name: str, operation: Operation) -> Piece:
     """A load's rows behind its transform, to int8; rows that only pad the last group are left out."""
     shape = _fields(operation.registers["GROUPS"])
     groups, steps = shape["groups"], shape["channels"] // 4
-    first, last = operation.accesses[1].rows
+    assert operation.rows is not None
+    first, last = operation.rows
     configuration = _fields(operation.registers["CONFIG"])
     octet = ("low" if configuration.get("low") else "high") if configuration.get("wide") else None
     octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, 4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.maps import PLANES, Windows, map_rows, plane_pitch, plane_rows
+from firmware.compiler.maps import PARITIES, Windows, map_rows, merged_strides, plane_rows
 from firmware.compiler.mean import exact_reciprocal
 from firmware.random_model import random_model
 from gateware.config import AcceleratorConfig, config
@@ -55,14 +55,15 @@ def test_no_order_of_the_engines_changes_a_result(order: tuple[Engine | str, ...
     assert different(compiled, model, image, memory) == []
 
 
-def test_four_neighbours_lie_at_the_same_place_of_four_planes():
-    for side, last in ((56, 7), (16, 8), (8, 8)):
-        rows = map_rows(side, last)
-        assert sorted(rows) == list(range(side * side))
-    rows, merged = plane_rows(14, 7), map_rows(7, 7)
+@pytest.mark.parametrize(("side", "last", "strides"), [(56, 7, (4, 16)), (16, 8, (4, 16)), (14, 7, (52, 4))])
+def test_four_neighbours_lie_at_the_same_lane_of_four_row_groups(side: int, last: int, strides: tuple[int, int]):
+    dense = map_rows(side, last)
+    assert sorted(dense) == list(range(side * side))
+    rows, merged = plane_rows(side, last) if side == 14 else dense, map_rows(side // 2, last)
     neighbours = PatchMerge().apply(rows.reshape(1, -1, 1))[0]
-    np.testing.assert_array_equal(neighbours, merged[:, None] + plane_pitch(14) * np.arange(PLANES))
-    assert plane_pitch(14) == 52 and plane_pitch(56) == 28 * 28
+    first = merged // 4 * strides[1] + merged % 4
+    np.testing.assert_array_equal(neighbours, first[:, None] + strides[0] * np.arange(PARITIES))
+    assert merged_strides(side) == strides
 
 
 def test_scatter_and_gather_are_the_windows():
