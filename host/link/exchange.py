@@ -20,10 +20,10 @@ TIMEOUT = 0.125
 ATTEMPTS = 16
 BEAT_BYTES = 16
 
-LEAST_SETBACKS = 4
-"""Of a call, before the line counts as worse than its pieces are long."""
-CLEAN = 64
-"""Pieces in a row, none of them lost, after which longer ones are tried again."""
+LEAST_SETBACKS = 5
+"""Pieces are too long for the line when more setbacks than this and two for each piece that got through have come."""
+CLEAN, TRIED = 64, 256
+"""Longer pieces are tried again after so many without a setback, or so many in any case."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Exchange:
         self._following = 0
         self.statistics = Statistics()
         self.piece = MAX_PAYLOAD // BEAT_BYTES * BEAT_BYTES
-        self._clean = 0  # pieces since the last setback
+        self._clean = self._tried = 0  # pieces since the last setback, and since `piece` changed
 
     def open(self) -> None:
         """Begins a session; anything that an earlier one left on the line is dropped. Raises as `carry_out`."""
@@ -136,16 +136,18 @@ class Exchange:
 
     def _shrink(self) -> bool:
         """Halves the pieces; whether they can be shorter."""
-        self._clean = 0
+        self._clean = self._tried = 0
         shorter = max(BEAT_BYTES, self.piece // 2 // BEAT_BYTES * BEAT_BYTES)
         shrunk, self.piece = shorter < self.piece, shorter
         return shrunk
 
     def _grow(self, run: Run) -> None:
-        """Longer pieces again after so many without a setback."""
+        """Longer pieces again, after many that got through."""
+        self._tried += len(run.orders)
         self._clean = 0 if run.setbacks else self._clean + len(run.orders)
-        if self._clean >= CLEAN:
-            self._clean, self.piece = 0, min(2 * self.piece, MAX_PAYLOAD // BEAT_BYTES * BEAT_BYTES)
+        if self._clean >= CLEAN or self._tried >= TRIED:
+            self._clean = self._tried = 0
+            self.piece = min(2 * self.piece, MAX_PAYLOAD // BEAT_BYTES * BEAT_BYTES)
 
     def _in_order(self, orders: Sequence[Order], divisible: bool) -> list[Answer]:
         """The answers; only the first ones, the session being in step again, where pieces were too long."""
@@ -165,7 +167,7 @@ class Exchange:
                     if silent >= self._attempts:
                         raise self._no_answer(silent)
                     run.go_back()
-                if divisible and run.setbacks > max(LEAST_SETBACKS, run.oldest) and self._shrink():
+                if divisible and run.setbacks > LEAST_SETBACKS + 2 * run.oldest and self._shrink():
                     self._following = self._fall_in_step(run)
                     return [run.answers[place] for place in range(run.oldest)]
         except BaseException:
