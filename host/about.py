@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateware.config import PRESETS, config
+from gateware.config import PRESETS, AcceleratorConfig, config
 from gateware.link.packets import ErrorCode, Identity, MachineState
 from sim.reference.arithmetic import PRESETS as ARITHMETICS
 
-__all__ = ["About", "configuration_name", "state_text"]
+__all__ = ["About", "configuration", "configuration_name", "state_text"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,19 @@ class About:
         }
 
 
-def configuration_name(fingerprint: int) -> str | None:
-    """`PRESET, ARITHMETIC arithmetic` of the preset with that fingerprint, None where there is none."""
+def configuration(fingerprint: int) -> AcceleratorConfig | None:
+    """The preset with that fingerprint, None where there is none."""
     for name in PRESETS:
         for arithmetic in ARITHMETICS:
-            if config(name, arithmetic).fingerprint == fingerprint:
-                return f"{name}, {arithmetic} arithmetic"
+            if (found := config(name, arithmetic)).fingerprint == fingerprint:
+                return found
     return None
+
+
+def configuration_name(fingerprint: int) -> str | None:
+    """`PRESET, ARITHMETIC arithmetic` of that preset."""
+    found = configuration(fingerprint)
+    return f"{found.name}, {found.arithmetic.name} arithmetic" if found else None
 
 
 def state_text(state: MachineState) -> str:

@@ -8,8 +8,8 @@ then takes it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -51,10 +51,15 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Answer:
-    """One image's integers as they leave a device: int64 logits, (classes,), and cycles where they are counted."""
+    """One image's integers as they leave a device: int64 logits, (classes,), and cycles and counters if it counts."""
 
     logits: npt.NDArray[np.int64]
     cycles: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+    def under(self, model: LoadedModel) -> Prediction:
+        """What it means for a model."""
+        return Prediction(self.logits, model.logit_scales, model.class_names, self.cycles, self.counters)
 
 
 class Device(ABC):
@@ -148,7 +153,7 @@ class Device(ABC):
         while pictures := list(islice(pending, self.batch)):
             prepared = np.stack([model.prepare(picture) for picture in pictures])
             for answer in self.run(prepared):
-                yield Prediction(answer.logits, model.logit_scales, model.class_names, answer.cycles)
+                yield answer.under(model)
 
     def __enter__(self) -> Self:
         return self

@@ -10,25 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware.compiler.compiler import compile_graph
 from firmware.layout import BEAT
-from firmware.program_file import Program, load_program, program_of
+from firmware.program_file import Program
 from gateware.config import AcceleratorConfig, ConfigError, config
 from gateware.machine import Machine
 from host.about import About
+from host.compiled import program_of_file
 from host.device import Answer, Device, LoadedModel
 from host.emulated_link import EmulatedLink
 from host.errors import HostError, reason
 from host.link.connection import Connection
 from host.linked_device import LinkedDevice
-from host.model_file import MODEL_FORMAT, kind_of
 from host.prediction import Prediction
 from sim.emulator.emulation import Emulation
 from sim.emulator.layers import Layer
 from sim.emulator.profiles import PROFILES
-from sim.reference.errors import UserError
-from sim.reference.integer_vit import IntegerVit
-from sim.reference.model_file import load_model
 
 __all__ = ["EmulatedDevice", "LinkedBoard", "emulated_machine"]
 
@@ -98,10 +94,7 @@ class EmulatedDevice(Device):
         self._linked: LinkedDevice | None = None
 
     def load_file(self, program: Path) -> LoadedModel:
-        try:
-            compiled = self._compiled(program)
-        except UserError as error:
-            raise HostError(str(error)) from error
+        compiled = program_of_file(program, lambda arithmetic: config(self._name, arithmetic))
         if self._given and compiled.board != self._name:
             raise HostError(
                 f"{program} was compiled for {compiled.board}, and the device is {self.spec}: use --device "
@@ -117,14 +110,6 @@ class EmulatedDevice(Device):
         self._linked = LinkedBoard(self.spec, emulation, Connection(link), self._choice.upload)
         self.clock_mhz = machine.clock_mhz
         return self._linked
-
-    def _compiled(self, path: Path) -> Program:
-        """The program of a file, or of a model compiled for this board."""
-        if kind_of(path) == MODEL_FORMAT:
-            model = IntegerVit(load_model(path))
-            machine = config(self._name, model.model.arithmetic)
-            return program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine)
-        return load_program(path)
 
     def about(self) -> About:
         return self._any().about()

@@ -26,7 +26,7 @@ __all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "Row"]
 
 TIMEOUT = 0.001
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""
-ATTEMPTS = 8
+ATTEMPTS = 16
 SLACK = 0.01
 """Seconds of the board's time on top of the time-outs: a frame, and what the line takes."""
 PICTURES = 4

@@ -38,7 +38,7 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
         line = bench.line(kind)
         device = bench.device(line, upload=True)
         device.load_program(bench.program, "the program")
-        frames = {True: 2 if one_in > 1000 else 1, False: 40 if one_in > 1000 else 10}[short]
+        frames = 2 if short else 40 if one_in > 1000 else 10
 
         def loaded() -> bool:
             device.load_program(bench.program, "the program")
@@ -54,6 +54,7 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
         bench.recover(row, device, load=False)
         row.faults = line.faults
         row.require(row.faults > 0, "there was no fault")
+        row.require(row.exact > row.errors, "most frames should have been labelled")
         return row
 
     return case

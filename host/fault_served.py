@@ -24,7 +24,7 @@ from host.linked_device import LinkedDevice
 __all__ = ["served_rows"]
 
 ROOT = Path(__file__).resolve().parents[1]
-REFUSED_SECONDS = 3.0  # 8 times 0.25 s without an answer, and the way there
+REFUSED_SECONDS = 3.0  # 16 times 0.125 s without an answer, and the way there
 UPLOAD_SECONDS = 60.0  # until the cut, with the emulated board as slow as the computer makes it
 END_SECONDS = 30.0
 RETRY_SECONDS = 0.1

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from host.errors import HostError, reason
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as an image in a folder; a file named by itself may have any name."""
+DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    KeyError,
+    struct.error,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+"""What Pillow's decoders answer damaged and hostile files with."""
 
 
 def find_images(arguments: Iterable[Path]) -> list[Path]:
@@ -47,7 +60,28 @@ def read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    # Pillow's decoders answer damaged files with any of these.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        what = "it is not an image that Pillow knows" if "cannot identify" in str(error) else reason(error)
-        raise HostError(f"Cannot read the image {path}: {what}.") from error
+    except DECODING_ERRORS as error:
+        raise HostError(f"Cannot read the image {path}: {_complaint(error)}.") from error
+
+
+def decode_image(content: bytes, most_pixels: int) -> Image.Image:
+    """The same for bytes from somebody who is not trusted: no more than so many pixels are ever decoded.
+
+    Raises
+    ------
+    HostError : it is no image, damaged, or too large
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > most_pixels:
+                raise HostError(
+                    f"The picture has {image.width} x {image.height} pixels, and {most_pixels:,} are the most: make it "
+                    "smaller."
+                )
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except DECODING_ERRORS as error:
+        raise HostError(f"Cannot read the picture: {_complaint(error)}.") from error
+
+
+def _complaint(error: BaseException) -> str:
+    return "it is not an image that Pillow knows" if "cannot identify" in str(error) else reason(error)

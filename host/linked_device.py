@@ -11,9 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from firmware.layout import BEAT, pack_matrix
-from firmware.program_file import Program, load_program
+from firmware.program_file import Program
+from gateware.config import AcceleratorConfig
 from gateware.core import COUNTERS
-from host.about import About
+from host.about import About, configuration
+from host.compiled import program_of_file
 from host.device import Answer, Device, LoadedModel
 from host.dram.constants import awake
 from host.errors import HostError
@@ -21,7 +23,6 @@ from host.link.connection import Connection
 from host.prediction import Prediction
 from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.reference.addressing import patches
-from sim.reference.errors import UserError
 
 __all__ = ["LinkedDevice", "described"]
 
@@ -55,15 +56,20 @@ class LinkedDevice(Device):
         self.connection = connection
         self.clock_mhz = connection.identity.clock_khz / 1000
         self._program: Program | None = None
-        self.counters: dict[str, int] = {}
-        """Of the frame that was answered last, by `gateware.core.COUNTERS`."""
 
     def load_file(self, program: Path) -> LoadedModel:
-        try:
-            content = load_program(program)
-        except UserError as error:
-            raise HostError(str(error)) from error
-        return self.load_program(content, str(program))
+        return self.load_program(program_of_file(program, self._configuration), str(program))
+
+    def _configuration(self, arithmetic: str) -> AcceleratorConfig:
+        """That of the machine, for a model to be compiled. Raises HostError."""
+        found = configuration(self.connection.identity.fingerprint)
+        if found is None or found.arithmetic.name != arithmetic:
+            what = f"computes in {found.arithmetic.name} arithmetic" if found else "is no known board"
+            raise HostError(
+                f"A model in {arithmetic} arithmetic cannot be compiled for the device {self.spec}, which {what}: "
+                "compile it for the configuration that the device was built from."
+            )
+        return found
 
     def load_program(self, program: Program, name: str) -> LoadedModel:
         """The same for a program in memory; `name` is for messages.
@@ -103,7 +109,7 @@ class LinkedDevice(Device):
         """The answers to decoded pictures, in order; reads one picture ahead."""
         model = self.model
         for answer in self.answers(model.prepare(picture) for picture in images):
-            yield Prediction(answer.logits, model.logit_scales, model.class_names, answer.cycles)
+            yield answer.under(model)
 
     def answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
         """The answers to prepared images, in order; reads one ahead."""
@@ -128,8 +134,7 @@ class LinkedDevice(Device):
                 link.run(slots[turn].program * BEAT)
             output = program.output_home
             content = np.frombuffer(link.read(output.base * BEAT, output.beats * BEAT), np.uint8)
-            self.counters = counters
-            yield Answer(output.unpack(content)[0], counters["cycles"])
+            yield Answer(output.unpack(content)[0], counters["cycles"], counters)
 
     def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
         rows = patches(image[None].astype(np.int64), program.patch)[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -29,12 +30,14 @@ class Prediction:
         cannot be told from the integers alone
     names : (classes,), the classes' names
     cycles : clock cycles that the frame took, None where the device does not count them
+    counters : all that the machine counted in the frame, by `gateware.core.COUNTERS`; empty where it counts nothing
     """
 
     logits: npt.NDArray[np.int64]
     scales: npt.NDArray[np.float64]
     names: tuple[str, ...]
     cycles: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64]:

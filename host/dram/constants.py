@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gateware.config import ALIASES, PRESETS, config
+from gateware.config import ALIASES
 from gateware.link.packets import Identity, Status
+from host.about import configuration
 from host.dram.bring_up import Eye, Lane, bring_up
 from host.errors import HostError, reason
 from host.link.connection import Connection
 from host.link.errors import RequestRefused
 from hw.dram.initialisation import Initialisation
 from hw.dram.settings import DramError
-from sim.reference.arithmetic import PRESETS as ARITHMETICS
 
 __all__ = ["BUILDS", "FILE", "awake", "constants_of", "initialise", "memory_answers"]
 
@@ -56,10 +56,10 @@ def _absence(identity: Identity, folder: Path | None, folders: list[Path]) -> st
 
 def _folders(identity: Identity) -> list[Path]:
     """Where the builds of the board with that fingerprint lie: under its name, or an alias of it."""
-    for name in PRESETS:
-        if identity.fingerprint in (config(name, arithmetic).fingerprint for arithmetic in ARITHMETICS):
-            return [BUILDS / known for known in (name, *(alias for alias, of in ALIASES.items() if of == name))]
-    return []
+    found = configuration(identity.fingerprint)
+    if found is None:
+        return []
+    return [BUILDS / name for name in (found.name, *(alias for alias, name in ALIASES.items() if name == found.name))]
 
 
 def initialise(

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from gateware.link.packets import (
-    MAX_PAYLOAD,
     PROTOCOL_VERSION,
     WINDOW,
     Answer,
@@ -18,8 +17,9 @@ from gateware.link.packets import (
     Status,
 )
 from host.link.errors import LinkError, MachineStopped, RequestRefused
-from host.link.exchange import Exchange, Order, Statistics
+from host.link.exchange import ATTEMPTS, TIMEOUT, Exchange, Statistics
 from host.link.transport import Transport
+from host.link.window import Order
 
 __all__ = ["Connection"]
 
@@ -52,7 +52,9 @@ class Connection:
 
     identity: Identity
 
-    def __init__(self, transport: Transport, timeout: float = 0.25, attempts: int = 8, window: int = WINDOW) -> None:
+    def __init__(
+        self, transport: Transport, timeout: float = TIMEOUT, attempts: int = ATTEMPTS, window: int = WINDOW
+    ) -> None:
         self._transport = transport
         self._exchange = Exchange(transport, timeout, attempts, window)
         try:
@@ -113,20 +115,24 @@ class Connection:
     def read(self, address: int, length: int) -> bytes:
         """Memory, from any byte on."""
         self._require_inside(address, length)
-        pieces = self._pieces(address, length)
-        orders = [Order(Command.READ, begin, length=size, expected=size) for begin, size in pieces]
-        answers = []
-        for first in range(0, len(orders), READS_AHEAD):
-            answers += self._all(orders[first : first + READS_AHEAD], f"read memory at {address:#x}")
-        return b"".join(answer.payload for answer in answers)
+        found = bytearray()
+        while len(found) < length:
+            pieces = self._pieces(address + len(found), length - len(found), READS_AHEAD)
+            orders = [Order(Command.READ, begin, length=size, expected=size) for begin, size in pieces]
+            for answer in self._all(orders, f"read memory at {address:#x}", divisible=True):
+                found += answer.payload
+        return bytes(found)
 
     def write(self, address: int, content: bytes) -> None:
         """Memory, from any byte on. The device's program sees it if it is started, or reads there, afterwards."""
         content = bytes(content)
         self._require_inside(address, len(content))
-        pieces = self._pieces(address, len(content))
-        orders = [Order(Command.WRITE, at, content[at - address : at - address + size]) for at, size in pieces]
-        self._all(orders, f"write memory at {address:#x}")
+        done = 0
+        while done < len(content):
+            pieces = self._pieces(address + done, len(content) - done)
+            orders = [Order(Command.WRITE, at, content[at - address : at - address + size]) for at, size in pieces]
+            answers = self._all(orders, f"write memory at {address:#x}", divisible=True)
+            done += sum(size for _, size in pieces[: len(answers)])
 
     def run(self, program: int) -> None:
         """Starts the program at that byte, a multiple of 16; see `wait`."""
@@ -193,19 +199,20 @@ class Connection:
     def _one(self, order: Order, what: str) -> Answer:
         return self._all([order], what)[0]
 
-    def _all(self, orders: Sequence[Order], what: str) -> list[Answer]:
-        answers = self._exchange.carry_out(orders)
+    def _all(self, orders: Sequence[Order], what: str, divisible: bool = False) -> list[Answer]:
+        """The answers; of divisible orders perhaps only the first ones, see `Exchange.carry_out`."""
+        answers = self._exchange.carry_out(orders, divisible)
         for answer in answers:
             if answer.status != Status.DONE:
                 raise RequestRefused(what, answer.status)
         return answers
 
-    def _pieces(self, address: int, length: int) -> list[tuple[int, int]]:
-        """(address, length) of the requests; all but the first begin with a beat."""
-        pieces, end = [], address + length
-        most = min(MAX_PAYLOAD, self.identity.max_payload) // BEAT_BYTES * BEAT_BYTES
-        while address < end:
-            size = min(end - address, most - address % BEAT_BYTES)
+    def _pieces(self, address: int, length: int, most: int | None = None) -> list[tuple[int, int]]:
+        """(address, length) of the requests, at most so many; all but the first begin with a beat."""
+        pieces: list[tuple[int, int]] = []
+        end, longest = address + length, min(self._exchange.piece, self.identity.max_payload // BEAT_BYTES * BEAT_BYTES)
+        while address < end and (most is None or len(pieces) < most):
+            size = min(end - address, longest - address % BEAT_BYTES)
             pieces.append((address, size))
             address += size
         return pieces

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateware.link.framing import DELIMITER, frame
-from gateware.link.packets import WINDOW, Answer, Command, Request, Status
+from gateware.link.packets import MAX_PAYLOAD, WINDOW, Answer, Command, Request, Status
 from host.link.deframer import Deframer
 from host.link.errors import LinkError, NoAnswer, SessionLost
 from host.link.transport import Transport
+from host.link.window import NUMBERS, Order, Run
 
-__all__ = ["Exchange", "Order", "Statistics"]
+__all__ = ["ATTEMPTS", "TIMEOUT", "Exchange", "Statistics"]
 
-NUMBERS = 256
-NOT_LOOKED_AT = (Status.OUT_OF_ORDER, Status.WRONG_SESSION)
+TIMEOUT = 0.125
+"""Seconds; more than the device ever takes (42 ms), a window on the line (27 ms) and a USB bridge (16 ms)."""
+ATTEMPTS = 16
+BEAT_BYTES = 16
 
-
-@dataclass(frozen=True)
-class Order:
-    """A request to be made: `Request` without session and number; ``expected``: bytes of the answer's payload."""
-
-    command: Command
-    address: int = 0
-    payload: bytes = b""
-    length: int | None = None
-    expected: int | None = 0
+LEAST_SETBACKS = 5
+"""Pieces are too long for the line when more setbacks than this and two for each piece that got through have come."""
+CLEAN, TRIED = 64, 256
+"""Longer pieces are tried again after so many without a setback, or so many in any case."""
 
 
 @dataclass
@@ -50,18 +46,22 @@ class Exchange:
     attempts : how often in a row that may happen
     window : requests under way at most
     random_session : a session's number, 1 to 65535
+
+    Members
+    -------
+    piece : bytes, a multiple of 16, that a request of a long transfer should carry: fewer on a line that damages more
     """
 
     def __init__(
         self,
         transport: Transport,
-        timeout: float = 0.25,
-        attempts: int = 8,
+        timeout: float = TIMEOUT,
+        attempts: int = ATTEMPTS,
         window: int = WINDOW,
         random_session: Callable[[], int] = lambda: 1 + secrets.randbelow(0xFFFF),
     ) -> None:
         if not timeout > 0:
-            raise LinkError(f"The link's time-out must be positive, not {timeout}: 0.25 is usual.")
+            raise LinkError(f"The link's time-out must be positive, not {timeout}: {TIMEOUT} is usual.")
         if attempts < 1 or not 1 <= window <= WINDOW:
             raise LinkError(
                 f"The link needs 1 attempt or more and a window of 1 to {WINDOW}, not {attempts} and {window}."
@@ -73,6 +73,8 @@ class Exchange:
         self._last_session: int | None = None
         self._following = 0
         self.statistics = Statistics()
+        self.piece = MAX_PAYLOAD // BEAT_BYTES * BEAT_BYTES
+        self._clean = self._tried = 0  # pieces since the last setback, and since `piece` changed
 
     def open(self) -> None:
         """Begins a session; anything that an earlier one left on the line is dropped. Raises as `carry_out`."""
@@ -88,11 +90,18 @@ class Exchange:
         """Whether there is a session, and it has not failed."""
         return self._session is not None
 
-    def carry_out(self, orders: Sequence[Order]) -> list[Answer]:
+    def carry_out(self, orders: Sequence[Order], divisible: bool = False) -> list[Answer]:
         """The answers, in order; refusals are answers.
 
         An order whose answer's payload was lost is made again, so the orders of one call that expect payloads must not
         depend on others between them.
+
+        Parameters
+        ----------
+        orders : what is to be done
+        divisible : they are pieces of one read or write. Where they are too long for the line, `piece` shrinks and only
+            the first orders, perhaps none, have answers; the others may have been carried out, and are to be made again
+            in shorter pieces.
 
         Raises
         ------
@@ -103,7 +112,8 @@ class Exchange:
         answers: dict[int, Answer] = {}
         pending, fruitless = list(range(len(orders))), 0
         while pending:
-            for place, answer in zip(pending, self._in_order([orders[place] for place in pending]), strict=True):
+            found = self._in_order([orders[place] for place in pending], divisible)
+            for place, answer in zip(pending, found, strict=False):
                 expected = orders[place].expected
                 # One without the payload that it should have had: that is gone, and the order is made anew.
                 if answer.status != Status.DONE or expected in (None, len(answer.payload)):
@@ -115,6 +125,8 @@ class Exchange:
                     )
             left = [place for place in pending if place not in answers]
             fruitless = fruitless + 1 if left == pending else 0
+            if len(found) < len(pending) or (fruitless and divisible and self._shrink()):
+                return [answers[place] for place in range(left[0] if left else len(orders))]
             if fruitless >= self._attempts:
                 raise NoAnswer(
                     f"The device's answers are lost, {fruitless} times in a row: check the cable and the baud rate."
@@ -122,12 +134,28 @@ class Exchange:
             pending = left
         return [answers[place] for place in range(len(orders))]
 
-    def _in_order(self, orders: Sequence[Order]) -> list[Answer]:
+    def _shrink(self) -> bool:
+        """Halves the pieces; whether they can be shorter."""
+        self._clean = self._tried = 0
+        shorter = max(BEAT_BYTES, self.piece // 2 // BEAT_BYTES * BEAT_BYTES)
+        shrunk, self.piece = shorter < self.piece, shorter
+        return shrunk
+
+    def _grow(self, run: Run) -> None:
+        """Longer pieces again, after many that got through."""
+        self._tried += len(run.orders)
+        self._clean = 0 if run.setbacks else self._clean + len(run.orders)
+        if self._clean >= CLEAN or self._tried >= TRIED:
+            self._clean = self._tried = 0
+            self.piece = min(2 * self.piece, MAX_PAYLOAD // BEAT_BYTES * BEAT_BYTES)
+
+    def _in_order(self, orders: Sequence[Order], divisible: bool) -> list[Answer]:
+        """The answers; only the first ones, the session being in step again, where pieces were too long."""
         if self._session is None:
             raise SessionLost("There is no open session with the device: open one.")
-        run = _Run(orders, self._session, self._following)
-        silent, deadline = 0, self._transport.now() + self._timeout
+        run = Run(orders, self._session, self._following)
         try:
+            silent, deadline = 0, self._transport.now() + self._timeout
             while run.oldest < len(orders):
                 self._send(run)
                 waiting = 0.0 if run.may_send(self._window) else max(0.0, deadline - self._transport.now())
@@ -137,19 +165,46 @@ class Exchange:
                     silent, deadline = silent + 1, self._transport.now() + self._timeout
                     self.statistics.timeouts += 1
                     if silent >= self._attempts:
-                        raise NoAnswer(
-                            f"The device does not answer ({silent} times {self._timeout} s, "
-                            f"{self.statistics.damaged} damaged packets so far): check the cable, the baud rate and "
-                            "that its gateware is loaded."
-                        )
+                        raise self._no_answer(silent)
                     run.go_back()
+                if divisible and run.setbacks > LEAST_SETBACKS + 2 * run.oldest and self._shrink():
+                    self._following = self._fall_in_step(run)
+                    return [run.answers[place] for place in range(run.oldest)]
         except BaseException:
             self._session = None  # what the device has carried out is unknown from here on
             raise
+        if divisible:
+            self._grow(run)
         self._following = (self._following + len(orders)) % NUMBERS
         return [run.answers[place] for place in range(len(orders))]
 
-    def _send(self, run: _Run) -> None:
+    def _fall_in_step(self, run: Run) -> int:
+        """The number that the device waits for, everything that was sent before being done or lost.
+
+        Asked under a number that nothing else had: whatever answers it was sent after all others have come.
+        """
+        number, heard = run.unused, None
+        for _ in range(self._attempts):
+            again = Request(run.session, number, Command.STATUS)
+            self.statistics.sent += 1
+            self.statistics.resent += 1
+            self._transport.write(bytes([DELIMITER]) + frame(again.to_bytes()))
+            deadline = self._transport.now() + self._timeout
+            while self._transport.now() < deadline:
+                for answer in self._answers(run, max(0.0, deadline - self._transport.now())):
+                    heard = answer if answer.sequence == number else heard
+                if heard is not None:
+                    return heard.following
+            self.statistics.timeouts += 1
+        raise self._no_answer(self._attempts)
+
+    def _no_answer(self, times: int) -> NoAnswer:
+        return NoAnswer(
+            f"The device does not answer ({times} times {self._timeout} s, {self.statistics.damaged} damaged packets "
+            "so far): check the cable, the baud rate and that its gateware is loaded."
+        )
+
+    def _send(self, run: Run) -> None:
         """The next request, if the window has room for it."""
         if not run.may_send(self._window):
             return
@@ -160,84 +215,22 @@ class Exchange:
         lead = bytes([DELIMITER]) if again or request.command == Command.OPEN else b""
         self._transport.write(lead + frame(request.to_bytes()))
 
-    def _receive(self, run: _Run, seconds: float) -> bool:
+    def _receive(self, run: Run, seconds: float) -> bool:
         """Whether something new came."""
         new = False
-        for answer in self._deframer.feed(self._transport.read(seconds)):
-            if answer.session != run.session:
-                # While a session opens, the device may still be answering the one before.
-                if answer.status == Status.WRONG_SESSION and run.orders[0].command != Command.OPEN:
-                    raise SessionLost(
-                        "The device has forgotten this session: it was restarted, or another program has opened it; "
-                        "connect anew and load it again."
-                    )
-                continue
+        for answer in self._answers(run, seconds):
             new |= run.take(answer)
-        self.statistics.damaged = self._deframer.damaged
         return new
 
-
-class _Run:
-    """Where each order of a call stands."""
-
-    def __init__(self, orders: Sequence[Order], session: int, first: int) -> None:
-        self.orders, self.session, self.first = orders, session, first
-        self.answers: dict[int, Answer] = {}
-        self.oldest = 0  # without an answer
-        self._sent = 0  # how many were sent ever
-        self._again: deque[int] = deque()  # to be sent again, before others
-        self._missed: set[int] = set()  # answers that were found missing since the last time-out
-        self._gap = -1  # the request that the device said it lacks, and that has gone out again since
-
-    def may_send(self, window: int) -> bool:
-        return bool(self._again) or self._sent < min(len(self.orders), self.oldest + window)
-
-    def next_request(self) -> tuple[bool, Request]:
-        """Whether it was sent before, and the request."""
-        again = bool(self._again)
-        place = self._again.popleft() if again else self._sent
-        self._sent = max(self._sent, place + 1)
-        order = self.orders[place]
-        number = (self.first + place) % NUMBERS
-        return again, Request(self.session, number, order.command, order.address, order.payload, order.length)
-
-    def go_back(self) -> None:
-        """Everything without an answer goes out again, in order."""
-        self._send_again(self.oldest, self._sent)
-        self._missed.clear()
-        self._gap = -1
-
-    def take(self, answer: Answer) -> bool:
-        """Whether it answers something."""
-        place = self._place(answer.sequence)
-        if place is None:
-            return False
-        if answer.status in NOT_LOOKED_AT:
-            # The device says so for every request behind a lost one; to go back once is enough.
-            following = self._place(answer.following)
-            if following is not None and following != self._gap:
-                self._send_again(following, self._sent)
-                self._gap = following
-            return False
-        if place in self.answers:
-            return False
-        self.answers[place] = answer
-        # Answers come in order: those that are missing before it are lost.
-        missing = [
-            earlier
-            for earlier in range(self.oldest, place)
-            if earlier not in self.answers and earlier not in self._missed
-        ]
-        self._missed.update(missing)
-        self._again.extend(missing)
-        while self.oldest in self.answers:
-            self.oldest += 1
-        return True
-
-    def _send_again(self, first: int, end: int) -> None:
-        self._again = deque(place for place in range(first, end) if place not in self.answers)
-
-    def _place(self, number: int) -> int | None:
-        """Of a request that was sent and may be without an answer."""
-        place = self.oldest + (number - self.first - self.oldest) % NUMBERS
-        return place if place < self._sent else None
+    def _answers(self, run: Run, seconds: float) -> Iterator[Answer]:
+        """Those of this session that come in so many seconds, at the first sight of any."""
+        for answer in self._deframer.feed(self._transport.read(seconds)):
+            if answer.session == run.session:
+                yield answer
+            # While a session opens, the device may still be answering the one before.
+            elif answer.status == Status.WRONG_SESSION and run.orders[0].command != Command.OPEN:
+                raise SessionLost(
+                    "The device has forgotten this session: it was restarted, or another program has opened it; "
+                    "connect anew and load it again."
+                )
+        self.statistics.damaged = self._deframer.damaged

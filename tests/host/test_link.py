@@ -5,10 +5,12 @@ import random
 import pytest
 
 from gateware.link.packets import MAX_PAYLOAD, WINDOW, Command, ErrorCode, Identity, Status
+from host.fault_channel import BYTE_FAULTS, FaultyTransport
 from host.link.connection import Connection
 from host.link.errors import LinkError, MachineStopped, NoAnswer, RequestRefused, SessionLost
-from host.link.exchange import Exchange, Order
+from host.link.exchange import Exchange
 from host.link.transport import InProcessTransport
+from host.link.window import Order
 from tests.gateware.link_board import ADDRESS_BITS, BUS_ERROR, BUS_SILENT, CONSTANT, IDENTITY, Counter
 from tests.host.faulty_channel import FaultyChannel
 from tests.host.link_devices import CLOCK_HZ, Device, DeviceModel, EmulatedDevice
@@ -172,6 +174,26 @@ def test_a_bad_channel(device: Device, seed: int, rate: float):
     counters = connection.counters()
     assert (counters[Counter.STARTS], counters[Counter.CONTROL_WRITES]) == (starts, writes)
     assert device.peek(0, MEMORY) == memory
+
+
+@pytest.mark.parametrize("kind", BYTE_FAULTS)
+def test_pieces_as_long_as_the_line_lets_them_be(device: Device, kind: str):
+    """At 1 byte in 100 no long packet comes through: shorter ones do, and when the line is sound long ones again."""
+    line = FaultyTransport(InProcessTransport(device.exchange), random.Random(5), kind)
+    connection = Connection(line, timeout=0.01)
+    content = random.Random(6).randbytes(5_000)
+    line.rate = 0.01
+    connection.write(5, content)
+    assert connection.read(5, len(content)) == content
+    assert device.peek(5, len(content)) == content
+    line.rate = 0.0
+    sent = connection.statistics.sent
+    for _ in range(20):
+        connection.write(5, content)
+    before, sent = sent, connection.statistics.sent
+    connection.write(5, content)
+    assert connection.statistics.sent - sent == -(-(len(content) + 5) // MAX_PAYLOAD)
+    assert sent - before > 20 * (connection.statistics.sent - sent)
 
 
 def test_a_device_that_was_restarted(device: Device, connection: Connection):

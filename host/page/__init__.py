@@ -1,0 +1,1 @@
+"""The page of `python -m host.serve`: its server and, in `static`, what the browser gets."""
