@@ -27,6 +27,7 @@ GROUPS_BEFORE_NORM = 4  # weight groups that are loaded before the constants of 
 FIRST_BLOCKS = 2  # of the first chunk behind what can start only when the layer before has ended
 NORM_GROWTH = 3  # of chunks of a map's rows behind a norm
 BLOCKS_AT_ONCE = 24  # behind a norm: so that not much is waited for before the first of them
+GELU_BLOCKS = 4  # of a chunk of a map's rows behind a ShiftGELU, which is about as fast as the product of its rows
 LAST_BLOCKS = 2  # blocks whose rows a transform may still be loading when the first group starts
 
 
@@ -214,6 +215,8 @@ def lower_rows(
     # A norm is faster than the product of its rows.
     norm = isinstance(layer.source, Norm) and layer.side is not None
     growth = NORM_GROWTH if norm else int(isinstance(layer.source, Gelu) or layer.inner_windows is not None)
+    if isinstance(layer.source, Gelu) and layer.side is not None:
+        most_rows = min(most_rows, GELU_BLOCKS * cfg.rows)
     chunks: list[tuple[int, int]] = []
     for span in destination.spans(rows):
         chunks += _chunks(emitter, span, product.stride, layer.name, growth, most_rows, reserve)
