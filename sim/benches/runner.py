@@ -91,6 +91,7 @@ def run_bench(
     parameters: Mapping[str, object] | None = None,
     seed: int | None = None,
     wall_seconds: int = 600,
+    verilog_file: Path | None = None,
     extra_sources: Sequence[Path] = (),
     waves: bool = False,
 ) -> None:
@@ -106,6 +107,7 @@ def run_bench(
     parameters : JSON-compatible values that `sim.benches.bench.parameters()` returns in the bench
     seed : of `sim.benches.bench.generator()`; IVIT_TEST_SEED, else 1, by default; printed
     wall_seconds : wall-clock watchdog on the simulation (a bench's own watchdog counts cycles)
+    verilog_file : the component after synthesis, in a folder of its own, instead of Amaranth's Verilog
     extra_sources : Verilog files of black boxes
     waves : whether to write waveforms, into the build folder, whose name is then printed
 
@@ -116,7 +118,7 @@ def run_bench(
         raise BenchFailure(f"{missing}.")
     seed = bench_seed() if seed is None else seed
     print(f"{toplevel}: {test_module} on {simulator}, {SEED}={seed}")
-    source = _verilog(component, toplevel)
+    source = _verilog(component, toplevel) if verilog_file is None else verilog_file
     path, environment = verilator_command() if simulator == "verilator" else (str(shutil.which("iverilog")), {})
     key = hashlib.sha256(" ".join([path, *OPTIONS[simulator]]).encode())
     for extra in extra_sources:
