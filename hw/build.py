@@ -67,13 +67,13 @@ def choose(board: Board, wanted: str) -> tuple[str, str]:
         if wanted not in board.toolchains:
             raise BoardError(f"{board.name} is built with {', '.join(board.toolchains)} or auto, not {wanted}.")
         return wanted, ""
-    assert board.part is not None
     missing = ""
     for name in board.toolchains:
         try:
             if name == "vivado":
                 vivado.vivado()
             elif name == "openxc7":
+                assert board.part is not None
                 openxc7.commands(board.part, 1)
             return name, missing if name == "yosys" else ""
         except ToolMissing as error:
@@ -225,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = (options.out or OUT / name).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         if isinstance(board, Asic):
+            choose(board, options.toolchain)
             row, areas = build_asic(board, options.liberty, folder, Stages(console))
             print_area(row, areas, console)
             console.print(f"{row['status']}; report: {folder / 'report.json'}", highlight=False)
