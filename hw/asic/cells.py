@@ -69,7 +69,7 @@ def read_library(path: Path) -> Library:
     name = ""
     cells: dict[str, Cell] = {}
     try:
-        while (token := next(tokens)) != "{":
+        while (token := _take(tokens)) != "{":
             name = name if token in "()" else token.strip('"')
         for keyword, value in _members(tokens):
             if isinstance(value, list):
@@ -77,7 +77,7 @@ def read_library(path: Path) -> Library:
                     cells[value[0]] = _cell(value[0], tokens)
                 else:
                     _skip(tokens)
-    except (IndexError, ValueError, StopIteration):
+    except (IndexError, ValueError):
         raise BoardError(f"{path} cannot be read after its cell {next(reversed(cells), 'none')}; correct it.") from None
     for what, there in (
         ("NAND of two inputs, which gate equivalents are counted in", any(cell.nand2 for cell in cells.values())),
@@ -90,23 +90,31 @@ def read_library(path: Path) -> Library:
     return Library(name, cells)
 
 
+def _take(tokens: Iterator[str]) -> str:
+    """The next token. Raises ValueError at the end of the file."""
+    token = next(tokens, None)
+    if token is None:
+        raise ValueError("the file ends within a group")
+    return token
+
+
 def _members(tokens: Iterator[str]) -> Iterator[tuple[str, str | list[str]]]:
     """Attributes (text) and groups (arguments) until the group ends; complex attributes are passed over."""
-    while (keyword := next(tokens)) != "}":
+    while (keyword := _take(tokens)) != "}":
         if keyword == ";":
             continue
-        mark = next(tokens)
+        mark = _take(tokens)
         if mark == ":":
             words = []
-            while (word := next(tokens)) != ";":
+            while (word := _take(tokens)) != ";":
                 words.append(word.strip('"'))
             yield keyword, " ".join(words)
         elif mark == "(":
             arguments: list[str] = []
-            while (word := next(tokens)) != ")":
+            while (word := _take(tokens)) != ")":
                 if word != ",":
                     arguments.append(word.strip('"'))
-            after = next(tokens)
+            after = _take(tokens)
             if after == "{":
                 yield keyword, arguments
             elif after != ";":
@@ -119,7 +127,7 @@ def _skip(tokens: Iterator[str]) -> None:
     """To the end of the group that was just entered."""
     depth = 1
     while depth:
-        token = next(tokens)
+        token = _take(tokens)
         depth += (token == "{") - (token == "}")
 
 
