@@ -2,6 +2,7 @@
 #   make venv   the environment in .venv, made anew when pyproject.toml changes
 #   make lint   format, lint and types
 #   make test   lint, then every test: what continuous integration runs
+#   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
 #   make demo   the shipped model on real images
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test demo clean
+.PHONY: venv lint test netlists demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -32,6 +33,9 @@ lint: venv
 
 test: lint
 	$(PY) -m pytest -n $(TEST_WORKERS) --durations=20
+
+netlists: venv
+	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/test_netlist.py
 
 demo: venv
 	$(PY) -m host.demo

@@ -75,6 +75,7 @@ class AcceleratorConfig:
             self.arithmetic.integer_only,
             f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
         )
+        _require(self.arithmetic.layernorm == "root", f"layernorm must be root, not {self.arithmetic.layernorm}")
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
         _require(
             self.columns * self.pack == LANES,
@@ -156,7 +157,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
     for c in (
         AcceleratorConfig("arty_a7_35"),
         AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_overlap=1536),
-        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, address_bits=21, clock_mhz=60.0),
+        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, address_bits=21, clock_mhz=40.0),
         AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_overlap=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
             "tiny",

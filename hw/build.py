@@ -13,7 +13,9 @@ from types import ModuleType
 from rich.console import Console
 
 from gateware.config import AcceleratorConfig, ConfigError, config
+from hw.asic.build import build_asic, print_area
 from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
+from hw.boards.asic import Asic
 from hw.boards.board import Board, BoardError
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
@@ -29,7 +31,7 @@ from hw.toolchains.utilisation import over_limits
 
 __all__ = ["BOARDS", "Status", "build", "main"]
 
-BOARDS: dict[str, type[Board]] = {board.name: board for board in (ArtyA7, ArtyA7_100, Ulx3s85F)}
+BOARDS: dict[str, type[Board]] = {board.name: board for board in (ArtyA7, ArtyA7_100, Ulx3s85F, Asic)}
 ALIASES = {"arty_a7_35": "arty_a7"}
 ROUTERS: dict[str, ModuleType] = {"openxc7": openxc7, "trellis": trellis}
 OUT = Path(__file__).resolve().parents[1] / "build" / "boards"
@@ -65,13 +67,13 @@ def choose(board: Board, wanted: str) -> tuple[str, str]:
         if wanted not in board.toolchains:
             raise BoardError(f"{board.name} is built with {', '.join(board.toolchains)} or auto, not {wanted}.")
         return wanted, ""
-    assert board.part is not None
     missing = ""
     for name in board.toolchains:
         try:
             if name == "vivado":
                 vivado.vivado()
             elif name == "openxc7":
+                assert board.part is not None
                 openxc7.commands(board.part, 1)
             return name, missing if name == "yosys" else ""
         except ToolMissing as error:
@@ -190,6 +192,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
     result.add_argument("--seed", type=int, default=1, help="of the placer (default: %(default)s)")
     result.add_argument("--out", type=Path, metavar="DIR", help="where everything goes (default: build/boards/NAME)")
+    result.add_argument(
+        "--liberty", type=Path, metavar="FILE", help="asic: the standard cells, one corner of a library"
+    )
     result.add_argument("--docs", action="store_true", help="bring docs/boards.md up to date with what was built")
     result.add_argument("--program", action="store_true", help="load the bitstream into the board")
     return result
@@ -213,15 +218,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             known = ", ".join([*BOARDS, *ALIASES])
             raise BoardError(f"--board must be one of {known}, not {options.board!r}.")
         board = BOARDS[name](configuration(BOARDS[name], options))
-        assert board.part is not None
-        if too_large := misfits(board.config, board.part):
+        if options.liberty and not isinstance(board, Asic):
+            raise BoardError(f"--liberty is for asic, and {name} is an FPGA's board; leave it out.")
+        if board.part is not None and (too_large := misfits(board.config, board.part)):
             raise BoardError(" ".join(too_large))
         folder = (options.out or OUT / name).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(board, Asic):
+            choose(board, options.toolchain)
+            row, areas = build_asic(board, options.liberty, folder, Stages(console))
+            print_area(row, areas, console)
+            console.print(f"{row['status']}; report: {folder / 'report.json'}", highlight=False)
+            return Status.CODES[row["status"]]
         outcome, toolchain, status, problem = build(board, options.toolchain, folder, options.seed, console)
     except (BoardError, ConfigError, DramError) as error:
         print(f"error: {str(error).rstrip('.')}.", file=sys.stderr)
         return 2
+    assert board.part is not None
     row = report(name, board.part, toolchain, status, board.config, outcome, problem)
     path = write_report(row, folder)
     print_report(row, console)

@@ -12,7 +12,7 @@ __all__ = ["program"]
 SECONDS = 120.0
 
 
-def program(bitstream: Path, loader_board: str, flash: bool = False) -> None:
+def program(bitstream: Path, loader_board: str, flash: bool = False, seconds: float = SECONDS) -> None:
     """Into the FPGA, or into the flash that it starts from.
 
     Raises ToolMissing, which says how to get openFPGALoader, and ToolError when the board does not answer.
@@ -23,4 +23,4 @@ def program(bitstream: Path, loader_board: str, flash: bool = False) -> None:
         "openFPGALoader", variable="OPENFPGALOADER", remedy="install the package openfpgaloader of your distribution"
     )
     command = [loader, "-b", loader_board, *(["--write-flash"] if flash else []), bitstream.name]
-    run_tool("program", command, bitstream.parent, [], SECONDS)
+    run_tool("program", command, bitstream.parent, [], seconds)

@@ -15,7 +15,7 @@ from gateware.config import config as preset
 from hw.boards.parts import Part
 from hw.toolchains.outcome import Outcome
 
-__all__ = ["FRAME_CYCLES", "draw", "print_report", "report", "write_report"]
+__all__ = ["FRAME_CYCLES", "draw", "plain_report", "print_report", "report", "write_report"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
@@ -49,6 +49,30 @@ def frames_per_second(config: AcceleratorConfig, mhz: float, model: str) -> floa
     return None
 
 
+def plain_report(
+    board: str, part: Part | None, toolchain: str, status: str, config: AcceleratorConfig, problem: str
+) -> dict[str, Any]:
+    """The values that report.json has for every board, those of an FPGA empty."""
+    return {
+        "board": board,
+        "part": None if part is None else part.name,
+        "toolchain": toolchain,
+        "status": status,
+        "problem": problem,
+        "config": config.name,
+        "arithmetic": config.arithmetic.name,
+        "clock_mhz": config.clock_mhz,
+        **dict.fromkeys(NAMES),
+        "limits": {} if part is None else {**limits(part), "lut_share": part.lut_share},
+        "units": {},
+        "fmax_mhz": None,
+        "clocks": [],
+        "frames_per_second": {model: frames_per_second(config, config.clock_mhz, model) for model in MODELS},
+        "bitstream": None,
+        "files": {},
+    }
+
+
 def report(
     board: str, part: Part, toolchain: str, status: str, config: AcceleratorConfig, outcome: Outcome, problem: str
 ) -> dict[str, Any]:
@@ -57,7 +81,7 @@ def report(
     ``fmax_mhz`` is that of the machine's clock where it was placed and routed; ``status`` one of success, partial,
     failure; ``bitstream`` a path only if the tool wrote one that passed the checks.
     """
-    used: dict[str, Any] = dict.fromkeys(NAMES) if outcome.used is None else asdict(outcome.used)
+    used: dict[str, Any] = {} if outcome.used is None else asdict(outcome.used)
     clocks = (
         []
         if outcome.routed is None
@@ -68,20 +92,11 @@ def report(
     )
     bitstream = outcome.routed.bitstream if outcome.routed and status == "success" else None
     return {
-        "board": board,
-        "part": part.name,
-        "toolchain": toolchain,
-        "status": status,
-        "problem": problem or outcome.missing,
-        "config": config.name,
-        "arithmetic": config.arithmetic.name,
-        "clock_mhz": config.clock_mhz,
+        **plain_report(board, part, toolchain, status, config, problem or outcome.missing),
         **used,
-        "limits": {**limits(part), "lut_share": part.lut_share},
         "units": {name: asdict(unit) for name, unit in outcome.units.items()},
         "fmax_mhz": fmax,
         "clocks": clocks,
-        "frames_per_second": {model: frames_per_second(config, config.clock_mhz, model) for model in MODELS},
         "bitstream": None if bitstream is None else str(bitstream),
         "files": {what: str(path) for what, path in outcome.files.items()},
     }

@@ -206,6 +206,11 @@ class _Matcher:
 
     def _prepend(self, node: Node) -> None:
         tensor = self._of(node, "stored")
+        if node.operation.token.shape[1] > 1:
+            raise CompileError(
+                f"{node.name}: the machine has one token in front of the patches, and a DeiT with a distillation token "
+                "has two; run it with `--device reference`, or compile a checkpoint without that token."
+            )
         self.known[node.name] = _Tensor("prepended", (tensor.value, node.operation.token))
 
     def _residual(self, node: Node) -> None:

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.round_shift import SHIFT_BITS
+from gateware.nonlinear.polynomial_gelu import PolynomialTableBuilder
 from gateware.nonlinear.shiftgelu_table import TableBuilder
 from sim.reference.arithmetic import Arithmetic
 
@@ -25,13 +26,15 @@ class ShiftGELU(wiring.Component):
 
     A beat takes 4 cycles: 4 elements a cycle. A group's tables take up to 1036 cycles (259 a row), so a group of C
     channels takes ``max(C, 1036)`` cycles sustained: 2.96 elements a cycle for C = 768, where every value is reached.
+    With I-BERT's polynomial one table serves all four rows: ``max(C, 257)`` cycles, and some 40 more where ``x0``
+    changes.
 
-    Source: I-ViT, Algorithm 2.
+    Source: I-ViT, Algorithm 2; in the variant I-BERT, i-GELU.
 
     Parameters
     ----------
     arithmetic : Arithmetic
-        Its n of ShiftGELU and its multiplier bits; the literal variants are not built.
+        Its GELU, n of ShiftGELU and multiplier bits; the literal variants are not built.
     x0_bits : int
         Bits of ``|x0|``, at most 8 (beyond 50 the sigmoid has hardly a bit left).
 
@@ -53,7 +56,8 @@ class ShiftGELU(wiring.Component):
 
     def __init__(self, arithmetic: Arithmetic, x0_bits: int = 8) -> None:
         require_range("ShiftGELU", "x0_bits", x0_bits, 1, 8)
-        if arithmetic.gelu_slope_by_shifts or arithmetic.half_shifted_first:
+        literal = arithmetic.gelu_slope_by_shifts or arithmetic.half_shifted_first
+        if arithmetic.gelu == "shift" and literal:
             raise ValueError(
                 f"ShiftGELU: the arithmetic '{arithmetic.name}' has a literal variant of the paper, which only the "
                 "reference computes; choose official or lean."
@@ -74,7 +78,10 @@ class ShiftGELU(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.builder = builder = TableBuilder(self.arithmetic, self.x0_bits)
+        polynomial = self.arithmetic.gelu == "polynomial"
+        builder = (PolynomialTableBuilder if polynomial else TableBuilder)(self.arithmetic, self.x0_bits)
+        m.submodules.builder = builder
+        last_row = 0 if builder.common else ROWS - 1
         writers, readers = [], []
         for row in range(ROWS):
             m.submodules[f"table_{row}"] = table = memory.Memory(shape=8, depth=512, init=[])
@@ -99,17 +106,17 @@ class ShiftGELU(wiring.Component):
             m.d.sync += [tops.eq(self.maxima.payload), building.eq(1), row.eq(0)]
         with m.If(builder.row.valid & builder.row.ready):
             m.d.sync += row.eq(row + 1)
-            with m.If(row == ROWS - 1):
+            with m.If(row == last_row):
                 m.d.sync += [building.eq(0), filling.eq(~filling)]
         written = builder.write
-        m.d.comb += filled.eq((written.valid & written.last & (written.table[:2] == ROWS - 1)) << written.table[2])
+        m.d.comb += filled.eq((written.valid & written.last & (written.table[:2] == last_row)) << written.table[2])
         m.d.sync += [
             claimed.eq((claimed | (accepted << filling)) & ~freed),
             full.eq((full | filled) & ~freed),
         ]
         for index, writer in enumerate(writers):
             m.d.comb += [
-                writer.en.eq(written.valid & (written.table[:2] == index)),
+                writer.en.eq(written.valid & (builder.common | (written.table[:2] == index))),
                 writer.addr.eq(Cat(written.x, written.table[2])),
                 writer.data.eq(written["value"]),
             ]

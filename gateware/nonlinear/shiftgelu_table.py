@@ -10,12 +10,17 @@ from gateware.arith.round_shift import SHIFT_BITS, RoundShift
 from gateware.nonlinear.shiftgelu_exponent import SignedShiftExpLane
 from sim.reference.arithmetic import Arithmetic
 
-__all__ = ["TableBuilder"]
+__all__ = ["LEAST", "TableBuilder", "delayed", "entry_layout"]
 
 SUM_BITS = 31
 SIGMOID_BITS = 8  # 128 is 1
 SIGMOID_SHIFT = 24
 LEAST = -128
+
+
+def entry_layout() -> data.StructLayout:
+    """An entry of a table, as a builder writes it."""
+    return data.StructLayout({"valid": 1, "last": 1, "table": 3, "x": signed(8), "value": signed(8)})
 
 
 class TableBuilder(wiring.Component):
@@ -43,6 +48,8 @@ class TableBuilder(wiring.Component):
     busy : Out(1)
     """
 
+    common = False  # a table serves one row
+
     def __init__(self, arithmetic: Arithmetic, x0_bits: int) -> None:
         self.arithmetic, self.x0_bits = arithmetic, x0_bits
         self.lane = SignedShiftExpLane(arithmetic.gelu_n, x0_bits)
@@ -61,14 +68,13 @@ class TableBuilder(wiring.Component):
             + self.factor.latency
             + rounding
         )
-        entry = {"valid": 1, "last": 1, "table": 3, "x": signed(8), "value": signed(8)}
         super().__init__(
             {
                 "x0": In(x0_bits),
                 "multiplier": In(Shape(arithmetic.multiplier_bits + 1, signed=True)),
                 "shift": In(SHIFT_BITS),
                 "row": In(stream.Signature(data.StructLayout({"top": signed(8), "table": 3}))),
-                "write": Out(data.StructLayout(entry)),
+                "write": Out(entry_layout()),
                 "busy": Out(1),
             }
         )
@@ -111,7 +117,7 @@ class TableBuilder(wiring.Component):
             here.table.eq(table),
             here.x.eq(x),
         ]
-        here, shared = _delayed(m, here, self.lane.LATENCY, "lane"), _delayed(m, shared, self.lane.LATENCY, "shared")
+        here, shared = delayed(m, here, self.lane.LATENCY, "lane"), delayed(m, shared, self.lane.LATENCY, "shared")
 
         # The exponential itself, saturated: by multiples of 8, then the rest.
         mantissa, shift = self.lane.mantissa, self.lane.shift
@@ -126,25 +132,25 @@ class TableBuilder(wiring.Component):
         exponential = Signal(SUM_BITS, reset_less=True)
         m.d.comb += wide.eq(coarse << fine)
         m.d.sync += exponential.eq(Mux(beyond | wide[SUM_BITS:].any(), (1 << SUM_BITS) - 1, wide))
-        here, shared = _delayed(m, here, 2, "exponential"), _delayed(m, shared, 2, "exponential_shared")
+        here, shared = delayed(m, here, 2, "exponential"), delayed(m, shared, 2, "exponential_shared")
         other, total = Signal(SUM_BITS, reset_less=True), Signal(SUM_BITS + 1)
         saturated = Signal(SUM_BITS, reset_less=True)
         with m.If(shared):
             m.d.sync += other.eq(exponential)
         m.d.comb += total.eq(exponential + other)
         m.d.sync += saturated.eq(Mux(total[-1], (1 << SUM_BITS) - 1, total))
-        here = _delayed(m, here, 1, "sum")
+        here = delayed(m, here, 1, "sum")
 
         # f = (2^31 - 1) // sum, then sigmoid = (e * f) >> 24 with e = mantissa << shift.
         m.d.comb += self.divider.divisor.eq(saturated)
         waiting = 3 + self.divider.latency
-        here = _delayed(m, here, self.divider.latency, "divider")
+        here = delayed(m, here, self.divider.latency, "divider")
         m.d.comb += [
             self.sigmoid.a.eq(self.divider.quotient),
-            self.sigmoid.b.eq(_delayed(m, mantissa, waiting, "mantissa")),
+            self.sigmoid.b.eq(delayed(m, mantissa, waiting, "mantissa")),
         ]
-        moved = _delayed(m, shift, waiting + self.sigmoid.latency, "moved")
-        here = _delayed(m, here, self.sigmoid.latency, "sigmoid")
+        moved = delayed(m, shift, waiting + self.sigmoid.latency, "moved")
+        here = delayed(m, here, self.sigmoid.latency, "sigmoid")
         # No more than 24 places to the right, by multiples of 4, then the rest; the result has 8 bits.
         right = Signal(range(SIGMOID_SHIFT + 1))
         m.d.comb += right.eq(SIGMOID_SHIFT - moved)
@@ -156,7 +162,7 @@ class TableBuilder(wiring.Component):
         ]
         sigmoid = Signal(SIGMOID_BITS, reset_less=True)
         m.d.sync += sigmoid.eq(near >> rest)
-        here = _delayed(m, here, 2, "select")
+        here = delayed(m, here, 2, "select")
 
         # x * sigmoid, rescaled.
         m.d.comb += [
@@ -168,7 +174,7 @@ class TableBuilder(wiring.Component):
             rounding.p.eq(self.factor.p),
             rounding.shift.eq(self.shift),
         ]
-        end = _delayed(m, here, self.product.latency + self.factor.latency + rounding.latency, "rescale")
+        end = delayed(m, here, self.product.latency + self.factor.latency + rounding.latency, "rescale")
         for stage in range(self.latency):
             held = Signal(name=f"valid_{stage}")
             m.d.sync += held.eq(valid)
@@ -188,7 +194,7 @@ class TableBuilder(wiring.Component):
         return m
 
 
-def _delayed(m: Module, value: Value, cycles: int, name: str):  # type: ignore[no-untyped-def]
+def delayed(m: Module, value: Value, cycles: int, name: str):  # type: ignore[no-untyped-def]
     """``value`` after ``cycles`` registers without reset: shift registers in LUTs."""
     for cycle in range(cycles):
         held = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=True)

@@ -16,6 +16,7 @@ from gateware.nonlinear.shiftmax_layouts import (
     score_signature,
     words,
 )
+from gateware.nonlinear.shiftmax_log import LogRowOutput, RowMagnitude
 from gateware.nonlinear.shiftmax_output import RowOutput
 from gateware.nonlinear.shiftmax_scores import ScoreMemory
 from gateware.nonlinear.shiftmax_sum import SUM_BITS, RowSum
@@ -24,7 +25,7 @@ from sim.reference.arithmetic import Arithmetic
 __all__ = ["Shiftmax", "job_layout", "result_layout", "score_signature"]
 
 # From a job's transfer to its first read, and around lanes, sum, division, multiplication: queues and registers.
-STAGES = 28
+STAGES = 18
 SLOTS = 4  # rows between the two passes: one in the sum, one in the division, one in the output, one of slack
 
 
@@ -41,7 +42,7 @@ class Shiftmax(wiring.Component):
     Not supported are a row in which every score is masked, a job of no rows, no scores or ``x0`` 0, and columns that
     were never written: they give wrong words, and such a job ends like any other.
 
-    Source: I-ViT, Algorithm 1.
+    Source: I-ViT, Algorithm 1; in the variants I-BERT, Algorithm 2, and FQ-ViT's Log-Int-Softmax.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ class Shiftmax(wiring.Component):
     max_length : int
         Scores of the longest row, a multiple of 4, 8 to 1024.
     arithmetic : Arithmetic
-        Gives n, the rounding, and the order of ShiftExp.
+        Gives the exponential (shifts, or I-BERT's polynomial), n, the rounding, and the order of ShiftExp; or FQ-ViT's
+        powers of two in place of the division.
     bits : int
         Of a probability, 8 to 16: what `sim.reference.nonlinear.softmax_of` takes from the arithmetic or else from the
         graph.
@@ -61,6 +63,8 @@ class Shiftmax(wiring.Component):
     ----------
     latency : int
         Cycles from a job's transfer to its first word, beside those that its first row takes.
+    preparation : int
+        More cycles, at most, that a job with another ``x0`` than the one before takes.
     row_cycles : int
         Least number of cycles a row.
 
@@ -98,19 +102,27 @@ class Shiftmax(wiring.Component):
         self.rows, self.max_length, self.arithmetic, self.bits, self.x0_bits = (
             rows, max_length, arithmetic, bits, x0_bits,
         )  # fmt: skip
-        # The largest exponential of a row is x0 * 2^n, so the sum is at least that.
-        self.factor_bits = 31 - arithmetic.softmax_n
-        self._output = RowOutput(rows, max_length, x0_bits, self.factor_bits, bits, arithmetic.softmax_half_up)
-        self._sum = RowSum(
-            rows,
-            max_length,
-            arithmetic.softmax_n,
-            x0_bits,
-            arithmetic.half_shifted_first,
-            row_cycles=self.factor_bits + 1,
-        )
+        self._sum = RowSum(rows, max_length, arithmetic, x0_bits)
+        exponentials = self._sum.lanes
+        self._divider: ReciprocalDivider | RowMagnitude
+        self._output: RowOutput
+        if arithmetic.softmax == "logarithm":
+            self._divider = RowMagnitude(SUM_BITS, exponentials.least_sum_bits)
+            self._output = LogRowOutput(rows, max_length, exponentials.mantissa_bits, bits)
+            self._sum.hold_rows(self._divider.latency)
+            divider_latency = self._divider.latency - 1
+        else:
+            # The largest exponential of a row is at least 2 to this, and so is the sum.
+            factor_bits = 31 - exponentials.least_sum_bits
+            self._divider = ReciprocalDivider(31, SUM_BITS, factor_bits)
+            self._output = RowOutput(
+                rows, max_length, exponentials.mantissa_bits, factor_bits, bits, arithmetic.softmax_half_up
+            )
+            self._sum.hold_rows(factor_bits + 1)
+            divider_latency = factor_bits
         self.row_cycles = self._sum.row_cycles
-        self.latency = STAGES + self.factor_bits + self._output.multipliers[0].latency
+        self.preparation = exponentials.preparation
+        self.latency = STAGES + exponentials.latency + divider_latency + self._output.arithmetic_latency
         super().__init__(
             {
                 "scores": In(score_signature(rows, max_length)),
@@ -125,9 +137,9 @@ class Shiftmax(wiring.Component):
         m = Module()
         m.submodules.scores = scores = ScoreMemory(self.rows, self.max_length)
         m.submodules.sum = row_sum = self._sum
-        m.submodules.divider = divider = ReciprocalDivider(31, SUM_BITS, self.factor_bits)
+        m.submodules.divider = divider = self._divider
         m.submodules.descriptors = descriptors = StreamFifo(descriptor_layout(self.rows, self.max_length), SLOTS)
-        m.submodules.factors = factors = StreamFifo(self.factor_bits, SLOTS)
+        m.submodules.factors = factors = StreamFifo(self._output.factor_bits, SLOTS)
         m.submodules.output = output = self._output
         m.submodules.register = register = StreamRegister(result_layout(self.rows, self.max_length, self.bits))
 
@@ -163,7 +175,7 @@ class Shiftmax(wiring.Component):
             factors.o.ready.eq(output.row.ready & descriptors.o.valid),
         ]
 
-        pairs = pair_layout(self.x0_bits)
+        pairs = pair_layout(self._sum.mantissa_bits)
         m.submodules.exponentials = exponentials = memory.Memory(
             shape=pairs.size,
             depth=SLOTS << (2 * words(self.max_length) - 1).bit_length(),

@@ -50,9 +50,9 @@ def result_layout(rows: int, max_length: int, bits: int) -> data.StructLayout:
     )
 
 
-def pair_layout(x0_bits: int) -> data.ArrayLayout:
+def pair_layout(mantissa_bits: int) -> data.ArrayLayout:
     """Two neighbouring exponentials ``(mantissa << shift) >> 1``."""
-    return data.ArrayLayout(data.StructLayout({"mantissa": x0_bits + 1, "shift": 4}), 2)
+    return data.ArrayLayout(data.StructLayout({"mantissa": mantissa_bits, "shift": 4}), 2)
 
 
 def descriptor_layout(rows: int, max_length: int) -> data.StructLayout:

@@ -26,7 +26,7 @@ class RowOutput(wiring.Component):
 
     Parameters
     ----------
-    rows, max_length, x0_bits : int
+    rows, max_length, mantissa_bits : int
     factor_bits : int
     bits : int
         8 to 16, of a probability; more than 8 make two words.
@@ -45,14 +45,14 @@ class RowOutput(wiring.Component):
     o : Out(stream, result_layout)
     """
 
-    def __init__(self, rows: int, max_length: int, x0_bits: int, factor_bits: int, bits: int, half_up: bool) -> None:
-        self.x0_bits, self.factor_bits = x0_bits, factor_bits
+    def __init__(
+        self, rows: int, max_length: int, mantissa_bits: int, factor_bits: int, bits: int, half_up: bool
+    ) -> None:
+        self.mantissa_bits, self.factor_bits = mantissa_bits, factor_bits
         self.bits, self.half_up = bits, half_up
-        # Six rows of a multiplier's adders stand for the eleven bits of a mantissa: the factor is the wider operand.
-        self.multipliers = [
-            Multiplier(factor_bits, x0_bits + 1, a_signed=False, b_signed=False, enable=True) for _ in range(2)
-        ]
-        self.latency = 1 + self.multipliers[0].latency + ROUND_STAGES
+        self.multipliers = self._multipliers()
+        self.arithmetic_latency = self._arithmetic_latency()
+        self.latency = 1 + self.arithmetic_latency
         self.descriptor = descriptor_layout(rows, max_length)
         super().__init__(
             {
@@ -60,11 +60,21 @@ class RowOutput(wiring.Component):
                 "slot": Out(2),
                 "pair": Out(range(2 * words(max_length))),
                 "read": Out(1),
-                "exponentials": In(pair_layout(x0_bits)),
+                "exponentials": In(pair_layout(mantissa_bits)),
                 "finish": Out(1),
                 "o": Out(stream.Signature(result_layout(rows, max_length, bits))),
             }
         )
+
+    def _multipliers(self) -> list[Multiplier]:
+        # Six rows of a multiplier's adders stand for the eleven bits of a mantissa: the factor is the wider operand.
+        return [
+            Multiplier(self.factor_bits, self.mantissa_bits, a_signed=False, b_signed=False, enable=True)
+            for _ in range(2)
+        ]
+
+    def _arithmetic_latency(self) -> int:
+        return self.multipliers[0].latency + ROUND_STAGES
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -112,7 +122,7 @@ class RowOutput(wiring.Component):
                 m.d.sync += shift_after.eq(shift)
             shift = shift_after
 
-        # e = (M << s) >> 1, and M is even where s is 0 (there it is 2 * x0, or 0): e * f = (M * f << s) >> 1 exactly.
+        # e = (M << s) >> 1, and M is even where s is 0: e * f = (M * f << s) >> 1 exactly.
         # So the result is M * f >> (33 - bits - s), taken from bit 33 - bits - 15 on, with one bit below for rounding.
         product = multiplier.p[33 - self.bits - MOST_SHIFT - 1 :]
         coarse = Signal(self.bits + 1 + 3, name=f"coarse_{index}", reset_less=True)

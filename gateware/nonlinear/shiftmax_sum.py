@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.nonlinear.shiftexp import ShiftExpLane
 from gateware.nonlinear.shiftmax_layouts import descriptor_layout, job_layout, pair_layout, words
+from gateware.nonlinear.softmax_exponential import SoftmaxExponential
+from sim.reference.arithmetic import Arithmetic
 
 __all__ = ["RowSum"]
 
@@ -22,11 +23,13 @@ class RowSum(wiring.Component):
     Parameters
     ----------
     rows, max_length : int
-    n, x0_bits, half_first
-        Of the exponential (`ShiftExpLane`).
+    arithmetic, x0_bits
+        Of the exponential (`SoftmaxExponential`).
+
+    Attributes
+    ----------
     row_cycles : int
-        Least number of cycles from a row to the next: what takes the sums needs as many for each. At least 12, so that
-        the lanes are empty when a job's ``x0`` takes over.
+        Least number of cycles from a row to the next.
 
     Members
     -------
@@ -43,9 +46,12 @@ class RowSum(wiring.Component):
         A row's sum, in which every value from 2^30 on stands for all of them.
     """
 
-    def __init__(self, rows: int, max_length: int, n: int, x0_bits: int, half_first: bool, row_cycles: int) -> None:
-        self.n, self.x0_bits, self.half_first = n, x0_bits, half_first
-        self.row_cycles = max(row_cycles, ShiftExpLane.LATENCY + 5)
+    def __init__(self, rows: int, max_length: int, arithmetic: Arithmetic, x0_bits: int) -> None:
+        self.x0_bits = x0_bits
+        self.lanes = SoftmaxExponential(arithmetic, x0_bits)
+        self.mantissa_bits = self.lanes.mantissa_bits
+        # The lanes are empty when a job's ``x0`` takes over.
+        self.row_cycles = self.lanes.latency + 5
         word = range(words(max_length))
         super().__init__(
             {
@@ -63,11 +69,15 @@ class RowSum(wiring.Component):
                 "write": Out(1),
                 "slot": Out(2),
                 "pair": Out(range(2 * words(max_length))),
-                "exponentials": Out(pair_layout(x0_bits)),
+                "exponentials": Out(pair_layout(self.mantissa_bits)),
                 "complete": Out(1),
                 "total": Out(SUM_BITS),
             }
         )
+
+    def hold_rows(self, cycles: int) -> None:
+        """What takes the sums needs as many cycles for each; before elaboration."""
+        self.row_cycles = max(self.row_cycles, cycles)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -102,7 +112,7 @@ class RowSum(wiring.Component):
                     ]
                     m.next = "begin"
             with m.State("begin"):
-                m.d.comb += self.begin.eq((wait == 0) & self.room)
+                m.d.comb += self.begin.eq((wait == 0) & self.room & self.lanes.ready)
                 m.d.sync += [negated_maximum.eq(~self.maximum), self.word.eq(0), upper.eq(0)]
                 with m.If(self.begin):
                     m.d.sync += wait.eq(self.row_cycles - 1)
@@ -119,13 +129,14 @@ class RowSum(wiring.Component):
                         m.d.sync += wait.eq(self.row_cycles - 1)
                         m.next = "idle"
 
-        # One cycle later the word is here; the scores become arguments, and seven cycles later exponentials.
+        # One cycle later the word is here; the scores become arguments, and the lanes' latency later exponentials.
         upper_here = Signal(reset_less=True)
         m.d.sync += upper_here.eq(upper)
+        m.submodules.lanes = lanes = self.lanes
+        m.d.comb += lanes.x0.eq(x0)
         octets = self.data.as_value().word_select(upper_here, 16)
         masks = self.mask.word_select(upper_here, 2)
         for index in range(2):
-            m.submodules[f"lane_{index}"] = lane = ShiftExpLane(self.n, self.x0_bits, self.half_first)
             outside = Signal(name=f"outside_{index}", reset_less=True)
             m.d.sync += outside.eq((self.word == last_word) & (Cat(index, upper) > last_column[:2]))
             score = octets.word_select(index, 8).as_signed()
@@ -136,13 +147,12 @@ class RowSum(wiring.Component):
                 flags.eq(Cat(masks[index], outside)),
             ]
             m.d.comb += [
-                lane.x0.eq(x0),
-                lane.x.eq(argument),
-                Cat(lane.clamped, lane.zero).eq(flags),
-                self.exponentials[index].mantissa.eq(lane.mantissa),
-                self.exponentials[index].shift.eq(lane.shift),
+                lanes.x[index].eq(argument),
+                Cat(lanes.clamped[index], lanes.zero[index]).eq(flags),
+                self.exponentials[index].mantissa.eq(lanes.mantissa[index]),
+                self.exponentials[index].shift.eq(lanes.shift[index]),
             ]
-        valid, last = self._delay(m, "lane", 2 + ShiftExpLane.LATENCY, valid, last)
+        valid, last = self._delay(m, "lane", 2 + lanes.latency, valid, last)
         m.d.comb += self.write.eq(valid)
         with m.If(valid):
             m.d.sync += self.pair.eq(self.pair + 1)
@@ -156,8 +166,8 @@ class RowSum(wiring.Component):
         values = []
         for index in range(2):
             exponential = self.exponentials[index]
-            coarse = Signal(self.x0_bits + 13, name=f"coarse_{index}", reset_less=True)
-            value = Signal(self.x0_bits + 15, name=f"value_{index}", reset_less=True)
+            coarse = Signal(self.mantissa_bits + 12, name=f"coarse_{index}", reset_less=True)
+            value = Signal(self.mantissa_bits + 14, name=f"value_{index}", reset_less=True)
             fine_shift = Signal(2, name=f"fine_shift_{index}", reset_less=True)
             m.d.sync += [
                 coarse.eq(exponential.mantissa << (exponential.shift[2:] << 2)),
@@ -165,7 +175,7 @@ class RowSum(wiring.Component):
                 value.eq((coarse << fine_shift)[1:]),
             ]
             values.append(value)
-        both = Signal(self.x0_bits + 16, reset_less=True)
+        both = Signal(self.mantissa_bits + 15, reset_less=True)
         m.d.sync += both.eq(values[0] + values[1])
         valid, last = self._delay(m, "sum", 3, valid, last)
 

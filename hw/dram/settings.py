@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateware.config import config
+
 __all__ = ["ARTY_A7", "MACHINE_PORT", "SETTINGS", "ULX3S", "DramError", "DramSettings", "settings"]
 
 MACHINE_PORT = "machine"  # the controller's one user port, `user_port_machine_...` in its Verilog
@@ -137,14 +139,14 @@ ULX3S = DramSettings(
     chip="MT48LC16M16",
     lanes=2,
     phy="GENSDRPHY",
-    memory_mhz=60.0,
-    input_mhz=60.0,
+    memory_mhz=config("ulx3s_85f").clock_mhz,
+    input_mhz=config("ulx3s_85f").clock_mhz,
     native_bits=16,
     rows=1 << 13,
     banks=4,
     columns=1 << 9,
     bursts=1,
-    options={"init_clk_freq": 60e6},
+    options={"init_clk_freq": config("ulx3s_85f").clock_mhz * 1e6},
 )
 
 SETTINGS = {"arty_a7": ARTY_A7, "arty_a7_35": ARTY_A7, "arty_a7_100": ARTY_A7, "ulx3s_85f": ULX3S}

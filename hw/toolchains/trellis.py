@@ -38,7 +38,8 @@ def route(part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1,
     ecppack = find("yowasp-ecppack", "ecppack", variable="ECPPACK", remedy=REMEDY)
     stage("place and route")
     arguments = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", str(seed), "--timing-allow-fail"]
-    arguments += ["--json", NETLIST, "--lpf", CONSTRAINTS, "--textcfg", TEXT, "--report", REPORT]
+    # The default router does not end on a part this full.
+    arguments += ["--router", "router2", "--json", NETLIST, "--lpf", CONSTRAINTS, "--textcfg", TEXT, "--report", REPORT]
     run_tool("route", [nextpnr, *arguments], folder, [TEXT, REPORT], seconds)
     timing = read_timing((folder / REPORT).read_text())
     stage("bitstream")

@@ -6,6 +6,7 @@ python -m sim.bench.models [NAME...] [--docs] [--accuracy FILE...]
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Sequence
@@ -60,17 +61,18 @@ def on_board(graph: Graph, shape: ModelShape, board: str) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def on_boards(shape: ModelShape) -> dict[str, dict[str, Any]]:
+    """The same for each board; once for models of the same dimensions."""
+    graph = random_graph(shape)
+    return {board: on_board(graph, shape, board) for board in BOARDS}
+
+
 def model_row(name: str) -> dict[str, Any]:
     """Everything that is told of a model, by its timm name."""
     shape = parse_architecture(name)
-    graph = random_graph(shape)
-    return {
-        "model": name,
-        "architecture": spelled_out(shape),
-        "parameters": shape.parameters(),
-        "macs": shape.macs(),
-        "boards": {board: on_board(graph, shape, board) for board in BOARDS},
-    }
+    sizes = {"parameters": shape.parameters(), "macs": shape.macs()}
+    return {"model": name, "architecture": spelled_out(shape), **sizes, "boards": on_boards(shape)}
 
 
 def read_accuracy(path: Path) -> dict[str, Any]:

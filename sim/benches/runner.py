@@ -28,6 +28,8 @@ PARAMETERS = "BENCH_PARAMETERS"  # how the parameters reach the simulator's proc
 SEED = "IVIT_TEST_SEED"
 # Yosys writes the Verilog, not a person: style warnings are no news. -O1 halves what g++ takes; benches are short.
 VERILATOR_OPTIONS = ["-Wno-lint", "-Wno-fatal", "-CFLAGS", "-O1"]
+# A netlist has a signal for every gate: only its ports are left visible.
+NETLIST_OPTIONS = ["--no-public-flat-rw", "--public-depth", "1"]
 # From Verilog 2009 on initial values are there before anything waits for a change, and Yosys's combinational blocks
 # then stay at x until an input changes. Icarus takes the last -g.
 ICARUS_OPTIONS = ["-g2005"]
@@ -91,6 +93,7 @@ def run_bench(
     parameters: Mapping[str, object] | None = None,
     seed: int | None = None,
     wall_seconds: int = 600,
+    verilog_file: Path | None = None,
     extra_sources: Sequence[Path] = (),
     waves: bool = False,
 ) -> None:
@@ -106,6 +109,8 @@ def run_bench(
     parameters : JSON-compatible values that `sim.benches.bench.parameters()` returns in the bench
     seed : of `sim.benches.bench.generator()`; IVIT_TEST_SEED, else 1, by default; printed
     wall_seconds : wall-clock watchdog on the simulation (a bench's own watchdog counts cycles)
+    verilog_file : the component after synthesis, instead of Amaranth's Verilog, in a folder that may be built in; only
+        its ports are visible
     extra_sources : Verilog files of black boxes
     waves : whether to write waveforms, into the build folder, whose name is then printed
 
@@ -116,9 +121,10 @@ def run_bench(
         raise BenchFailure(f"{missing}.")
     seed = bench_seed() if seed is None else seed
     print(f"{toplevel}: {test_module} on {simulator}, {SEED}={seed}")
-    source = _verilog(component, toplevel)
+    source = _verilog(component, toplevel) if verilog_file is None else verilog_file
     path, environment = verilator_command() if simulator == "verilator" else (str(shutil.which("iverilog")), {})
-    key = hashlib.sha256(" ".join([path, *OPTIONS[simulator]]).encode())
+    options = [*OPTIONS[simulator], *(NETLIST_OPTIONS if verilog_file and simulator == "verilator" else [])]
+    key = hashlib.sha256(" ".join([path, *options]).encode())
     for extra in extra_sources:
         key.update(Path(extra).read_bytes())
     build = source.parent / f"{simulator}{'-waves' if waves else ''}-{key.hexdigest()[:8]}"
@@ -143,7 +149,7 @@ def run_bench(
                     sources=[source, *extra_sources],
                     hdl_toplevel=toplevel,
                     build_dir=build,
-                    build_args=OPTIONS[simulator],
+                    build_args=options,
                     timescale=("1ns", "1ps"),
                     waves=waves,
                     log_file=log,

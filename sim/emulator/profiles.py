@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, fields, replace
 
+from gateware.config import config
+
 __all__ = ["ARTY_A7", "IDEAL", "LITEDRAM", "PROFILES", "ULX3S", "Dram", "MemoryProfile"]
 
 
@@ -173,12 +175,12 @@ ARTY_A7 = Dram(
     beat_cycles=1,
 ).profile("arty_a7")
 
-# 16-bit SDRAM at 60 MHz, one phase: 2 bytes a cycle, so a beat takes eight.
+# 16-bit SDRAM, one phase: 2 bytes a cycle, so a beat takes eight.
 ULX3S = Dram(
     banks=4,
     row_bytes=1024,
     phases=1,
-    mhz=60,
+    mhz=config("ulx3s_85f").clock_mhz,
     t_rp=20,
     t_rcd=20,
     t_wr=15,

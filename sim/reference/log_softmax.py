@@ -6,7 +6,10 @@ import numpy as np
 
 from sim.reference.rounding import IntArray
 
-__all__ = ["log_probabilities"]
+__all__ = ["MOST_TOTAL", "log_probabilities"]
+
+MOST_TOTAL = 2**30
+"""What a larger total counts as: 185 scores in which none is below the maximum."""
 
 
 def log_probabilities(exponentials: IntArray, totals: IntArray, bits: int) -> IntArray:
@@ -19,7 +22,7 @@ def log_probabilities(exponentials: IntArray, totals: IntArray, bits: int) -> In
     Parameters
     ----------
     exponentials : positive integers (..., elements)
-    totals : their sums (..., 1), saturated or not
+    totals : their sums (..., 1)
     bits : 8 to 16, of the result
     """
     triple = 3 * exponentials

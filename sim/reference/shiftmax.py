@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sim.reference.log_softmax import log_probabilities
+from sim.reference.log_softmax import MOST_TOTAL, log_probabilities
 from sim.reference.polynomial_exp import PolynomialExp
 from sim.reference.rounding import INT32_MAX, IntArray
 from sim.reference.shiftexp import ShiftExp
@@ -47,7 +47,7 @@ class Shiftmax:
         e = self._exponentials(considered - considered.max(axis=-1, keepdims=True))
         total = np.minimum(e.sum(axis=-1, keepdims=True), INT32_MAX)
         if self.logarithmic:
-            return log_probabilities(e, total, self.bits)
+            return log_probabilities(e, np.minimum(total, MOST_TOTAL), self.bits)
         product = e * (INT32_MAX // total)
         shift = 32 - self.bits
         if not self.half_up:

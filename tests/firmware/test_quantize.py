@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from firmware import compile as compile_command
 from firmware import quantize
+from firmware.program_file import load_program
 from firmware.random_model import random_weights
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
@@ -169,6 +171,9 @@ def test_a_swin_checkpoint_of_timm(tmp_path: Path, rng: np.random.Generator, cap
         assert scale == snapped_softmax_scale(softmax_step(scale))
         scale = np.float32(model.tensors[f"{block}.attn.qact_attn1.act_scaling_factor"])
         assert scale != snapped_softmax_scale(softmax_step(scale))
+    program = tmp_path / "m.program"
+    assert compile_command.main([str(output), "--board", "tiny", "-o", str(program), "--json"]) == 0
+    assert load_program(program).architecture == arch
 
 
 def test_long_rows_are_warned_of(tmp_path: Path, rng: np.random.Generator, capsys):

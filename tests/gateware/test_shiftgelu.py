@@ -9,12 +9,12 @@ import pytest
 from gateware.nonlinear.shiftgelu import ShiftGELU
 from gateware.nonlinear.shiftgelu_exponent import SignedShiftExpLane
 from sim.benches.runner import run_bench, simulator_missing
-from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic
+from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic, preset
 from sim.reference.rescale import Dyadic
 from tests.shared_data import shared_data
 
 BENCH = "tests.gateware.bench_shiftgelu"
-VARIANTS = {"lean": LEAN, "official": OFFICIAL}
+VARIANTS = {"lean": LEAN, "official": OFFICIAL, "polynomial": preset("lean:gelu=polynomial")}
 SCALES = [1, 2, 3, 7, 23, 24, 54, 128, 139, 254, 255]
 
 
@@ -47,6 +47,13 @@ def test_short_groups_in_the_other_arithmetic():
 
 def test_reset_in_a_row():
     run("lean", "reset_in_a_row", moments=[1, 7, 258, 800, 1032, 1095, 1100, 1200, 1500])
+
+
+def test_the_polynomial():
+    testcases = ["every_maximum", "edge_tables", "random_groups", "values_above_the_maximum", "reset_in_a_row"]
+    lengths = [(4, 6), (256, 3), (20, 4)]
+    run("polynomial", testcases, scales=[4, 5, 20, 255], stalls=[0.0, 0.6], lengths=lengths, moments=[1, 40, 300, 700])
+    run("polynomial", "throughput", rates=[(768, 4, 768), (128, 4, 257)], least_rate=1.9, latency=283)
 
 
 def test_throughput():

@@ -9,19 +9,42 @@ import pytest
 
 from gateware.nonlinear.shiftmax import Shiftmax
 from sim.benches.runner import run_bench, simulator_missing
-from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic
+from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic, preset
 from tests.shared_data import shared_data
 
 BENCH = "tests.gateware.bench_shiftmax"
 PAPER = Arithmetic("paper", softmax_n=12, half_shifted_first=True, softmax_half_up=True)
+POLYNOMIAL, LOGARITHM = preset("lean:softmax=polynomial"), preset("lean:softmax=logarithm")
+LOGARITHM16 = preset("official:softmax=logarithm,softmax_n=12")
 VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"rows": 11, "max_length": 256, "arithmetic": LEAN, "bits": 8, "x0_bits": 10},
     "official16": {"rows": 5, "max_length": 200, "arithmetic": OFFICIAL, "bits": 16, "x0_bits": 10},
     "official8": {"rows": 4, "max_length": 200, "arithmetic": OFFICIAL, "bits": 8, "x0_bits": 10},
+    "polynomial": {
+        "rows": 6,
+        "max_length": 200,
+        "arithmetic": POLYNOMIAL,
+        "bits": 8,
+        "x0_bits": 10,
+    },
+    "logarithm": {
+        "rows": 6,
+        "max_length": 256,
+        "arithmetic": LOGARITHM,
+        "bits": 8,
+        "x0_bits": 10,
+    },
+    "logarithm16": {
+        "rows": 4,
+        "max_length": 24,
+        "arithmetic": LOGARITHM16,
+        "bits": 16,
+        "x0_bits": 13,
+    },
     "paper": {"rows": 4, "max_length": 24, "arithmetic": PAPER, "bits": 11, "x0_bits": 13},
 }
 # Icarus compiles in a tenth of the time and simulates at a tenth of the speed: it has the smaller variants.
-ON_ICARUS = {"official16", "official8", "paper"}
+ON_ICARUS = {"official16", "official8", "paper", "logarithm16"}
 
 
 # Cycles a row, sustained, at these lengths: 2 * ceil(length / 4) + 1, and at least what the division takes.
@@ -30,6 +53,9 @@ RATES = {
     "official16": [(197, 101), (64, 33)],
     "official8": [(49, 27)],
     "paper": [(24, 20)],
+    "polynomial": [(197, 101), (1, 17)],
+    "logarithm": [(197, 101), (1, 17)],
+    "logarithm16": [(24, 17)],
 }
 
 

@@ -13,6 +13,7 @@ from sim.bench.models import main, model_row
 from sim.reference.architecture import parse_architecture, spelled_out
 
 SMALL = "vit:image=32,patch=8,dim=64,depth=1,heads=2,classes=3"
+DISTILLED = "vit:image=32,patch=8,dim=64,depth=1,heads=2,classes=3,distilled=1"
 LONG = "vit:image=36,patch=2,dim=64,depth=1,heads=2,classes=3"  # 325 scores a row
 
 
@@ -68,6 +69,7 @@ def test_the_page(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mon
     accuracy.write_text(json.dumps({**row, "float_top1": 0.8, "integer_top1": 0.79, "divergence": 0.1}))
     assert main([LONG, SMALL, "--docs", "--accuracy", str(accuracy)]) == 0
     assert "rows of 325 scores" in capsys.readouterr().out
+    assert "distillation token" in model_row(DISTILLED)["boards"]["arty_a7_35"]["refused"]
     kept = json.loads((tmp_path / "models.json").read_text())
     assert {one["model"] for one in kept["models"]} == {SMALL, LONG, "deit_tiny_patch16_224"}
     assert kept["accuracy"] == [{**row, "float_top1": 0.8, "integer_top1": 0.79}]

@@ -1,0 +1,62 @@
+"""What is written for the boards: constraints, pins, clocks, and RTLIL that Yosys takes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gateware.config import config
+from hw.boards.arty_a7 import ArtyA7
+from hw.boards.clocks import pll_settings
+from hw.boards.design import Design, plain_names
+from hw.boards.ulx3s import Ulx3s85F
+from hw.toolchains import openxc7
+from hw.toolchains.yosys import script
+from tests.hw.fake_tools import RTLIL
+
+
+def test_names_with_brackets_become_plain():
+    assert plain_names("wire \\a[0].b[1] [3:0]\n connect \\c [1] \\a[0].b[1] [2]") == (
+        "wire \\a.0.b.1 [3:0]\n connect \\c [1] \\a.0.b.1 [2]"
+    )
+
+
+def test_script_keeps_units_apart_and_ends_flat():
+    text = script(Design("x", RTLIL), "xc7")
+    assert "setattr -mod -set keep_hierarchy 1 top.machine\n" in text
+    assert "core.array" not in text  # deeper than a unit
+    assert text.index("keep_hierarchy 1") < text.index("synth_xilinx") < text.index("\nflatten")
+    assert "-nobram" not in text and "delete t:$scopeinfo" in text
+
+
+def test_pll_of_the_ulx3s():
+    settings = pll_settings(25, 60)
+    assert 25 / settings.clki_div * settings.clkfb_div == pytest.approx(60) == settings.mhz
+    assert 400 <= settings.mhz * settings.clkop_div <= 800
+    with pytest.raises(ValueError, match=r"cannot make 1 MHz from 25 MHz"):
+        pll_settings(25, 1)
+
+
+def test_files_for_the_arty():
+    design = ArtyA7(config("tiny")).design()
+    xdc, tcl = design.files["top.xdc"], design.files["top.tcl"]
+    assert "create_clock -name clk100_0__io -period 10.0" in xdc
+    assert "INTERNAL_VREF 0.675" in xdc and 'IOSTANDARD "DIFF_SSTL135"' in xdc
+    assert "set_false_path -from [get_ports {uart_0__rx__io rst_0__io}]" in xdc and "ars_ff1 == TRUE" in xdc
+    assert "ars_ff1" in design.sources[0].read_text()
+    assert "-part xc7a35ticsg324-1L" in tcl and f'add_files "{design.sources[0].name}"' in tcl
+    assert "module top(" in design.files["top.v"]
+    assert json.loads(design.files["dram.json"])["phy"]["delays"] == 32
+    ports = openxc7.constraints(xdc, [])
+    for pin in ("E3", "C2", "A9", "D10", "K6", "U9"):  # clock, button, UART, memory's reset and clock
+        assert f"set_property LOC {pin} " in ports
+    assert "top.machine" in design.units and "litedram_arty_a7" in design.units
+
+
+def test_files_for_the_ulx3s():
+    machine = dataclasses.replace(config("tiny"), clock_mhz=60.0, address_bits=21)
+    design = Ulx3s85F(machine).design()
+    lpf = design.files["top.lpf"]
+    assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in lpf and 'LOCATE COMP "uart_0__rx__io" SITE "M1"' in lpf
+    assert "FREQUENCY" in lpf and "25000000.0 HZ" in lpf
+    assert "EHXPLLL" in design.rtlil and "ODDRX1F" in design.rtlil

@@ -1,0 +1,51 @@
+"""Resources of a netlist, limits of a part, and the estimate before any tool runs."""
+
+import json
+
+import pytest
+
+from gateware.config import config
+from hw.boards.parts import LFE5U_85F, XC7A35T
+from hw.fit import estimate, misfits
+from hw.toolchains import vivado
+from hw.toolchains.errors import ToolError
+from hw.toolchains.utilisation import Utilisation, by_unit, count, over_limits, packed
+from tests.hw import fake_tools as fake
+
+
+def test_vivado_s_tables():
+    assert vivado.read_utilisation(fake.VIVADO_USED) == Utilisation(15_000, 20_000, 90, 41.5, 15_000)
+    (clock,) = vivado.read_timing(fake.VIVADO_TIMING.format(slack=-2.5))
+    assert clock.achieved_mhz == pytest.approx(80) and not clock.met
+
+
+def test_units_are_counted_once():
+    modules = {"top": {"LUT6": 5, "unit": 2}, "unit": {"LUT2": 7, "DSP48E1": 1}}
+    text = json.dumps({"modules": {f"\\{name}": {"num_cells_by_type": cells} for name, cells in modules.items()}})
+    assert by_unit(text) == {"top": Utilisation(5, 0, 0, 0, 5), "unit": Utilisation(7, 0, 1, 0, 4)}
+    with pytest.raises(ToolError, match="unknown size, NEW_CELL"):
+        count({"NEW_CELL": 1})
+
+
+def test_limits_are_the_part_s_own():
+    assert over_limits(Utilisation(20_800, 41_600, 90, 50, 17_680), XC7A35T) == []
+    assert len(over_limits(Utilisation(20_801, 41_601, 91, 50.5, 17_681), XC7A35T)) == 5
+
+
+def test_small_luts_share_one():
+    assert packed({"LUT6": 3, "LUT5": 4, "RAM32M": 2, "SRL16E": 5}) == 3 + 4 + 8 + 5
+    assert packed({"LUT4": 10, "INV": 4, "LUT1": 2}) == 10  # each with an inverter
+    assert packed({"LUT3": 10, "LUT2": 12, "LUT1": 1}) == 12  # ten pairs, two LUT2 together, one alone
+    assert packed({"LUT3": 6}) == 6  # two have six inputs
+
+
+# What `python -m hw.build` reports of the boards' presets.
+@pytest.mark.parametrize(
+    ("preset", "part", "lut", "dsp", "bram36"),
+    [("arty_a7_35", XC7A35T, 16_516, 90, 47), ("ulx3s_85f", LFE5U_85F, 37_242, 148, 61.5)],
+)
+def test_estimates_are_within_a_tenth(preset, part, lut, dsp, bram36):
+    found = estimate(config(preset), part)
+    assert found.lut == pytest.approx(lut, rel=0.1)
+    assert found.dsp == pytest.approx(dsp, rel=0.1) and found.bram36 == pytest.approx(bram36, rel=0.1)
+    assert misfits(config(preset), part) == []
