@@ -22,8 +22,9 @@ from safetensors.numpy import save
 from firmware.compiler.compiler import Compiled
 from firmware.compiler.memory import Home
 from firmware.layout import BEAT
-from gateware.config import AcceleratorConfig, ConfigError, config
-from gateware.isa import ISA_VERSION, LOG_BEATS
+from firmware.program_check import ADDRESS_LIMIT, check_program
+from gateware.config import AcceleratorConfig, config
+from gateware.isa import ISA_VERSION
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.integer_vit import IntegerVit
@@ -35,10 +36,7 @@ __all__ = ["Program", "load_program", "program_of"]
 
 FORMAT = "ivit program"
 VERSION = "2"
-ADDRESS_LIMIT = 1 << 24
-COLOURS = 3
 NUMBERS = ("start", "log", "beats", "patch", "alternate_start", "alternate_image")  # of the header
-LOGIT_BYTES = 4
 TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64, "logit_scales": np.float32}
 
 
@@ -208,7 +206,7 @@ def load_program(path: Path) -> Program:
         program = _parsed(header, tensors)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: its header cannot be understood ({type(error).__name__}: {error}).") from error
-    _check(program, path, header)
+    check_program(program, path, header)
     return program
 
 
@@ -243,66 +241,3 @@ def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Pro
         marks=tuple(map(str, json.loads(header["marks"]))),
         **{name: int(header[name]) for name in NUMBERS},
     )
-
-
-def _check(program: Program, path: Path, header: dict[str, str]) -> None:
-    """That everything lies inside memory, and that the machine is one that this version builds."""
-    try:
-        fingerprint = program.config.fingerprint
-    except (ConfigError, ValueError) as error:
-        raise UserError(f"{path}: {error}.") from error
-    if f"{fingerprint:08x}" != header.get("fingerprint"):
-        raise UserError(
-            f"{path} was compiled for another version of the machine {program.board} (fingerprint "
-            f"{header.get('fingerprint')}, now {fingerprint:08x}); compile it anew."
-        )
-    if not _inside_memory(program):
-        raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it anew.")
-    if not _has_its_words(program):
-        raise UserError(f"{path}: its memory holds another program than it names; compile it anew.")
-    image, crop = program.image_home, program.preprocessing.crop
-    expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
-    if (image.rows, image.columns, image.size) != expected or crop % program.patch:
-        raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it anew.")
-    classes, scales = program.output_home.columns, program.logit_scales
-    if scales.shape != (classes,) or not np.isfinite([*scales, program.image_scale]).all() or program.image_scale <= 0:
-        raise UserError(f"{path}: its {scales.size} scales do not fit its {classes} classes; compile it anew.")
-    if len(program.class_names) not in (0, classes):
-        raise UserError(f"{path}: there are {len(program.class_names)} names for {classes} classes; compile it anew.")
-
-
-def _inside_memory(program: Program) -> bool:
-    beats, segments, homes = program.beats, program.segments, program.homes
-    return bool(
-        0 < beats <= ADDRESS_LIMIT
-        and segments.ndim == 2
-        and segments.shape[1] == 2
-        and ((segments >= 0) & (segments <= beats)).all()
-        and (segments.sum(axis=1) <= beats).all()
-        and int(segments[:, 1].sum()) * BEAT == program.memory.size
-        and all(home.base + home.beats <= beats and home.rows and home.columns for home in homes.values())
-        and 0 <= program.start < beats
-        and 0 <= program.alternate_start < beats
-        and program.image in homes
-        and 0 <= program.alternate_image <= beats - homes[program.image].beats
-        and 0 <= program.log <= beats - LOG_BEATS * len(program.marks)
-        and program.patch > 0
-        and program.output in homes
-        and homes[program.output].size == LOGIT_BYTES
-    )
-
-
-def _has_its_words(program: Program) -> bool:
-    """Whether the instructions stand where the machine starts, and others of their number at the alternate place."""
-    words = program.words.tobytes()
-    alternate = _bytes_at(program, program.alternate_start, len(words))
-    return bool(words) and _bytes_at(program, program.start, len(words)) == words and len(alternate) == len(words)
-
-
-def _bytes_at(program: Program, beat: int, length: int) -> bytes:
-    """What stands in memory beforehand."""
-    for base, content in program.pieces():
-        offset = (beat - base) * BEAT
-        if 0 <= offset < len(content):
-            return content[offset : offset + length]
-    return b""

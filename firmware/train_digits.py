@@ -11,10 +11,10 @@ which is why the trained weights are kept in the repository and quantisation sta
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,30 +24,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from firmware import digits
+from sim.reference.architecture import spelled_out
+from sim.reference.errors import UserError
+from sim.reference.model_shape import MLP_RATIO
+from sim.reference.vit_shape import VitShape
 
 MEAN = 0.5
 STD = 0.5
 
 
-@dataclass(frozen=True)
-class VitShape:
-    """Dimensions of the model; `mlp` is the hidden width as a multiple of `dim`."""
-
-    image: int = digits.IMAGE_SIZE
-    patch: int = 8
-    dim: int = 64
-    depth: int = 4
-    heads: int = 2
-    classes: int = len(digits.CLASS_NAMES)
-    mlp: int = 4
-
-    @property
-    def architecture(self) -> str:
-        """The name that `firmware.quantize` takes."""
-        return (
-            f"vit:image={self.image},patch={self.patch},dim={self.dim},depth={self.depth},heads={self.heads},"
-            f"classes={self.classes}"
-        )
+SHAPE = VitShape(digits.IMAGE_SIZE, patch=8, dim=64, depth=4, heads=2, classes=len(digits.CLASS_NAMES))
+"""The shipped model."""
 
 
 class Attention(nn.Module):
@@ -73,8 +60,8 @@ class Mlp(nn.Module):
 
     def __init__(self, shape: VitShape) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(shape.dim, shape.mlp * shape.dim)
-        self.fc2 = nn.Linear(shape.mlp * shape.dim, shape.dim)
+        self.fc1 = nn.Linear(shape.dim, MLP_RATIO * shape.dim)
+        self.fc2 = nn.Linear(MLP_RATIO * shape.dim, shape.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
@@ -120,10 +107,9 @@ class Vit(nn.Module):
 
     def __init__(self, shape: VitShape, drop: float = 0.05) -> None:
         super().__init__()
-        patches = (shape.image // shape.patch) ** 2
         self.patch_embed = PatchEmbed(shape)
         self.cls_token = nn.Parameter(torch.randn(1, 1, shape.dim) * 0.02)
-        self.pos_embed = nn.Parameter(torch.randn(1, patches + 1, shape.dim) * 0.02)
+        self.pos_embed = nn.Parameter(torch.randn(1, shape.tokens, shape.dim) * 0.02)
         self.blocks = nn.ModuleList(Block(shape, drop * i / max(shape.depth - 1, 1)) for i in range(shape.depth))
         self.norm = nn.LayerNorm(shape.dim, eps=1e-6)
         self.head = nn.Linear(shape.dim, shape.classes)
@@ -210,24 +196,25 @@ def train(shape: VitShape, epochs: int, batch: int, rate: float, decay: float) -
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns the exit status."""
-    shape = VitShape()
     parser = argparse.ArgumentParser(prog="python -m firmware.train_digits", description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="safetensors file to write")
-    parser.add_argument("--patch", type=int, default=shape.patch, help="pixels (default: %(default)s)")
-    parser.add_argument("--dim", type=int, default=shape.dim, help="default: %(default)s")
-    parser.add_argument("--depth", type=int, default=shape.depth, help="default: %(default)s")
-    parser.add_argument("--heads", type=int, default=shape.heads, help="default: %(default)s")
+    parser.add_argument("--patch", type=int, default=SHAPE.patch, help="pixels (default: %(default)s)")
+    parser.add_argument("--dim", type=int, default=SHAPE.dim, help="default: %(default)s")
+    parser.add_argument("--depth", type=int, default=SHAPE.depth, help="default: %(default)s")
+    parser.add_argument("--heads", type=int, default=SHAPE.heads, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=150, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=96, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--decay", type=float, default=0.05, help="weight decay (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     options = parser.parse_args(arguments)
-    shape = VitShape(patch=options.patch, dim=options.dim, depth=options.depth, heads=options.heads)
-    if min(shape.patch, shape.dim, shape.depth, shape.heads, options.epochs, options.batch) < 1:
-        parser.error("sizes, epochs and batch must be at least 1.")
-    if shape.image % shape.patch or shape.dim % shape.heads:
-        parser.error(f"--patch must divide {shape.image}, and --heads must divide --dim ({shape.dim}).")
+    if min(options.epochs, options.batch) < 1:
+        parser.error("epochs and batch must be at least 1.")
+    try:
+        sizes = {name: getattr(options, name) for name in ("patch", "dim", "depth", "heads")}
+        shape = dataclasses.replace(SHAPE, **sizes)
+    except UserError as error:
+        parser.error(str(error))
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)  # the order of float sums then does not depend on the number of cores
     torch.use_deterministic_algorithms(True)
@@ -235,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     held_out = accuracy(model, *as_tensors("held-out"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     metadata = {
-        "architecture": shape.architecture,
+        "architecture": spelled_out(shape),
         "classes": json.dumps(digits.CLASS_NAMES),
         "mean": json.dumps([MEAN] * 3),
         "std": json.dumps([STD] * 3),
@@ -245,7 +232,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"Cannot write {options.output}: {error.strerror or error}.", file=sys.stderr)
         return 2
-    print(f"{shape.architecture}: {parameters} parameters, held-out top-1 {100 * held_out:.2f} %, in {options.output}")
+    print(f"{spelled_out(shape)}: {parameters} parameters, held-out top-1 {100 * held_out:.2f} %, in {options.output}")
     return 0
 
 

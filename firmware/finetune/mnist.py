@@ -24,15 +24,14 @@ from firmware.finetune.network import IntegerNetwork
 from firmware.finetune.training import Recipe, Run, Score, Workers, evaluate
 from firmware.float_model import FloatArray
 from firmware.float_models import float_model
-from firmware.train_digits import Vit, VitShape
-from sim.reference.architecture import parse_architecture
+from firmware.train_digits import SHAPE, Vit
+from sim.reference.architecture import spelled_out
 from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status
 from sim.reference.preprocess import Preprocessing
 
 __all__ = ["main", "train_float"]
 
-SHAPE = VitShape()
 PREPROCESSING = Preprocessing(SHAPE.image, SHAPE.image, (0.5,) * 3, (0.5,) * 3)
 CALIBRATION_IMAGES = 256
 WARM_UP = 0.1
@@ -65,7 +64,7 @@ def train_float(images: Images, epochs: int, size: int, rate: float, seed: int) 
 
 def score_float(weights: dict[str, FloatArray], images: Images) -> Score:
     """The float model over all images."""
-    model = float_model(parse_architecture(SHAPE.architecture), weights)
+    model = float_model(SHAPE, weights)
     right = loss = 0.0
     for start in range(0, len(images), 64):
         pixels, labels = batch(images, np.arange(start, min(start + 64, len(images))), PREPROCESSING, "none", (0,))
@@ -93,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     weights = train_float(images, arguments.epochs, 128, arguments.float_rate, arguments.seed)
     save_file(weights, folder / "float.safetensors")
     scores = {"float": score_float(weights, held_out)}
-    model = quantised(SHAPE.architecture, weights, PREPROCESSING, images, arguments.arithmetic, CALIBRATION_IMAGES)
+    model = quantised(spelled_out(SHAPE), weights, PREPROCESSING, images, arguments.arithmetic, CALIBRATION_IMAGES)
     model.save(folder / "post_training.safetensors")
     scores["post-training"] = evaluate(IntegerNetwork(model, weights), held_out, Workers())
 

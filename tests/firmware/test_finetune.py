@@ -19,7 +19,7 @@ from firmware.finetune.network import IntegerNetwork, MismatchError, weights_of 
 from firmware.finetune.training import Recipe, Run, evaluate, train  # noqa: E402
 from firmware.float_model import FloatArray  # noqa: E402
 from firmware.random_model import random_model  # noqa: E402
-from firmware.train_digits import Vit, VitShape  # noqa: E402
+from firmware.train_digits import SHAPE, Vit  # noqa: E402
 from firmware.weights import load_arrays  # noqa: E402
 from sim.reference.architecture import parse_architecture  # noqa: E402
 from sim.reference.errors import UserError  # noqa: E402
@@ -83,7 +83,7 @@ def test_a_wrong_forward_is_seen(model: IntegerModel, weights, monkeypatch: pyte
 
 def test_gradients_point_where_the_float_models_do(model: IntegerModel, weights):
     pixels, labels = batch(grey(32), np.arange(32), model.preprocessing, "none", (0,))
-    network, plain = IntegerNetwork(model, weights), Vit(VitShape(), drop=0.0)
+    network, plain = IntegerNetwork(model, weights), Vit(SHAPE, drop=0.0)
     plain.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     wanted = torch.from_numpy(labels)
     torch.nn.functional.cross_entropy(network.forward(pixels), wanted).backward()
