@@ -16,6 +16,8 @@ from sim.reference.integer_vit import IntegerVit
 
 __all__ = ["Comparison", "compare"]
 
+LEAST_SCORE = -128
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -71,10 +73,12 @@ def compare(
     found, integers = [], 0
     windowed = _windowed(compiled)
     for name in order:
-        wanted, tally = (
-            expected[name] if name in windowed else _rows(expected[name], compiled.orders.get(name)),
-            _Tally(),
-        )
+        tally = _Tally()
+        if name in windowed:
+            # A score that is masked is the least one in the machine, which never has its sum without the mask.
+            wanted = np.where(windowed[name], LEAST_SCORE, expected[name])
+        else:
+            wanted = _rows(expected[name], compiled.orders.get(name))
         if name in stored:
             got, lines = stored[name], compiled.orders.get(name)
             tokens = expected[name].reshape(-1, expected[name].shape[-1])
@@ -102,14 +106,17 @@ def _rows(tensor: Integers, order: Integers | None) -> Integers:
     return result
 
 
-def _windowed(compiled: Compiled) -> set[str]:
-    """Tensors that the reference has window by window, with heads apart."""
-    names: set[str] = set()
+def _windowed(compiled: Compiled) -> dict[str, npt.NDArray[np.bool_]]:
+    """Tensors that the reference has window by window, with heads apart; which of their values are masked scores."""
+    found: dict[str, npt.NDArray[np.bool_]] = {}
     for layer in compiled.plan.layers:
         if isinstance(layer, Attention) and layer.windows is not None:
-            names |= {layer.scores_name, layer.softmax_name}
-            names |= set() if layer.bias is None else {layer.bias.name}
-    return names
+            found[layer.scores_name] = found[layer.softmax_name] = np.zeros((1, 1, 1, 1), bool)
+            if layer.bias is not None:
+                found[layer.bias.name] = found[layer.scores_name]
+                if layer.regions is not None:
+                    found[layer.bias.name] = layer.regions[:, None, :, None] != layer.regions[:, None, None, :]
+    return found
 
 
 def _expected_on_chip(compiled: Compiled) -> list[str]:
