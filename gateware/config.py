@@ -75,7 +75,6 @@ class AcceleratorConfig:
             self.arithmetic.integer_only,
             f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
         )
-        _require(self.arithmetic.layernorm == "root", f"layernorm must be root, not {self.arithmetic.layernorm}")
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
         _require(
             self.columns * self.pack == LANES,

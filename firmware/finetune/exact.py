@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sim.reference.layernorm import ITERATIONS, LEAST_DEVIATION, ILayerNorm, l1_shift
+from sim.reference.layernorm import ITERATIONS, LEAST_DEVIATION, ILayerNorm
 from sim.reference.linear import EXACT_FLOAT32
 from sim.reference.operations import Operation
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
@@ -115,7 +115,7 @@ def _layernorm(operation: ILayerNorm, x: Tensor) -> Tensor | None:
     mean = floor + ((twice > channels) | ((twice == channels) & ((floor & 1) == 1))).to(torch.int64)
     y = x - mean
     if operation.l1:
-        k = (y.abs().sum(dim=-1, keepdim=True) >> l1_shift(channels)).clamp(min=LEAST_DEVIATION)
+        k = y.abs().sum(dim=-1, keepdim=True).clamp(min=LEAST_DEVIATION)
     else:
         v = (y * y).sum(dim=-1, keepdim=True)
         k = torch.full_like(v, 2**16)

@@ -42,6 +42,7 @@ class Transforms(wiring.Component):
             config.multiplier_bits,
             config.ln_overlap,
             product_style="plain" if config.dsp_in_layernorm else "lut",
+            l1=config.arithmetic.layernorm == "l1",
         )
         self.gelu = ShiftGELU(config.arithmetic)
         group_bits = (config.max_rows - 1).bit_length() - 2

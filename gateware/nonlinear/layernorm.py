@@ -1,12 +1,13 @@
 """I-LayerNorm with its rescale, on groups of four rows that stream by."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.memory.rowbuffer import RowBuffer
 from gateware.nonlinear.layernorm_constants import constant_layout, constant_values
+from gateware.nonlinear.layernorm_l1 import DIVISION_CYCLES, L1Statistics
 from gateware.nonlinear.layernorm_lanes import LanePacker, LaneUnpacker
 from gateware.nonlinear.layernorm_normalise import RowNormaliser
 from gateware.nonlinear.layernorm_root import RESULT, RowRoot, root_cycles
@@ -16,6 +17,7 @@ from gateware.nonlinear.layernorm_variance import ROW_CYCLES, RowVariance
 __all__ = ["LayerNorm", "constant_layout", "constant_values", "write_signature"]
 
 STYLES = ("lut", "plain")
+L1_CYCLES = 4 * DIVISION_CYCLES
 HANDOVER_CYCLES = 12  # from a group's last pair to its last sum, and into the second pass
 
 
@@ -50,6 +52,9 @@ class LayerNorm(wiring.Component):
         of longer rows come one after the other: about ``4 * C + root_cycles`` cycles each.
     square_style, product_style : str
         How the two squares, and the two products with f, are made: ``"lut"``, or ``"plain"`` for two DSP blocks.
+    l1 : bool
+        Fully-8bit's L1 form: the deviation is the sum of the magnitudes. There are no squares and no root in it, and a
+        pass and a row buffer more, because the magnitudes are those of differences from the mean.
 
     Attributes
     ----------
@@ -90,6 +95,7 @@ class LayerNorm(wiring.Component):
         *,
         square_style: str = "lut",
         product_style: str = "plain",
+        l1: bool = False,
     ) -> None:
         require_range("LayerNorm", "max_channels", max_channels, 8, 4096)
         require_range("LayerNorm", "multiplier_bits", multiplier_bits, 12, 31)
@@ -109,7 +115,9 @@ class LayerNorm(wiring.Component):
         # u = I + 2^15 lies in 0..65535: |u - mean| <= 2^15 on average, so v <= C * 2^30.
         self.sum_bits, self.v_bits = 16 + size, 30 + size
         self.half_bits = (max_channels // 2).bit_length()
-        self.root_cycles = 4 * ROW_CYCLES + root_cycles(self.v_bits) + HANDOVER_CYCLES
+        self.l1 = l1
+        statistics = L1_CYCLES if l1 else 4 * ROW_CYCLES + root_cycles(self.v_bits)
+        self.root_cycles = statistics + HANDOVER_CYCLES
         super().__init__(
             {
                 "channels": In(range(max_channels + 1)),
@@ -127,21 +135,71 @@ class LayerNorm(wiring.Component):
         m = Module()
         m.submodules.unpacker = unpacker = LaneUnpacker()
         m.submodules.rows = rows = RowBuffer(32, 4 * self.overlap)
-        m.submodules.sums = sums = RowSums(self.sum_bits, self.v_bits, self.half_bits, self.square_style)
-        m.submodules.variance = variance = RowVariance(self.sum_bits, self.v_bits, self.half_bits)
-        m.submodules.root = root = RowRoot(self.v_bits)
         m.submodules.normaliser = normaliser = RowNormaliser(
             self.max_channels, self.multiplier_bits, self.product_style
         )
         m.submodules.packer = packer = LanePacker()
         connect(m, flipped(self.i), unpacker.i)
-        connect(m, variance.o, root.i)
         connect(m, packer.o, flipped(self.o))
 
         half = self.channels[1:]
         last_pair = Signal(self.half_bits)
         m.d.sync += last_pair.eq(half - 1)
-        m.d.comb += [sums.half.eq(half), variance.half.eq(half), unpacker.narrow.eq(self.narrow)]
+        m.d.comb += unpacker.narrow.eq(self.narrow)
+
+        statistics, here = (
+            self._measured_twice(m, rows, unpacker, half)
+            if self.l1
+            else self._measured_once(m, rows, unpacker, half, last_pair)
+        )
+
+        # Second pass: four rows' results, then the words of those rows in the order in which they came.
+        results = Signal(data.ArrayLayout(RESULT, 4), reset_less=True)
+        reading, enable, leaving = Signal(), Signal(), Signal()
+        out_row, out_pair = Signal(2), Signal(self.half_bits)
+        out_last = Signal()
+        m.d.comb += [
+            enable.eq(~packer.stall),
+            out_last.eq(out_pair == last_pair),
+            leaving.eq(reading & enable & out_last & (out_row == 3)),
+            statistics.ready.eq(~reading | leaving),
+            rows.read.eq(reading & enable),
+            normaliser.en.eq(enable),
+            normaliser.valid.eq(reading),
+            normaliser.row.eq(out_row),
+            normaliser.last.eq(out_last),
+            normaliser.results.eq(results),
+            Cat(normaliser.u0, normaliser.u1).eq(rows.data),
+            normaliser.wide.eq(self.wide),
+            normaliser.write.eq(self.constants.en),
+            normaliser.address.eq(self.constants.address),
+            normaliser.constants.eq(self.constants.data),
+            packer.wide.eq(self.wide),
+            packer.low.eq(self.low),
+            packer.valid.eq(normaliser.out_valid),
+            packer.q0.eq(normaliser.q0),
+            packer.q1.eq(normaliser.q1),
+            self.busy.eq(unpacker.o.valid | here | (rows.level != 0) | normaliser.active | self.o.valid),
+        ]
+        with m.If(rows.read):
+            m.d.sync += out_row.eq(out_row + 1)
+            with m.If(out_row == 3):
+                m.d.sync += out_pair.eq(out_pair + 1)
+        with m.If(leaving):
+            m.d.sync += [reading.eq(0), out_pair.eq(0)]
+        with m.If(statistics.valid & statistics.ready):
+            m.d.sync += [results.eq(statistics.payload), reading.eq(1)]
+        return m
+
+    def _measured_once(
+        self, m: Module, rows: RowBuffer, unpacker: LaneUnpacker, half: Value, last_pair: Signal
+    ) -> tuple[stream.Interface, Value]:
+        """I-LayerNorm's statistics, from the sums of one pass."""
+        m.submodules.sums = sums = RowSums(self.sum_bits, self.v_bits, self.half_bits, self.square_style)
+        m.submodules.variance = variance = RowVariance(self.sum_bits, self.v_bits, self.half_bits)
+        m.submodules.root = root = RowRoot(self.v_bits)
+        connect(m, variance.o, root.i)
+        m.d.comb += [sums.half.eq(half), variance.half.eq(half)]
 
         # First pass: words go to the row buffer and, at the same time, into the sums. The last pair of a group waits
         # until the sums of the group before have left, as its own follow.
@@ -173,41 +231,19 @@ class LayerNorm(wiring.Component):
                 m.d.sync += pair.eq(pair + 1)
                 with m.If(at_last):
                     m.d.sync += pair.eq(0)
+        return root.o, Const(0)
 
-        # Second pass: four rows' results, then the words of those rows in the order in which they came.
-        results = Signal(data.ArrayLayout(RESULT, 4), reset_less=True)
-        reading, enable, leaving = Signal(), Signal(), Signal()
-        out_row, out_pair = Signal(2), Signal(self.half_bits)
-        out_last = Signal()
+    def _measured_twice(
+        self, m: Module, rows: RowBuffer, unpacker: LaneUnpacker, half: Value
+    ) -> tuple[stream.Interface, Value]:
+        """The L1 form's, whose deviations need the mean: words wait for it in front of the row buffer."""
+        m.submodules.front = front = L1Statistics(self.max_channels, 4 * self.overlap)
+        connect(m, unpacker.o, front.i)
+        word = front.word
         m.d.comb += [
-            enable.eq(~packer.stall),
-            out_last.eq(out_pair == last_pair),
-            leaving.eq(reading & enable & out_last & (out_row == 3)),
-            root.o.ready.eq(~reading | leaving),
-            rows.read.eq(reading & enable),
-            normaliser.en.eq(enable),
-            normaliser.valid.eq(reading),
-            normaliser.row.eq(out_row),
-            normaliser.last.eq(out_last),
-            normaliser.results.eq(results),
-            Cat(normaliser.u0, normaliser.u1).eq(rows.data),
-            normaliser.wide.eq(self.wide),
-            normaliser.write.eq(self.constants.en),
-            normaliser.address.eq(self.constants.address),
-            normaliser.constants.eq(self.constants.data),
-            packer.wide.eq(self.wide),
-            packer.low.eq(self.low),
-            packer.valid.eq(normaliser.out_valid),
-            packer.q0.eq(normaliser.q0),
-            packer.q1.eq(normaliser.q1),
-            self.busy.eq(unpacker.o.valid | (rows.level != 0) | normaliser.active | self.o.valid),
+            front.half.eq(half),
+            word.ready.eq(rows.writable),
+            rows.write.eq(word.valid & word.ready),
+            rows.word.eq(Cat(word.payload.u0, word.payload.u1)),
         ]
-        with m.If(rows.read):
-            m.d.sync += out_row.eq(out_row + 1)
-            with m.If(out_row == 3):
-                m.d.sync += out_pair.eq(out_pair + 1)
-        with m.If(leaving):
-            m.d.sync += [reading.eq(0), out_pair.eq(0)]
-        with m.If(root.o.valid & root.o.ready):
-            m.d.sync += [results.eq(root.o.payload), reading.eq(1)]
-        return m
+        return front.o, front.busy

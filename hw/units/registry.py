@@ -45,6 +45,7 @@ def _layernorm(config: AcceleratorConfig) -> LayerNorm:
         config.multiplier_bits,
         config.ln_overlap,
         product_style="plain" if config.dsp_in_layernorm else "lut",
+        l1=config.arithmetic.layernorm == "l1",
     )
 
 

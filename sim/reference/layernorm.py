@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.reference.rounding import INT32_MAX, IntArray, divide_rne
 
-__all__ = ["ITERATIONS", "LEAST_DEVIATION", "ILayerNorm", "integer_sqrt", "l1_shift"]
+__all__ = ["ITERATIONS", "LEAST_DEVIATION", "ILayerNorm", "integer_sqrt"]
 
 ITERATIONS = 10
 LEAST_DEVIATION = 64
@@ -28,13 +28,6 @@ def integer_sqrt(v: IntArray, start_from_bits: bool = False) -> IntArray:
     for _ in range(ITERATIONS):
         k = np.maximum((k + v // k) >> 1, 1)
     return k
-
-
-def l1_shift(channels: int) -> int:
-    """Places by which the L1 form shifts its sum of magnitudes down: about half the bits of C, so that the result
-    lies near the root of the sum of squares, and never below it (`l1_ratio` is at least 1, which biases need).
-    """
-    return max(channels.bit_length() // 2 - 1, 0)
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,14 @@ class ILayerNorm:
         """Scale of the L1 form's result in units of I-LayerNorm's: its deviation, of values that are normally
         distributed, over the root of the sum of their squares.
         """
-        return math.sqrt(2 / math.pi * channels) / 2 ** l1_shift(channels)
+        return math.sqrt(2 / math.pi * channels)
 
     def apply(self, rows: IntArray) -> IntArray:
         """(..., C) to the same shape."""
         mean, v = self.statistics(rows)
         if self.l1:
-            magnitudes = np.abs(rows - mean).sum(axis=-1, keepdims=True)
-            deviation = np.maximum(magnitudes >> l1_shift(rows.shape[-1]), LEAST_DEVIATION)
+            # Never less than a single magnitude, so that a product with the factor stays below 2^31.
+            deviation = np.maximum(np.abs(rows - mean).sum(axis=-1, keepdims=True), LEAST_DEVIATION)
         else:
             deviation = integer_sqrt(v, self.root_start_from_bits)
         return (((rows - mean) * (INT32_MAX // deviation)) >> 1) + self.bias

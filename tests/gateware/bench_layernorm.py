@@ -70,7 +70,7 @@ def random_constants(
         if channel == 1 or rng.random() < 0.3:
             multiplier[channel], shift[channel] = 1 << (multiplier_bits - 1), middle
             bias[channel] = (4 * rng.randrange(-30, 30) + rng.choice([1, 3])) << (middle - multiplier_bits)
-    return ILayerNorm(np.array(bias)), Dyadic(np.array(multiplier), np.array(shift))
+    return ILayerNorm(np.array(bias), l1=parameters().get("l1", False)), Dyadic(np.array(multiplier), np.array(shift))
 
 
 def random_group(channels: int, bits: int, rng: random.Random) -> IntArray:

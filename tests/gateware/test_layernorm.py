@@ -17,6 +17,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"max_channels": 192, "multiplier_bits": 16},
     "official": {"max_channels": 96, "multiplier_bits": 31, "square_style": "plain", "product_style": "lut"},
     "longest": {"max_channels": 1536, "multiplier_bits": 16, "overlap": 768},
+    "l1": {"max_channels": 192, "multiplier_bits": 16, "l1": True},
     "one group at a time": {"max_channels": 64, "multiplier_bits": 16, "overlap": 32},
 }
 
@@ -33,7 +34,7 @@ def run(variant: str, testcase: str, simulator: str = "verilator", **parameters:
     )
 
 
-@pytest.mark.parametrize("variant", ["lean", "official", "one group at a time"])
+@pytest.mark.parametrize("variant", ["lean", "official", "one group at a time", "l1"])
 @pytest.mark.parametrize("stall", [0.0, 0.95])
 def test_random_rows(variant: str, stall: float):
     run(variant, "random_rows", stall=stall)
@@ -41,7 +42,7 @@ def test_random_rows(variant: str, stall: float):
 
 @pytest.mark.parametrize(
     ("variant", "lengths"),
-    [("lean", [4, 8, 188, 192]), ("official", [4, 8, 92, 96]), ("longest", [4, 1536])],
+    [("lean", [4, 8, 188, 192]), ("l1", [4, 192]), ("official", [4, 8, 92, 96]), ("longest", [4, 1536])],
 )
 def test_extreme_rows(variant: str, lengths: list[int]):
     run(variant, "extremes", lengths=lengths, stall=0.2)
@@ -63,6 +64,11 @@ def test_reset_in_a_row(variant: str):
 def test_throughput(channels: int):
     limit = max(2 * channels, LayerNorm(**VARIANTS["lean"]).root_cycles)
     run("lean", "throughput", channels=channels, limit=limit)
+
+
+@pytest.mark.parametrize("channels", [16, 192])
+def test_throughput_of_the_l1_form(channels: int):
+    run("l1", "throughput", channels=channels, limit=max(2 * channels + 12, LayerNorm(**VARIANTS["l1"]).root_cycles))
 
 
 def test_throughput_of_the_longest_row():
