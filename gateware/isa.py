@@ -5,6 +5,7 @@ Operations below `Op.RUN` are SET: they write register number `op` of that engin
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.lib import data
@@ -14,6 +15,7 @@ __all__ = [
     "ROW_MAP_BITS",
     "REGISTERS",
     "RUN_FIELDS",
+    "COUNT_BITS",
     "Constants",
     "Engine",
     "ERROR_SENTENCES",
@@ -27,6 +29,7 @@ __all__ = [
     "Register",
     "Transform",
     "encode",
+    "loop_registers",
 ]
 
 ISA_VERSION = 2
@@ -37,6 +40,8 @@ LOG_BEATS = 4  # beats of counters that a MARK writes
 DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
 DST_BITS = 22
 ROW_MAP_BITS = 14  # of an entry of the row map: the low bits of a beat
+COUNT_BITS = 16  # of a loop's count
+SOURCE_LEVELS, DESTINATION_LEVELS = 4, 3  # of a load's descriptors
 
 
 class Engine(enum.IntEnum):
@@ -155,31 +160,15 @@ class Register:
     fields: tuple[Field, ...] = ()
 
 
-def _source_registers() -> list[Register]:
-    registers = [Register("SRC_BASE", 0, ADDRESS_BITS, "beat address of the first beat")]
-    for level in range(4):
-        registers.append(Register(f"SRC_COUNT{level}", 1 + 2 * level, 16, f"source level {level} (0 innermost): steps"))
-        registers.append(
-            Register(f"SRC_STRIDE{level}", 2 + 2 * level, 24, f"source level {level}: beats a step", signed=True)
-        )
-    return registers
-
-
-def _destination_registers() -> list[Register]:
-    registers = [
-        Register(
-            "DST_BASE", 9, DST_BITS, "destination of the first beat: a beat address, or row << 10 | k for target A"
-        )
-    ]
-    for level in range(3):
-        registers.append(
-            Register(f"DST_COUNT{level}", 10 + 2 * level, 16, f"destination level {level} (0 innermost): steps")
-        )
-        registers.append(
-            Register(
-                f"DST_STRIDE{level}", 11 + 2 * level, DST_BITS, f"destination level {level}: added a step", signed=True
-            )
-        )
+def _loops(prefix: str, first: int, levels: int, jump_bits: int) -> list[Register]:
+    """COUNT and JUMP of each level, level 0 innermost."""
+    registers = []
+    for level in range(levels):
+        count = f"level {level} (0 innermost): 1 - steps"
+        jump = f"level {level}: added at its step, while the inner levels begin anew"
+        number = first + 2 * level
+        registers.append(Register(f"{prefix}_COUNT{level}", number, COUNT_BITS, count, signed=True))
+        registers.append(Register(f"{prefix}_JUMP{level}", number + 1, jump_bits, jump, signed=True))
     return registers
 
 
@@ -199,10 +188,16 @@ _LOAD_CONFIG = Register(
     ),
 )
 
+_DESCRIPTORS = (
+    Register("SRC_BASE", 0, ADDRESS_BITS, "beat address of the first beat"),
+    *_loops("SRC", 1, SOURCE_LEVELS, VALUE_BITS),
+    Register("DST_BASE", 9, DST_BITS, "destination of the first beat: a beat address, or row << 10 | k for target A"),
+    *_loops("DST", 10, DESTINATION_LEVELS, DST_BITS),
+)
+
 REGISTERS: dict[Engine, tuple[Register, ...]] = {
     Engine.LOADT: (
-        *_source_registers(),
-        *_destination_registers(),
+        *_DESCRIPTORS,
         _LOAD_CONFIG,
         Register("A_BASE", 17, 16, "address in the A buffer of row 0, k 0"),
         Register("A_BLOCK_STRIDE", 18, 16, "A addresses from one block of R rows to the next"),
@@ -223,7 +218,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         ),
         Register("MULTIPLIER_HI", 23, 8, "high 8 bits of the same"),
     ),
-    Engine.LOADB: (*_source_registers(), *_destination_registers(), _LOAD_CONFIG),
+    Engine.LOADB: (*_DESCRIPTORS, _LOAD_CONFIG),
     Engine.EXEC: (
         Register("A_BASE", 0, 16, "A address of block 0, step 0"),
         Register("A_BLOCK_STRIDE", 1, 16, "A addresses between blocks"),
@@ -242,10 +237,9 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
                 Field("to_scores", 2, 1),
                 Field("track_max", 3, 1),
                 Field("max_first", 4, 1),
-                Field("const_rows", 5, 1),
-                Field("clamp_packed", 6, 1),
-                Field("scatter", 7, 1),
-                Field("octets", 8, 1),
+                Field("clamp_packed", 5, 1),
+                Field("scatter", 6, 1),
+                Field("octets", 7, 1),
             ),
         ),
         Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),
@@ -311,3 +305,29 @@ def pack_fields(fields: tuple[Field, ...], values: dict[str, int], what: str) ->
             raise ValueError(f"{what}.{name} must fit {known[name].width} bits, not {value}")
         word |= value << known[name].low
     return word
+
+
+def loop_registers(prefix: str, levels: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """Registers of a load's descriptor `prefix` (SRC or DST) for levels of (steps, stride), level 0 innermost.
+
+    A level that has one step has no jump. Destinations wrap at their width; a source must not jump further than its
+    register can say. Raises ValueError for too many levels, and for steps or a jump that do not fit.
+    """
+    most, bits = (SOURCE_LEVELS, VALUE_BITS) if prefix == "SRC" else (DESTINATION_LEVELS, DST_BITS)
+    if len(levels) > most:
+        raise ValueError(f"{prefix} has {most} levels, not {len(levels)}")
+    registers, back = {}, 0
+    for level in range(most):
+        steps, stride = levels[level] if level < len(levels) else (1, 0)
+        if not 1 <= steps <= 1 << (COUNT_BITS - 1):
+            raise ValueError(f"{prefix}'s level {level} takes 1 to {1 << (COUNT_BITS - 1)} steps, not {steps}")
+        registers[f"{prefix}_COUNT{level}"] = 1 - steps
+        if steps > 1:
+            jump = stride - back
+            if prefix == "DST":
+                jump = ((jump + (1 << (bits - 1))) % (1 << bits)) - (1 << (bits - 1))
+            if not -1 << (bits - 1) <= jump < 1 << (bits - 1):
+                raise ValueError(f"{prefix}'s level {level} would jump by {jump}, which {bits} bits cannot say")
+            registers[f"{prefix}_JUMP{level}"] = jump
+        back += (steps - 1) * stride
+    return registers

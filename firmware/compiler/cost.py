@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from firmware.compiler.operations import Operation
 from firmware.compiler.schedule import Stream, dependencies
 from gateware.config import AcceleratorConfig
-from gateware.isa import Engine, PostMode, Transform
+from gateware.isa import SOURCE_LEVELS, Engine, PostMode, Transform
 
 __all__ = ["Prediction", "in_order_of_start", "operation_costs", "predict"]
 
@@ -120,13 +120,11 @@ def _execute(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int
 def _load(now: Mapping[str, int | Mapping[str, int]]) -> Cost:
     beats, run = 1, 1
     contiguous = True
-    for level in range(4):
-        count, stride = max(1, _value(now, f"SRC_COUNT{level}")), _value(now, f"SRC_STRIDE{level}")
-        if contiguous and (count == 1 or stride == run):
-            run *= count
-        elif count > 1:
-            contiguous = False
-        beats *= count
+    for level in range(SOURCE_LEVELS):
+        steps = 1 - _value(now, f"SRC_COUNT{level}")
+        contiguous &= steps == 1 or _value(now, f"SRC_JUMP{level}") == 1
+        beats *= steps
+        run = beats if contiguous else run
     kind = Transform(_field(now, "CONFIG", "transform"))
     bursts, cycles, latency = beats / run, float(beats), float(READ_LATENCY)
     if kind is not Transform.IDENTITY:

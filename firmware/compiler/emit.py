@@ -14,7 +14,7 @@ from firmware.compiler.memory import Home, Memory, Ring
 from firmware.compiler.operations import Access, Operation
 from firmware.layout import LANES
 from gateware.config import AcceleratorConfig
-from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform
+from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform, loop_registers
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray
 
@@ -90,12 +90,8 @@ class Emitter:
         rows: tuple[int, int] | None = None,
     ) -> None:
         settings: dict[str, int | Mapping[str, int]] = {"SRC_BASE": source[0], "DST_BASE": destination[0] % (1 << 22)}
-        for prefix, levels, most in (("SRC", source[1], 4), ("DST", destination[1], 3)):
-            levels = levels + [(1, 0)] * (most - len(levels))
-            for level, (count, stride) in enumerate(levels):
-                settings[f"{prefix}_COUNT{level}"] = count
-                if count > 1:
-                    settings[f"{prefix}_STRIDE{level}"] = stride
+        settings.update(loop_registers("SRC", source[1]))
+        settings.update(loop_registers("DST", destination[1]))
         settings.update(registers)
         self._add(engine, settings, accesses)
         self.operations[-1].rows = rows

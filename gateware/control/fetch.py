@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
-from gateware.isa import ADDRESS_BITS, Engine, InstructionWord, Op, register
+from gateware.isa import ADDRESS_BITS, COUNT_BITS, Engine, InstructionWord, Op, register
 from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
@@ -69,12 +69,12 @@ class Fetch(wiring.Component):
             connect(m, queue.o, flipped(port))
             queues.append(queue)
         connect(m, reader.memory, flipped(self.memory))
-        longest = (1 << 16) - 1
+        longest = -(1 << (COUNT_BITS - 1))
         m.d.comb += [
             reader.descriptor.valid.eq(self.start),
             reader.descriptor.payload.base.eq(self.program),
-            reader.descriptor.payload.stride[0].eq(1),
-            reader.descriptor.payload.stride[1].eq(longest),
+            reader.descriptor.payload.jump[0].eq(1),
+            reader.descriptor.payload.jump[1].eq(1),
             reader.descriptor.payload.count[0].eq(longest),
             reader.descriptor.payload.count[1].eq(longest),
         ]

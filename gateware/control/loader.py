@@ -6,14 +6,21 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.control.semaphores import SemaphoreTake
 from gateware.control.sequencer import Sequencer, register_layout
-from gateware.isa import DST_BITS, REGISTERS, Engine, InstructionWord, SemaphoreValue
+from gateware.isa import (
+    DESTINATION_LEVELS,
+    DST_BITS,
+    REGISTERS,
+    SOURCE_LEVELS,
+    Engine,
+    InstructionWord,
+    SemaphoreValue,
+)
 from gateware.memory.port import BEAT_BITS, ReadPort
 from gateware.memory.reader import ReadBeat, StridedReader
 from gateware.memory.strides import StridedCounter
 
 __all__ = ["Loader"]
 
-SOURCE_LEVELS, DESTINATION_LEVELS = 4, 3
 SETTINGS = ("CONFIG", "GROUPS", "GELU_CONFIG", "MULTIPLIER_LO", "MULTIPLIER_HI")  # what a transform must not see change
 
 
@@ -106,7 +113,7 @@ class Loader(wiring.Component):
         for level in range(SOURCE_LEVELS):
             m.d.comb += [
                 reader.descriptor.payload.count[level].eq(now[f"src_count{level}"]),
-                reader.descriptor.payload.stride[level].eq(now[f"src_stride{level}"]),
+                reader.descriptor.payload.jump[level].eq(now[f"src_jump{level}"]),
             ]
         dirty = Signal()
         with m.If(sequencer.written.valid & self._touches(sequencer.written.number)):
@@ -162,7 +169,7 @@ class Loader(wiring.Component):
         for level in range(DESTINATION_LEVELS):
             m.d.comb += [
                 destination.descriptor.count[level].eq(target[f"dst_count{level}"]),
-                destination.descriptor.stride[level].eq(target[f"dst_stride{level}"]),
+                destination.descriptor.jump[level].eq(target[f"dst_jump{level}"]),
             ]
         m.d.sync += starting.eq(0)
         with m.If(for_sink & ~destination.valid & ~starting):

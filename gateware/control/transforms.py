@@ -10,7 +10,7 @@ from gateware.execute.constants import constant_record
 from gateware.isa import Engine, Transform
 from gateware.memory.port import BEAT_BITS
 from gateware.memory.reader import ReadBeat
-from gateware.memory.register import StreamRegister
+from gateware.memory.register import HalfRateRegister
 from gateware.nonlinear.layernorm import LayerNorm
 from gateware.nonlinear.shiftgelu import ShiftGELU
 
@@ -69,8 +69,9 @@ class Transforms(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.layernorm, m.submodules.gelu = norm, gelu = self.layernorm, self.gelu
-        m.submodules.norm_out = norm_out = StreamRegister(BEAT_BITS)
-        m.submodules.gelu_out = gelu_out = StreamRegister(BEAT_BITS)
+        # Neither unit gives more than a beat in four cycles.
+        m.submodules.norm_out = norm_out = HalfRateRegister(BEAT_BITS)
+        m.submodules.gelu_out = gelu_out = HalfRateRegister(BEAT_BITS)
         connect(m, norm.o, norm_out.i)
         connect(m, gelu.o, gelu_out.i)
         job = self.job

@@ -1,6 +1,6 @@
 """The memory of channel constants, and its reader in the order of the tiles."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -21,9 +21,7 @@ def constant_record(multiplier_bits: int) -> data.StructLayout:
 
 
 class ConstantMemory(wiring.Component):
-    """Gives each tile its records: those of its four columns, or one for each of its rows.
-
-    One record a cycle.
+    """Gives each tile the records of its four columns, one a cycle.
 
     Parameters
     ----------
@@ -37,7 +35,7 @@ class ConstantMemory(wiring.Component):
     write, address, record : In
         Write port.
     tile : In(stream)
-        ``first``: channel of the first record, ``count``: records (4, or the tile's rows).
+        The first column's channel.
     o : Out(stream of constant_record(multiplier_bits))
     """
 
@@ -50,7 +48,7 @@ class ConstantMemory(wiring.Component):
                 "write": In(1),
                 "address": In(self.address_bits),
                 "value": In(self.record),
-                "tile": In(stream.Signature(data.StructLayout({"first": self.address_bits, "count": 7}))),
+                "tile": In(stream.Signature(self.address_bits)),
                 "o": Out(stream.Signature(self.record)),
             }
         )
@@ -61,7 +59,7 @@ class ConstantMemory(wiring.Component):
         m.submodules.queue = queue = StreamFifo(self.record, 8)
         writer, reader = ram.write_port(), ram.read_port()
         connect(m, queue.o, flipped(self.o))
-        here, left = Signal(self.address_bits), Signal(7)
+        here, left = Signal(self.address_bits), Signal(range(COLUMNS + 1))
         reading, arriving = Signal(), Signal()
         m.d.comb += [
             writer.en.eq(self.write),
@@ -75,7 +73,7 @@ class ConstantMemory(wiring.Component):
         ]
         m.d.sync += arriving.eq(reading)
         with m.If(self.tile.ready & self.tile.valid):
-            m.d.sync += [here.eq(self.tile.payload.first), left.eq(self.tile.payload.count)]
+            m.d.sync += [here.eq(self.tile.payload), left.eq(COLUMNS)]
         with m.Elif(reading):
-            m.d.sync += [here.eq(here + 1), left.eq(Mux(left == 0, 0, left - 1))]
+            m.d.sync += [here.eq(here + 1), left.eq(left - 1)]
         return m

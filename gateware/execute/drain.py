@@ -247,13 +247,11 @@ class Drain(wiring.Component):
         constants: ConstantMemory,
     ) -> None:
         """A job for the postprocessor and a request for constants a tile."""
-        cfg = self.config
         m.d.comb += [
             constants.write.eq(self.constant.write),
             constants.address.eq(self.constant.address),
             constants.value.eq(self.constant.value),
             post.job.payload.mode.eq(op.post.mode),
-            post.job.payload.const_rows.eq(op.post.const_rows),
             post.job.payload.clamp_packed.eq(op.post.clamp_packed),
             post.job.payload.octets.eq(op.post.octets),
             post.job.payload.rows.eq(jobs.at.rows),
@@ -263,25 +261,24 @@ class Drain(wiring.Component):
             post.skip_factor.shift.eq(op.shifts.skip),
         ]
         job_sent, constants_sent = Signal(), Signal()
-        by_tile, by_row = Signal(constants.address_bits), Signal(constants.address_bits)
+        channel = Signal(constants.address_bits)
         m.d.comb += [
             post.job.valid.eq(jobs.at.valid & ~job_sent),
             constants.tile.valid.eq(jobs.at.valid & ~constants_sent),
-            constants.tile.payload.first.eq(Mux(op.post.const_rows, by_row, by_tile)),
-            constants.tile.payload.count.eq(Mux(op.post.const_rows, jobs.at.rows, LANES)),
+            constants.tile.payload.eq(channel),
             jobs.step.eq(jobs.at.valid & (job_sent | post.job.ready) & (constants_sent | constants.tile.ready)),
         ]
         with m.If(jobs.step):
-            m.d.sync += [job_sent.eq(0), constants_sent.eq(0), by_tile.eq(by_tile + op.const_tile_stride)]
+            m.d.sync += [job_sent.eq(0), constants_sent.eq(0), channel.eq(channel + op.const_tile_stride)]
             with m.If(jobs.at.last_tile):
-                m.d.sync += [by_tile.eq(op.const_base), by_row.eq(by_row + cfg.rows)]
+                m.d.sync += channel.eq(op.const_base)
         with m.Else():
             with m.If(post.job.valid & post.job.ready):
                 m.d.sync += job_sent.eq(1)
             with m.If(constants.tile.valid & constants.tile.ready):
                 m.d.sync += constants_sent.eq(1)
         with m.If(starting):
-            m.d.sync += [by_tile.eq(op.const_base), by_row.eq(op.const_base)]
+            m.d.sync += channel.eq(op.const_base)
 
     def _elaborate_results(
         self, m: Module, op: data.View, active: Signal, places: TileWalker, post: PostProcessor, store: RowStore

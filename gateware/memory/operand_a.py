@@ -96,34 +96,55 @@ class OperandA(wiring.Component):
         multiplier, shift = _divider_constants(self.rows)
         m.d.comb += self.word.ready.eq(1)
 
-        # A word joins the beats where they leave the pipeline. It waits one cycle longer than they do, so that a beat
-        # which would meet it there is held up at the entry, by a register.
-        ahead = [Signal(name=f"word_ahead_{stage}") for stage in range(5)]
-        m.d.comb += self.beat.ready.eq(~ahead[0])
-        word = self.word.payload
-        for stage in range(5):
-            delayed = Signal(self.word.payload.shape(), name=f"word_{stage}", reset_less=True)
-            m.d.sync += [
-                delayed.eq(word),
-                ahead[stage].eq(self.word.valid if stage == 0 else ahead[stage - 1]),
-            ]
-            word = delayed
+        # A word enters as a beat with one lane, whose row is its bank. It waits a cycle, so that the beat that would
+        # meet it is held up by a register.
+        word, word_here = Signal(self.word.payload.shape(), reset_less=True), Signal()
+        m.d.sync += [word.eq(self.word.payload), word_here.eq(self.word.valid)]
+        m.d.comb += self.beat.ready.eq(~word_here)
+        lanes_layout = data.ArrayLayout(self.word_layout, LANES)
+        inside = data.StructLayout(
+            {
+                "lanes": lanes_layout,
+                "single": 1,
+                "k": K_BITS,
+                "row": signed(ROW_BITS),
+                "row_limit": ROW_BITS,
+                "base": address_bits,
+                "stride": address_bits,
+            }
+        )
+        beat, entry = self.beat.payload, Signal(inside)
+        m.d.comb += [
+            entry.single.eq(word_here),
+            entry.row.eq(Mux(word_here, word.bank, beat.row)),
+            entry.row_limit.eq(beat.row_limit),
+            entry.stride.eq(beat.stride),
+        ]
+        octets = data.ArrayLayout(data.ArrayLayout(signed(8), ELEMENTS), LANES)(beat.beat)
+        for lane in range(LANES):
+            for element in range(ELEMENTS):
+                m.d.comb += entry.lanes[lane][element].eq(octets[lane][element])
+        with m.If(word_here):
+            m.d.comb += [entry.lanes[0].eq(word.word), entry.base.eq(word.address), entry.k.eq(0)]
+        with m.Else():
+            m.d.comb += [entry.base.eq(beat.base), entry.k.eq(beat.k)]
 
         # Row to block and bank.
-        entry = self.beat.payload
-        taken = Signal()
-        m.d.comb += taken.eq(self.beat.valid & self.beat.ready)
-        valid = [Signal(name=f"valid_{stage}") for stage in range(5)]
-        first = Signal(entry.shape(), reset_less=True)
+        valid = [Signal(name=f"valid_{stage}") for stage in range(4)]
+        first = Signal(inside, reset_less=True)
         product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
-        m.d.sync += [valid[0].eq(taken), first.eq(entry), product.eq(constant_product(entry.row, multiplier))]
-        second = Signal(entry.shape(), reset_less=True)
+        m.d.sync += [
+            valid[0].eq(self.beat.valid | word_here),
+            first.eq(entry),
+            product.eq(constant_product(entry.row, multiplier)),
+        ]
+        second = Signal(inside, reset_less=True)
         block = Signal(signed(ROW_BITS), reset_less=True)
         # Blocks from that of row -LANES to that of the last row.
         block_bits = ((1 << ROW_BITS - 1) // self.rows).bit_length() + 1
         m.d.sync += [valid[1].eq(valid[0]), second.eq(first), block.eq(product >> shift)]
         start, limit_room = Signal(range(self.rows), reset_less=True), Signal(signed(ROW_BITS + 1), reset_less=True)
-        beat = Signal(128, reset_less=True)
+        lanes, single = Signal(lanes_layout, reset_less=True), Signal(reset_less=True)
         offset, stride = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
         base_k = Signal(address_bits, reset_less=True)
         negative = Signal(signed(ROW_BITS), reset_less=True)
@@ -132,24 +153,25 @@ class OperandA(wiring.Component):
             start.eq((second.row - block * self.rows)[: start.shape().width]),
             limit_room.eq(second.row_limit - second.row),
             negative.eq(second.row),
-            beat.eq(second.beat),
+            lanes.eq(second.lanes),
+            single.eq(second.single),
             offset.eq(soft_product(block[:block_bits].as_signed(), second.stride, address_bits)),
             stride.eq(second.stride),
             base_k.eq(second.base + second.k),
         ]
         # Rotate the lanes: place p of `rotated` holds lane (p - start) mod 4.
-        rotated = Signal(data.ArrayLayout(data.ArrayLayout(8, ELEMENTS), LANES), reset_less=True)
-        lanes = [beat.word_select(lane, 32) for lane in range(LANES)]
+        rotated = Signal(lanes_layout, reset_less=True)
         for place in range(LANES):
-            m.d.sync += rotated[place].eq(Array(lanes[(place - s) % LANES] for s in range(LANES))[start[:2]])
+            m.d.sync += rotated[place].eq(Array(lanes[(place - s) % LANES].as_value() for s in range(LANES))[start[:2]])
         address, address_next = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
         start_rotated, enables = Signal.like(start, reset_less=True), Signal(LANES)
+        counts = Cat((limit_room > lane) & (negative + lane >= 0) for lane in range(LANES))
         m.d.sync += [
             valid[3].eq(valid[2]),
             start_rotated.eq(start),
             address.eq(base_k + offset),
             address_next.eq(base_k + offset + stride),
-            enables.eq(Cat((limit_room > lane) & (negative + lane >= 0) for lane in range(LANES))),
+            enables.eq(Mux(single, 1, counts)),
         ]
 
         # To the banks: bank b takes lane (b - start) mod rows, if that is one of the four.
@@ -167,21 +189,14 @@ class OperandA(wiring.Component):
             over = Signal(name=f"over_{bank}")
             m.d.comb += over.eq(Array(wraps)[start_rotated])
             plain, wrapped = rotated[bank % LANES], rotated[(bank + self.rows) % LANES]
-            source = plain if bank >= LANES - 1 else Mux(over, wrapped.as_value(), plain.as_value())
-            value = Signal(data.ArrayLayout(signed(8), ELEMENTS), name=f"value_{bank}")
-            m.d.comb += value.eq(source)
             write_data = Signal(self.word_layout, name=f"write_data_{bank}", reset_less=True)
             write_address = Signal(address_bits, name=f"write_address_{bank}", reset_less=True)
             write_enable = Signal(name=f"write_enable_{bank}")
-            for element in range(ELEMENTS):
-                m.d.sync += write_data[element].eq(value[element])
-            m.d.sync += [write_address.eq(Mux(over, address_next, address)), write_enable.eq(hit)]
-            with m.If(ahead[4]):
-                m.d.sync += [
-                    write_data.eq(word.word),
-                    write_address.eq(word.address),
-                    write_enable.eq(word.bank == bank),
-                ]
+            m.d.sync += [
+                write_data.eq(plain if bank >= LANES - 1 else Mux(over, wrapped.as_value(), plain.as_value())),
+                write_address.eq(Mux(over, address_next, address)),
+                write_enable.eq(hit),
+            ]
             m.d.comb += [
                 writer.en.eq(write_enable),
                 writer.addr.eq(write_address),

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamRegister"]
+__all__ = ["HalfRateRegister", "StreamRegister"]
 
 
 class StreamRegister(wiring.Component):
@@ -39,4 +39,33 @@ class StreamRegister(wiring.Component):
                 m.d.sync += self.o.payload.eq(self.i.payload)
         with m.Elif(self.i.valid & ~waiting):
             m.d.sync += [spare.eq(self.i.payload), waiting.eq(1)]
+        return m
+
+
+class HalfRateRegister(wiring.Component):
+    """One place for a payload, given on before the next is taken: cuts both directions with no multiplexer.
+
+    Throughput one payload in two cycles, latency one cycle.
+
+    Parameters
+    ----------
+    shape
+        Of a payload.
+
+    Members
+    -------
+    i : In(stream)
+    o : Out(stream)
+    """
+
+    def __init__(self, shape: ShapeLike) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         return m

@@ -1,32 +1,31 @@
 """Nested counting: the addresses of a strided descriptor, one a cycle."""
 
-from collections.abc import Sequence
-
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StridedCounter", "descriptor_layout"]
+from gateware.isa import COUNT_BITS
 
-COUNT_BITS = 16
+__all__ = ["StridedCounter", "descriptor_layout"]
 
 
 def descriptor_layout(levels: int, width: int) -> data.StructLayout:
-    """``base``, and for each level, 0 innermost, ``count`` (0 counts as 1) and signed ``stride``."""
+    """``base``, and for each level, 0 innermost, ``count`` and ``jump`` as `isa.loop_registers` gives them."""
     return data.StructLayout(
         {
             "base": width,
-            "count": data.ArrayLayout(COUNT_BITS, levels),
-            "stride": data.ArrayLayout(signed(width), levels),
+            "count": data.ArrayLayout(signed(COUNT_BITS), levels),
+            "jump": data.ArrayLayout(signed(width), levels),
         }
     )
 
 
 class StridedCounter(wiring.Component):
-    """Addresses ``base + sum(i_l * stride_l)``, level 0 fastest.
+    """The addresses of nested loops: ``base``, and from each to the next the jump of the level that steps.
 
-    ``start`` takes a descriptor, which must hold until ``valid`` falls; from the next cycle on ``address`` is the
-    first address, and ``step`` moves to the next. ``valid`` falls after the step at the last one.
+    The level that steps is the innermost one with steps left; the levels inside it begin anew. ``start`` takes a
+    descriptor, which must hold until ``valid`` falls; from the next cycle on ``address`` is the first address, and
+    ``step`` moves to the next. ``valid`` falls after the step at the last one.
 
     Parameters
     ----------
@@ -62,51 +61,30 @@ class StridedCounter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.width + 2  # room to see an overflow or a negative address
-        here = Signal(signed(width))
-        # Where each level stands: the address of its present step with the inner levels at 0.
-        bases = [Signal(signed(width), name=f"base_{level}") for level in range(1, self.levels)]
-        places: Sequence[Signal] = [here, *bases]
-        remaining = [Signal(COUNT_BITS, name=f"remaining_{level}") for level in range(self.levels)]
-        final = [Signal(name=f"final_{level}") for level in range(self.levels)]
+        here = Signal(signed(self.width + 2))  # room to see an overflow or a negative address
         d = self.descriptor
-
-        carry = Signal(range(self.levels + 1))  # the level that steps: the innermost one that is not at its end
-        m.d.comb += carry.eq(self.levels)
-        for level in reversed(range(self.levels)):
-            with m.If(~final[level]):
-                m.d.comb += carry.eq(level)
-        origin, stride = Signal(signed(width)), Signal(signed(self.width))
-        with m.Switch(carry):
-            for level in range(self.levels):
-                with m.Case(level):
-                    m.d.comb += [origin.eq(places[level]), stride.eq(d.stride[level])]
-        following = Signal(signed(width))
-        m.d.comb += following.eq(origin + stride)
+        # Counting up to 0, the sign says whether steps are left: no comparison is needed.
+        left = [Signal(signed(COUNT_BITS), name=f"left_{level}") for level in range(self.levels)]
+        final = Cat(~count[-1] for count in left)
+        level = Signal(range(self.levels))  # the one that steps
+        for index in reversed(range(self.levels)):
+            with m.If(~final[index]):
+                m.d.comb += level.eq(index)
         m.d.comb += [
             self.address.eq(here[: self.width]),
             self.wrapped.eq(here[self.width :].any()),
-            self.last.eq(carry == self.levels),
+            self.last.eq(final.all()),
         ]
-
-        def reload(level: int) -> None:
-            count = d.count[level]
-            m.d.sync += [remaining[level].eq(Mux(count == 0, 0, count - 1)), final[level].eq(count <= 1)]
-
+        stepping = Signal()
+        m.d.comb += stepping.eq(self.step & self.valid)
+        for index, count in enumerate(left):
+            with m.If(self.start | (stepping & final[:index].all())):
+                again = self.start | final[index]
+                m.d.sync += count.eq(Mux(again, d.count[index], count) + ~again)
         with m.If(self.start):
-            m.d.sync += [place.eq(d.base) for place in places]
-            m.d.sync += self.valid.eq(1)
-            for level in range(self.levels):
-                reload(level)
-        with m.Elif(self.step & self.valid):
-            m.d.sync += here.eq(following)
+            m.d.sync += [here.eq(d.base), self.valid.eq(1)]
+        with m.Elif(stepping):
+            m.d.sync += here.eq(here + Array(d.jump)[level])
             with m.If(self.last):
                 m.d.sync += self.valid.eq(0)
-            with m.Switch(carry):
-                for level in range(self.levels):
-                    with m.Case(level):
-                        m.d.sync += [remaining[level].eq(remaining[level] - 1), final[level].eq(remaining[level] == 1)]
-                        m.d.sync += [places[outer].eq(following) for outer in range(1, level + 1)]
-                        for inner in range(level):
-                            reload(inner)
         return m

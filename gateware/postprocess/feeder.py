@@ -34,24 +34,20 @@ def record_layout(multiplier_bits: int) -> data.StructLayout:
 
 
 def job_layout(rows: int) -> data.StructLayout:
-    """What to make of a tile: its ``mode`` (`PostMode`); ``const_rows``, constants run along the rows;
-    ``clamp_packed``, int8 stops at -127; ``octets``, results (and a residual's branch) stop at int8 in any mode;
-    ``rows``, how many of its rows count, at least 1.
+    """What to make of a tile: its ``mode`` (`PostMode`); ``clamp_packed``, int8 stops at -127; ``octets``, results (and
+    a residual's branch) stop at int8 in any mode; ``rows``, how many of its rows count, at least 1.
     """
-    return data.StructLayout(
-        {"mode": MODE_BITS, "const_rows": 1, "clamp_packed": 1, "octets": 1, "rows": range(rows + 1)}
-    )
+    return data.StructLayout({"mode": MODE_BITS, "clamp_packed": 1, "octets": 1, "rows": range(rows + 1)})
 
 
 def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
-    """Biases and factors of the four lanes, for one part of a tile or, with ``by_row``, for one row of it.
+    """Biases and factors of the four lanes, for one part of a tile.
 
     ``final`` is the last row that counts; ``narrow``: results have 8 bits.
     """
     return data.StructLayout(
         {
             "part": Part,
-            "by_row": 1,
             "mode": MODE_BITS,
             "clamp_packed": 1,
             "narrow": 1,
@@ -63,10 +59,10 @@ def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
 
 
 class Feeder(wiring.Component):
-    """Makes sets of a job: one of four records, or with ``const_rows`` one of each row's record; of a RESIDUAL, the
-    factor of the skip operand and that of the branch follow.
+    """Makes sets of a job: one of four records; of a RESIDUAL, the factor of the skip operand and that of the branch
+    follow.
 
-    A set is complete four cycles after the one before it was taken, or one cycle after with ``const_rows``.
+    A set of records is complete four cycles after the set before it was taken, a factor's one cycle after.
 
     Parameters
     ----------
@@ -108,19 +104,17 @@ class Feeder(wiring.Component):
         job, working = Signal(job_layout(self.rows), reset_less=True), Signal()
         branch = Signal(residual_layout(self.multiplier_bits), reset_less=True)
         skip_factor = Signal(residual_layout(self.multiplier_bits), reset_less=True)
-        part, column, row = Signal(Part), Signal(range(LANES)), Signal(range(self.rows))
-        records, room, write, broadcast = Signal(), Signal(), Signal(), Signal()
-        last_of_set, last_of_part, last_of_job = Signal(), Signal(), Signal()
+        part, column = Signal(Part), Signal(range(LANES))
+        records, room, write = Signal(), Signal(), Signal()
+        last_of_set, last_of_job = Signal(), Signal()
         residual = Signal()
         m.d.comb += [
             residual.eq(job["mode"] == PostMode.RESIDUAL),
             records.eq(part == Part.ACCUMULATORS),
             room.eq(~self.o.valid | self.o.ready),
             write.eq(working & room & (~records | self.constants.valid)),
-            broadcast.eq(~records | job["const_rows"]),
-            last_of_set.eq(broadcast | (column == LANES - 1)),
-            last_of_part.eq(last_of_set & (~records | ~job["const_rows"] | (row == job["rows"] - 1))),
-            last_of_job.eq(last_of_part & (~residual | (part == Part.BRANCH))),
+            last_of_set.eq(~records | (column == LANES - 1)),
+            last_of_job.eq(last_of_set & (~residual | (part == Part.BRANCH))),
             self.constants.ready.eq(working & room & records),
             self.job.ready.eq(~working | (write & last_of_job)),
         ]
@@ -132,17 +126,14 @@ class Feeder(wiring.Component):
             with m.If(last_of_set):
                 m.d.sync += [
                     column.eq(0),
-                    row.eq(row + 1),
                     self.o.valid.eq(1),
                     self.o.payload.part.eq(part),
-                    self.o.payload.by_row.eq(records & job["const_rows"]),
                     self.o.payload["mode"].eq(job["mode"]),
                     self.o.payload.clamp_packed.eq(job["clamp_packed"]),
                     self.o.payload.narrow.eq(job["octets"] | (job["mode"] == PostMode.Q8)),
                     self.o.payload.final.eq(job["rows"] - 1),
+                    part.eq(Mux(records, Part.SKIP, Part.BRANCH)),
                 ]
-            with m.If(last_of_part):
-                m.d.sync += [row.eq(0), part.eq(Mux(records, Part.SKIP, Part.BRANCH))]
             with m.If(last_of_job):
                 m.d.sync += [part.eq(Part.ACCUMULATORS), working.eq(0)]
         with m.If(self.job.valid & self.job.ready):
@@ -166,7 +157,7 @@ class Feeder(wiring.Component):
         negative = chosen["multiplier"][-1]
         for lane in range(LANES):
             bias, factor = self.o.payload.bias[lane], self.o.payload.factor[lane]
-            with m.If(write & (broadcast | (column == lane))):
+            with m.If(write & (~records | (column == lane))):
                 m.d.sync += [
                     bias.eq(Mux(records, self.constants.payload["bias"], 0)),
                     factor.magnitude.eq(Mux(negative, -chosen["multiplier"], chosen["multiplier"])),

@@ -90,7 +90,7 @@ class PostProcessor(wiring.Component):
     acc : In(stream of 4 x signed(acc_width))
         ``rows`` of them a tile.
     constants : In(stream of record_layout(multiplier_bits))
-        Four a tile, or with ``const_rows`` one for each row that counts.
+        Four a tile.
     branch, skip_factor : In(residual_layout(multiplier_bits))
         A residual's factors, sampled with its job.
     skip : In(stream of 4 x signed(16))
@@ -151,7 +151,7 @@ class PostProcessor(wiring.Component):
         work, working = Signal(set_layout(self.rows, self.multiplier_bits), reset_less=True), Signal()
         row, known = Signal(range(self.rows)), Signal(range(self.rows + 1))
         places = Signal(range(self.queue_depth + 1), init=self.queue_depth)
-        go, counts, end_of_part, end_of_set, raw = Signal(), Signal(), Signal(), Signal(), Signal()
+        go, counts, end_of_part, raw = Signal(), Signal(), Signal(), Signal()
         lanes_busy, able = Signal(), Signal()
         m.d.comb += [
             counts.eq(row <= work.final),
@@ -160,8 +160,7 @@ class PostProcessor(wiring.Component):
             self.acc.ready.eq(go & (work.part == Part.ACCUMULATORS)),
             self.skip.ready.eq(go & (work.part == Part.SKIP)),
             branch_reader.addr.eq(row),
-            end_of_set.eq(end_of_part | (work.by_row & (row < work.final))),
-            feeder.o.ready.eq(~working | (go & end_of_set)),
+            feeder.o.ready.eq(~working | (go & end_of_part)),
         ]
         with m.Switch(work.part):
             with m.Case(Part.ACCUMULATORS):

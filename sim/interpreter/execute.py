@@ -71,11 +71,8 @@ def execute(state: MachineState) -> None:
         )
     total = (blocks - 1) * rows_of + shape["rows_last"]
     acc = _accumulators(state)[:total]
-    if post["const_rows"]:
-        channel = (state.value(e, "CONST_BASE") + np.arange(total))[:, None]
-    else:
-        steps = np.arange(tiles)[:, None] * state.value(e, "CONST_TILE_STRIDE") + np.arange(LANES)
-        channel = (state.value(e, "CONST_BASE") + steps.reshape(-1))[None, :]
+    steps = np.arange(tiles)[:, None] * state.value(e, "CONST_TILE_STRIDE") + np.arange(LANES)
+    channel = (state.value(e, "CONST_BASE") + steps.reshape(-1))[None, :]
     state.check_range(channel, state.config.const_depth, "EXEC reads constants")
     bias, multiplier, shift = np.moveaxis(state.constants[channel], -1, 0)
     value = acc + bias

@@ -9,16 +9,18 @@ import numpy.typing as npt
 
 from gateware.config import LANES, AcceleratorConfig
 from gateware.isa import (
+    DESTINATION_LEVELS,
     DST_BITS,
     DST_COLUMN_BITS,
     ROW_MAP_BITS,
+    SOURCE_LEVELS,
     Constants,
     Engine,
     ErrorCode,
     LoadTarget,
     Transform,
 )
-from sim.interpreter.state import BEAT, MachineError, MachineState, strided
+from sim.interpreter.state import BEAT, MachineError, MachineState, looped
 from sim.reference.nonlinear import integer_gelu, layernorm_of
 from sim.reference.rescale import Dyadic, Rescale
 
@@ -43,10 +45,10 @@ def load(state: MachineState, engine: Engine) -> None:
     MachineError : an address outside memory or its buffer, a target or transform that the engine does not know, or
         other than one place for each beat
     """
-    sources = strided(
+    sources = looped(
         state.value(engine, "SRC_BASE"),
-        [state.value(engine, f"SRC_COUNT{level}") for level in range(4)],
-        [state.value(engine, f"SRC_STRIDE{level}") for level in range(4)],
+        [state.value(engine, f"SRC_COUNT{level}") for level in range(SOURCE_LEVELS)],
+        [state.value(engine, f"SRC_JUMP{level}") for level in range(SOURCE_LEVELS)],
     )
     state.check_addresses(sources, f"{engine.name}'s source")
     beats = state.beats[sources]
@@ -61,10 +63,10 @@ def load(state: MachineState, engine: Engine) -> None:
         beats = _transformed(state, beats, configuration)
     elif transform is Transform.TRANSPOSE:
         beats = beats.swapaxes(1, 2)
-    places = strided(
+    places = looped(
         state.value(engine, "DST_BASE"),
-        [state.value(engine, f"DST_COUNT{level}") for level in range(3)],
-        [state.value(engine, f"DST_STRIDE{level}") for level in range(3)],
+        [state.value(engine, f"DST_COUNT{level}") for level in range(DESTINATION_LEVELS)],
+        [state.value(engine, f"DST_JUMP{level}") for level in range(DESTINATION_LEVELS)],
     ) % (1 << DST_BITS)
     if len(places) != len(beats):
         raise MachineError(

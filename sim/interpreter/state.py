@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gateware.config import LANES, AcceleratorConfig
 from gateware.isa import REGISTERS, Engine, ErrorCode, register
 
-__all__ = ["MachineError", "MachineState", "Observer", "strided"]
+__all__ = ["MachineError", "MachineState", "Observer", "looped"]
 
 BEAT = 16
 Observer = Callable[[str, dict[str, Any]], None]
@@ -26,11 +26,13 @@ class MachineError(ValueError):
         self.code = code
 
 
-def strided(base: int, counts: list[int], strides: list[int]) -> npt.NDArray[np.int64]:
-    """base + sum(i_l * stride_l), level 0 fastest; a count of 0 counts as 1."""
+def looped(base: int, counts: list[int], jumps: list[int]) -> npt.NDArray[np.int64]:
+    """Every address of nested loops, level 0 fastest: of each level, 1 - steps, and what is added at a step."""
     places = np.array([base], np.int64)
-    for count, stride in zip(counts, strides, strict=True):
-        places = (np.arange(max(1, count), dtype=np.int64)[:, None] * stride + places[None, :]).reshape(-1)
+    for count, jump in zip(counts, jumps, strict=True):
+        # From a level's first address to its next: through all that is inside, and then the jump.
+        stride = int(places[-1] - places[0]) + jump
+        places = (np.arange(1 - count, dtype=np.int64)[:, None] * stride + places[None, :]).reshape(-1)
     return places
 
 

@@ -24,7 +24,7 @@ def test_the_fingerprint_comes_first():
 
 def test_words_by_hand():
     program = Assembler(TINY)
-    program.set(Engine.LOADT, "SRC_STRIDE1", -4)
+    program.set(Engine.LOADT, "SRC_JUMP1", -4)
     program.set(Engine.EXEC, "STEPS", {"k_steps": 48, "halves": 1})
     program.run(Engine.EXEC, read=3, written2=15)
     program.wait(Engine.VEC, 2, 5)
@@ -55,8 +55,8 @@ def test_a_register_is_set_only_where_it_changes():
     program.set(Engine.LOADB, "SRC_BASE", 5)
     program.set(Engine.LOADT, "SRC_BASE", 5)  # another engine's
     program.set(Engine.LOADB, "SRC_BASE", 5)
-    program.set(Engine.LOADB, "SRC_STRIDE0", -1)
-    program.set(Engine.LOADB, "SRC_STRIDE0", -1)
+    program.set(Engine.LOADB, "SRC_JUMP0", -1)
+    program.set(Engine.LOADB, "SRC_JUMP0", -1)
     program.set(Engine.LOADB, "SRC_BASE", 0)
     assert body(program) == [0x20000005, 0x00000005, 0x22FFFFFF, 0x20000000]
 

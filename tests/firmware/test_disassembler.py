@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def program() -> Assembler:
     result = Assembler(config("tiny"))
     result.set(Engine.LOADT, "CONFIG", {"target": LoadTarget.B, "transform": Transform.SHIFTGELU, "row_limit": 9})
-    result.set(Engine.LOADT, "DST_STRIDE2", -3)
-    result.set(Engine.EXEC, "POST", {"mode": PostMode.RESIDUAL, "const_rows": 1})
+    result.set(Engine.LOADT, "DST_JUMP2", -3)
+    result.set(Engine.EXEC, "POST", {"mode": PostMode.RESIDUAL, "clamp_packed": 1})
     result.set(Engine.EXEC, "POST", 0)
     result.wait(Engine.EXEC, 4, 2)
     result.run(Engine.EXEC, written=6)
@@ -32,8 +32,8 @@ def program() -> Assembler:
 
 EXPECTED = """\
       2  10000099  LOADT    CONFIG = 153 (target=B transform=SHIFTGELU row_limit=9)
-      3  0f3ffffd  LOADT    DST_STRIDE2 = -3
-      4  47000023  EXEC     POST = 35 (mode=RESIDUAL const_rows=1)
+      3  0f3ffffd  LOADT    DST_JUMP2 = -3
+      4  47000023  EXEC     POST = 35 (mode=RESIDUAL clamp_packed=1)
       5  47000000  EXEC     POST = 0 (all fields 0)
       6  59000204  EXEC     WAIT semaphore=4 count=2
       7  58000600  EXEC     RUN written=6

@@ -13,7 +13,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In
 
 from gateware.memory.fifo import StreamFifo
-from gateware.memory.register import StreamRegister
+from gateware.memory.register import HalfRateRegister, StreamRegister
 from gateware.memory.rowbuffer import RowBuffer
 from tests.formal.prove import prove, refute
 
@@ -24,7 +24,7 @@ CYCLES = 9  # several times around
 class Queue(wiring.Component):
     """A queue under proof: `put` and `get` are wishes, `mark` says which payload is the marked one.
 
-    `broken` loses the payload that is put in the cycle in which another is taken.
+    `broken` loses the payload that is put in a cycle in which one is wished for.
     """
 
     put: In(1)
@@ -65,7 +65,7 @@ class Queue(wiring.Component):
         m.d.comb += [
             put.eq(self.put & source.ready),
             get.eq(self.get & sink.valid),
-            source.valid.eq(self.put & ~(get & self.broken)),
+            source.valid.eq(self.put & ~(self.get & self.broken)),
             source.payload.eq(mark),
             sink.ready.eq(self.get),
         ]
@@ -108,6 +108,7 @@ class Ring(Queue):
 QUEUES = [
     pytest.param(Queue, lambda: StreamFifo(1, DEPTH), DEPTH + 1, id="StreamFifo"),
     pytest.param(Queue, lambda: StreamRegister(1), 2, id="StreamRegister"),
+    pytest.param(Queue, lambda: HalfRateRegister(1), 1, id="HalfRateRegister"),
     pytest.param(Queue, lambda: SyncFIFOBuffered(width=1, depth=DEPTH), DEPTH, id="SyncFIFOBuffered"),
     pytest.param(Ring, lambda: RowBuffer(1, DEPTH), DEPTH, id="RowBuffer"),
     pytest.param(Ring, lambda: RowBuffer(1, 3), 3, id="RowBuffer of three"),

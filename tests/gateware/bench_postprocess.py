@@ -27,7 +27,6 @@ class Tile:
     """One job with all that belongs to it. Arrays are (rows, 4); `bias`, `multiplier`, `shift` one a record."""
 
     mode: PostMode
-    const_rows: bool
     clamp_packed: bool
     octets: bool
     acc: IntArray
@@ -41,11 +40,10 @@ class Tile:
 
     def results(self) -> IntArray:
         """(counting rows, 4), from the reference."""
-        along = (slice(None), None) if self.const_rows else (None, slice(None))
-        total = self.acc[: self.rows] + self.bias[along]
+        total = self.acc[: self.rows] + self.bias
         if self.mode == PostMode.RAW:
             return total.astype(np.uint32).astype(np.int32).astype(np.int64)
-        factor = Dyadic(self.multiplier[along], self.shift[along])
+        factor = Dyadic(self.multiplier, self.shift)
         bits = 8 if self.octets or self.mode == PostMode.Q8 else 16
         low = np.array(-127) if self.clamp_packed and bits == 8 else None
         x = Rescale(factor, bits, low).apply(total)
@@ -61,9 +59,8 @@ class Tile:
         if self.mode != PostMode.RESIDUAL or not self.octets:
             return None
         low = np.array(-127) if self.clamp_packed else None
-        total = self.acc[: self.rows] + self.bias[(slice(None), None) if self.const_rows else (None, slice(None))]
-        factors = (self.multiplier[:, None], self.shift[:, None]) if self.const_rows else (self.multiplier, self.shift)
-        sums = self._sums(Rescale(Dyadic(*factors), 8, low).apply(total))
+        total = self.acc[: self.rows] + self.bias
+        sums = self._sums(Rescale(Dyadic(self.multiplier, self.shift), 8, low).apply(total))
         # Where the terms fit the lanes' 20 bits; beyond, nothing is promised.
         return ((sums >= -(1 << 15)) & (sums < -(1 << 14))) if np.abs(sums).max() < 1 << 15 else None
 
@@ -86,9 +83,7 @@ def tie_value(multiplier: int, shift: int, limit: int, rng: random.Random) -> in
 def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: PostMode | None = None) -> Tile:
     """Results all over the output's range, out of it on either side, ties, and every extreme of shift and operand."""
     mode = PostMode(rng.randrange(4)) if mode is None else mode
-    const_rows = rng.random() < 0.3
     valid = rows if rng.random() < 0.5 else rng.randrange(1, rows + 1)
-    records = valid if const_rows else LANES
     top = 1 << (acc_width - 1)
     scale = rng.choice([acc_width - 1, acc_width - 6, 12])
 
@@ -103,20 +98,19 @@ def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: 
         rng.choice([0, rng.randrange(-(1 << 31), 1 << 31), -(1 << 31), (1 << 31) - 1])
         if mode == PostMode.RAW
         else rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-(1 << scale), 1 << scale)])
-        for _ in range(records)
+        for _ in range(LANES)
     ]
-    multipliers = [multiplier() for _ in range(records)]
-    shifts = [max(0, rng.choice([*near, *near, rng.choice([0, 1, 31, 40, 63, 64, 127])])) for _ in range(records)]
+    multipliers = [multiplier() for _ in range(LANES)]
+    shifts = [max(0, rng.choice([*near, *near, rng.choice([0, 1, 31, 40, 63, 64, 127])])) for _ in range(LANES)]
     acc = np.empty((rows, LANES), np.int64)
     for row in range(rows):
         for column in range(LANES):
-            record = min(row, records - 1) if const_rows else column
             kind = rng.randrange(8)
             value = rng.randrange(-(1 << scale), 1 << scale)
             if kind == 0:
                 value = rng.choice([top - 1, -top, 0, 1, -1])
             elif kind < 4:
-                value = tie_value(multipliers[record], shifts[record], top, rng) - bias[record]
+                value = tie_value(multipliers[column], shifts[column], top, rng) - bias[column]
             acc[row, column] = value if -top <= value < top else rng.randrange(-top, top)
 
     def factor() -> tuple[int, int]:
@@ -128,7 +122,7 @@ def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: 
     skip = np.array([[rng.randrange(-(1 << 15), 1 << 15) for _ in range(LANES)] for _ in range(rows)])
     skip[rng.randrange(rows)] = [-(1 << 15), (1 << 15) - 1, 1, -1]
     return Tile(
-        mode, const_rows, rng.random() < 0.5, rng.random() < 0.4, acc, valid, np.array(bias),
+        mode, rng.random() < 0.5, rng.random() < 0.4, acc, valid, np.array(bias),
         np.array(multipliers), np.array(shifts),
         skip, branch_factor, skip_factor,
     )  # fmt: skip
@@ -161,7 +155,6 @@ class Bench:
                     job,
                     {
                         "mode": tile.mode.value,
-                        "const_rows": tile.const_rows,
                         "clamp_packed": tile.clamp_packed,
                         "octets": tile.octets,
                         "rows": tile.rows,
@@ -268,20 +261,19 @@ async def throughput(dut: Any) -> None:
     await begin(dut)
     rng, rows = generator("throughput"), settings["rows"]
     for mode in PostMode:
-        for const_rows in (False, True):
+        tiles = tiles_of(rng, 1, mode) * 8
+        while tiles[0].rows != rows:
             tiles = tiles_of(rng, 1, mode) * 8
-            while tiles[0].const_rows != const_rows or tiles[0].rows != rows:
-                tiles = tiles_of(rng, 1, mode) * 8
-            bench = Bench(dut, 0.0)
-            await bench.check(tiles)
-            times, taken = bench.monitor.times, bench.sources["acc"].sent
-            latency, per_tile = times[0] - taken[0], np.diff(times[::rows]).tolist()
-            dut._log.info("%s, const_rows %d: %s cycles a tile, latency %d", mode.name, const_rows, per_tile, latency)
-            if mode == PostMode.RESIDUAL:
-                assert max(per_tile) <= settings["residual_limit"], per_tile
-            else:
-                assert set(per_tile) == {rows}, per_tile
-                assert latency == (3 if mode == PostMode.RAW else settings["latency"]), latency
+        bench = Bench(dut, 0.0)
+        await bench.check(tiles)
+        times, taken = bench.monitor.times, bench.sources["acc"].sent
+        latency, per_tile = times[0] - taken[0], np.diff(times[::rows]).tolist()
+        dut._log.info("%s: %s cycles a tile, latency %d", mode.name, per_tile, latency)
+        if mode == PostMode.RESIDUAL:
+            assert max(per_tile) <= settings["residual_limit"], per_tile
+        else:
+            assert set(per_tile) == {rows}, per_tile
+            assert latency == (3 if mode == PostMode.RAW else settings["latency"]), latency
 
 
 @cocotb.test()
@@ -302,7 +294,6 @@ async def golden(dut: Any) -> None:
         tiles.append(
             Tile(
                 PostMode(settings["mode"]),
-                False,
                 False,
                 False,
                 acc,

@@ -51,24 +51,29 @@ class Shared(wiring.Component):
         return m
 
 
-def addresses(descriptor: dict) -> list[int]:
-    loops = [range(max(1, count)) for count in reversed(descriptor["count"])]
-    strides = descriptor["stride"][::-1]
-    return [
-        descriptor["base"] + sum(i * s for i, s in zip(place, strides, strict=True))
-        for place in itertools.product(*loops)
-    ]
+def addresses(base: int, levels: list[tuple[int, int]]) -> list[int]:
+    loops = [range(steps) for steps, _ in reversed(levels)]
+    strides = [stride for _, stride in reversed(levels)]
+    return [base + sum(i * s for i, s in zip(place, strides, strict=True)) for place in itertools.product(*loops)]
 
 
-def descriptor(rng: random.Random) -> dict:
+def described(base: int, levels: list[tuple[int, int]]) -> dict:
+    registers = isa.loop_registers("SRC", levels)
+    return {
+        "base": base,
+        "count": [registers[f"SRC_COUNT{level}"] for level in range(4)],
+        "jump": [registers.get(f"SRC_JUMP{level}", 0) for level in range(4)],
+    }
+
+
+def descriptor(rng: random.Random, most: int) -> tuple[dict, list[int]]:
+    """A descriptor with addresses below `most`, and they."""
     while True:
-        chosen = {
-            "base": rng.randrange(1 << ADDRESS_BITS),
-            "count": [rng.randrange(0, 5) for _ in range(4)],
-            "stride": [rng.randrange(-200, 200) for _ in range(4)],
-        }
-        if all(0 <= a < 1 << ADDRESS_BITS for a in addresses(chosen)):
-            return chosen
+        base = rng.randrange(most)
+        levels = [(rng.randrange(1, 5), rng.randrange(-200, 200)) for _ in range(4)]
+        expected = addresses(base, levels)
+        if all(0 <= a < most for a in expected):
+            return described(base, levels), expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -83,14 +88,11 @@ def test_readers_and_writers_share_memory(seed: int):
     async def read(ctx, index):
         # Readers and writers keep to halves of the memory: order between different clients is not promised.
         for _ in range(12):
-            d = descriptor(rng)
-            while any(a >= 1 << (ADDRESS_BITS - 1) for a in addresses(d)):
-                d = descriptor(rng)
+            d, expected = descriptor(rng, 1 << (ADDRESS_BITS - 1))
             ctx.set(dut.descriptor[index].payload, d)
             ctx.set(dut.descriptor[index].valid, 1)
             await ctx.tick().until(dut.descriptor[index].ready)
             ctx.set(dut.descriptor[index].valid, 0)
-            expected = addresses(d)
             for position, address in enumerate(expected):
                 while rng.random() < 0.3:
                     await ctx.tick()
@@ -170,7 +172,7 @@ def test_a_descriptor_that_leaves_memory_is_flagged():
 
     async def use(ctx):
         ctx.set(dut.memory.cmd.ready, 1)
-        ctx.set(dut.descriptor.payload, {"base": 4090, "count": [20, 1, 1, 1], "stride": [2, 0, 0, 0]})
+        ctx.set(dut.descriptor.payload, described(4090, [(20, 2)]))
         ctx.set(dut.descriptor.valid, 1)
         await ctx.tick().until(dut.descriptor.ready)
         ctx.set(dut.descriptor.valid, 0)

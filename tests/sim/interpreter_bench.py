@@ -11,7 +11,7 @@ import numpy.typing as npt
 from firmware.assembler import Assembler
 from firmware.layout import BEAT, beat_columns, pack_matrix, pack_operand, slab_beats, unpack_matrix
 from gateware.config import AcceleratorConfig
-from gateware.isa import Engine, LoadTarget
+from gateware.isa import Engine, LoadTarget, loop_registers
 from sim.interpreter.machine import Interpreter
 from sim.interpreter.state import Observer
 from sim.reference.rescale import Dyadic
@@ -67,9 +67,8 @@ class Bench:
     ) -> None:
         """A load by (base, levels of (count, stride)), innermost first, which gives the semaphore `done`."""
         self.registers(engine, {"SRC_BASE": source[0], "DST_BASE": destination[0] % (1 << 22)})
-        for prefix, levels, most in (("SRC", source[1], 4), ("DST", destination[1], 3)):
-            for level, (count, stride) in enumerate([*levels, *[(0, 0)] * (most - len(levels))]):
-                self.registers(engine, {f"{prefix}_COUNT{level}": count, f"{prefix}_STRIDE{level}": stride})
+        self.registers(engine, loop_registers("SRC", source[1]))
+        self.registers(engine, loop_registers("DST", destination[1]))
         self.registers(engine, registers)
         self.program.run(engine, done=done)
 

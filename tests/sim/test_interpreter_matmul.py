@@ -123,23 +123,6 @@ def test_clamp_packed_stops_at_minus_127(rng: np.random.Generator):
     assert bench.read(out + 4, 4, 4, 1).tolist() == [[-127] * 4] * 4
 
 
-def test_exchanged_roles_take_their_constants_along_the_rows(rng: np.random.Generator):
-    """W X^T: what V^T needs."""
-    channels, tokens, steps = 2 * TINY.rows + 1, 8, 6
-    bench = Bench(TINY, rng)
-    w, x = int8(rng, channels, 4 * steps), int8(rng, tokens, 4 * steps)
-    bias, factor = rng.integers(-5000, 5000, channels), factors(rng, channels, 30000, 127, TINY.multiplier_bits)
-    bench.load_a(w)
-    bench.load_b(x)
-    bench.load_constants(bias, factor, 20)
-    out, slab = bench.room(slab_beats(channels)), slab_beats(channels)
-    execute(bench, (channels, steps, tokens // 4), {"mode": PostMode.Q8, "const_rows": 1}, out, slab, CONST_BASE=20)
-    bench.run()
-    # The reference has channels last.
-    want = Rescale(factor, 8).apply(x @ w.T + bias).T
-    np.testing.assert_array_equal(bench.read(out, channels, tokens, 1), want)
-
-
 def test_one_record_can_serve_every_tile(rng: np.random.Generator):
     bench = Bench(TINY, rng)
     x, w = int8(rng, 4, 8), int8(rng, 12, 8)

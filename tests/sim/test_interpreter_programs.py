@@ -174,8 +174,8 @@ def load_beyond_memory(program: Assembler) -> None:
 
 
 def load_before_memory(program: Assembler) -> None:
-    program.set(Engine.LOADT, "SRC_COUNT0", 2)
-    program.set(Engine.LOADT, "SRC_STRIDE0", -1)
+    program.set(Engine.LOADT, "SRC_COUNT0", -1)
+    program.set(Engine.LOADT, "SRC_JUMP0", -1)
     program.run(Engine.LOADT)
 
 
@@ -229,7 +229,7 @@ def test_addresses_outside_are_errors(body: Callable[[Assembler], None]):
 
 def fewer_places(program: Assembler) -> None:
     program.set(Engine.LOADB, "CONFIG", {"target": LoadTarget.B})
-    program.set(Engine.LOADB, "SRC_COUNT0", 3)
+    program.set(Engine.LOADB, "SRC_COUNT0", -2)
     program.run(Engine.LOADB)
 
 
@@ -251,7 +251,7 @@ def test_loads_know_their_own_targets_and_transforms(engine: Engine):
         if engine is Engine.LOADT:
             program.set(engine, "GROUPS", {"groups": 1, "channels": 4})
             program.set(engine, "GELU_CONFIG", {"x0": 1})
-        program.set(engine, "SRC_COUNT0", 2 if (engine, transform) == (Engine.LOADT, 1) else 1)
+        program.set(engine, "SRC_COUNT0", -1 if (engine, transform) == (Engine.LOADT, 1) else 0)
         program.run(engine)
         program.end()
         words = [int(word) for word in program.words()]

@@ -10,7 +10,7 @@ from firmware.compiler.compiler import Compiled, compile_graph
 from firmware.layout import BEAT
 from firmware.program_file import program_of
 from gateware.config import config
-from gateware.isa import Engine, ErrorCode, LoadTarget, PostMode, encode
+from gateware.isa import Engine, ErrorCode, LoadTarget, PostMode, encode, loop_registers
 from sim.bench.workloads import Workload, shipped
 from sim.emulator.board import Board, BoardError
 from sim.emulator.compare import compare
@@ -104,9 +104,9 @@ def load(engine: Engine, base: int, count: int, stride: int) -> Callable[[Assemb
     def body(assembler: Assembler) -> None:
         assembler.set(engine, "CONFIG", {"target": LoadTarget.B})
         assembler.set(engine, "SRC_BASE", base)
-        assembler.set(engine, "SRC_COUNT0", count)
-        assembler.set(engine, "SRC_STRIDE0", stride)
-        assembler.set(engine, "DST_COUNT0", count)
+        for prefix in ("SRC", "DST"):
+            for name, value in loop_registers(prefix, [(count, stride if prefix == "SRC" else 0)]).items():
+                assembler.set(engine, name, value)
         assembler.run(engine)
 
     return body
