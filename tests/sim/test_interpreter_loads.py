@@ -33,7 +33,7 @@ def beat(bench: Bench, address: int) -> npt.NDArray[np.int8]:
 @pytest.mark.parametrize("engine", [Engine.LOADT, Engine.LOADB])
 def test_descriptors_walk_innermost_first(engine: Engine, rng: np.random.Generator):
     bench = Bench(TINY, rng)
-    source = [(3, -2), (0, 77), (2, 50), (4, 9)]  # a count of 0 counts as 1
+    source = [(3, -2), (1, 77), (2, 50), (4, 9)]
     target = [(4, 1), (3, 40), (2, -5)]
     bench.load(engine, (300, source), (200, target), CONFIG={"target": LoadTarget.B})
     machine = bench.run()
