@@ -10,7 +10,7 @@ from gateware.config import AcceleratorConfig
 from gateware.core import COUNTERS, READERS, WRITERS, Core, tap_layouts, tap_members
 from gateware.isa import ErrorCode
 from gateware.memory.arbiter import MemoryArbiter
-from gateware.memory.port import MemoryPort
+from gateware.memory.port import MemoryPort, ReadPort, WritePort
 
 __all__ = ["Accelerator"]
 
@@ -37,6 +37,8 @@ class Accelerator(wiring.Component):
     Members
     -------
     memory : Out(MemoryPort)
+    read : In(ReadPort), write : In(WritePort)
+        A guest on the memory port, whatever the accelerator does.
     start : In(1), program : In(address_bits)
         Run the program at that beat address. While one runs it is abandoned first: that is the machine's reset.
     stop : In(1)
@@ -54,6 +56,8 @@ class Accelerator(wiring.Component):
             {
                 **(tap_members(config) if taps else {}),
                 "memory": Out(MemoryPort(config.address_bits)),
+                "read": In(ReadPort(config.address_bits)),
+                "write": In(WritePort(config.address_bits)),
                 "start": In(1),
                 "stop": In(1),
                 "program": In(config.address_bits),
@@ -69,8 +73,10 @@ class Accelerator(wiring.Component):
         clear, began = Signal(), Signal()
         core = Core(cfg, self.taps)
         m.submodules.core = ResetInserter(clear)(core)
-        m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS), len(WRITERS))
+        m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS) + 1, len(WRITERS) + 1, guests=1)
         connect(m, arbiter.memory, flipped(self.memory))
+        connect(m, flipped(self.read), arbiter.read[len(READERS)])
+        connect(m, flipped(self.write), arbiter.write[len(WRITERS)])
         for index in range(len(READERS)):
             connect(m, core.read[index], arbiter.read[index])
         for index in range(len(WRITERS)):
@@ -96,7 +102,7 @@ class Accelerator(wiring.Component):
         with m.Switch(state):
             with m.Case(State.CLEAR):
                 m.d.sync += settled.eq(settled + 1)
-                with m.If(~arbiter.quiet):
+                with m.If(~arbiter.answered):
                     m.d.sync += settled.eq(0)
                 with m.Elif(settled == SETTLE - 1):
                     m.d.sync += [state.eq(State.RUN), began.eq(1), idle_cycles.eq(0)]

@@ -1,4 +1,4 @@
-"""The whole machine: the accelerator, the link, and the memory port that they share."""
+"""The whole machine: the accelerator, and the link as a guest on its memory port."""
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
@@ -11,7 +11,6 @@ from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
 from gateware.memory.port import BEAT_BYTES, MemoryPort
-from gateware.memory.share import MemoryShare
 
 __all__ = ["Machine", "identity"]
 
@@ -59,7 +58,6 @@ class Machine(wiring.Component):
         self._taps = tuple(tap_layouts(config)) if observed else ()
         size = BEAT_BYTES << config.address_bits if memory_bytes is None else memory_bytes
         self.link_unit = Link(identity(config, size), config.address_bits)
-        self.address_bits = config.address_bits
         super().__init__(
             {
                 "link": Out(ByteStreams()),
@@ -75,11 +73,9 @@ class Machine(wiring.Component):
         m = Module()
         m.submodules.accelerator = accelerator = self.accelerator
         m.submodules.link = link = self.link_unit
-        m.submodules.share = share = MemoryShare(self.address_bits)
-        connect(m, accelerator.memory, share.machine)
-        connect(m, link.read, share.read)
-        connect(m, link.write, share.write)
-        connect(m, share.memory, flipped(self.memory))
+        connect(m, link.read, accelerator.read)
+        connect(m, link.write, accelerator.write)
+        connect(m, accelerator.memory, flipped(self.memory))
         connect(m, link.link, flipped(self.link))
         connect(m, link.control, flipped(self.control))
         start, stop, program = link.machine.start, link.machine.stop, link.machine.program

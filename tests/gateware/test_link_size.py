@@ -10,14 +10,12 @@ from gateware.config import config
 from gateware.link.link import Link
 from gateware.link.uart import Uart
 from gateware.machine import identity
-from gateware.memory.share import MemoryShare
 from hw.units.synthesis import synthesise
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "link.md").read_text()
 BOARD = config("arty_a7")
 UNITS = {
     "link": lambda: Link(identity(BOARD, 16 << BOARD.address_bits), BOARD.address_bits),
-    "shared memory port": lambda: MemoryShare(BOARD.address_bits),
     "UART at 12 Mbaud": lambda: Uart(100_000_000, 12_000_000),
 }
 

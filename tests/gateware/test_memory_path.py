@@ -240,3 +240,53 @@ def test_semaphores_count(seed: int):
         simulator.add_testbench(partial(take, index=index))
     simulator.run()
     assert sum(taken) > 50
+
+
+def test_a_guest_goes_on_while_the_others_are_stopped():
+    dut = MemoryArbiter(ADDRESS_BITS, 2, 2, guests=1)
+    asked, got, counted = [], [], []
+
+    async def memory(ctx):
+        """Takes everything, and answers a read 9 cycles later with its address."""
+        due: list[tuple[int, int]] = []
+        ctx.set(dut.memory.cmd.ready, 1)
+        ctx.set(dut.memory.wdata.ready, 1)
+        for cycle in range(100):
+            if ctx.get(dut.memory.cmd.valid):
+                command = ctx.get(dut.memory.cmd.payload)
+                asked.append((command.we, command.address))
+                if not command.we:
+                    due.append((cycle + 9, command.address))
+            answer = bool(due) and due[0][0] <= cycle
+            ctx.set(dut.memory.rdata.valid, answer)
+            if answer:
+                ctx.set(dut.memory.rdata.payload, due.pop(0)[1])
+            got.extend((index, ctx.get(port.beat)) for index, port in enumerate(dut.read) if ctx.get(port.valid))
+            counted.append(ctx.get(dut.reads) + ctx.get(dut.writes))
+            await ctx.tick()
+
+    async def ask(ctx, port, payload):
+        ctx.set(port.payload, payload)
+        ctx.set(port.valid, 1)
+        await ctx.tick().until(port.ready)
+        ctx.set(port.valid, 0)
+
+    async def use(ctx):
+        await ask(ctx, dut.read[0].cmd, 11)
+        assert not ctx.get(dut.answered)
+        ctx.set(dut.stop, 1)
+        ctx.set(dut.read[0].cmd.valid, 1)  # not taken any more
+        ctx.set(dut.write[0].beat.valid, 1)
+        await ask(ctx, dut.read[1].cmd, 22)
+        await ask(ctx, dut.write[1].beat, {"address": 33, "data": 0, "mask": 0})
+        await ctx.tick().repeat(20)
+        assert ctx.get(dut.answered) and ctx.get(dut.quiet)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(memory, background=True)
+    simulator.add_testbench(use)
+    simulator.run()
+    assert asked == [(0, 11), (0, 22), (1, 33)]
+    assert got == [(1, 22)], "what the stopped reader had asked for is dropped"
+    assert sum(counted) == 1

@@ -25,6 +25,7 @@ using emulator::Statistics;
 using emulator::Timing;
 
 // A memory inside the design goes on under reset: what it owes must have come.
+constexpr int SETTLE_CYCLES = 4096;  // no link's transfer keeps memory busy for that long
 constexpr int RESET_CYCLES = HAS_MEMORY ? 4 : 256;
 
 // What ended a run. The same order as `RunState` in emulation.py.
@@ -95,8 +96,8 @@ class Engine {
             const bool busy_before = was_busy_;
             const uint64_t error_before = was_error_;
             cycle();
-            if (was_error_ && was_error_ != error_before) return ERROR;
-            if (busy_before && !was_busy_) return was_error_ ? ERROR : DONE;
+            if (was_error_ && was_error_ != error_before) return settled(ERROR);
+            if (busy_before && !was_busy_) return settled(was_error_ ? ERROR : DONE);
             if (bytes && from_link.size() >= bytes) return RECEIVED;
         }
         return LIMIT;
@@ -171,6 +172,14 @@ class Engine {
     std::vector<Recording> recordings;
 
   private:
+    // Memory has accepted every write, but some wait in its queues, where `copy` does not see them.
+    Ended settled(Ended how) {
+#if HAS_MEMORY
+        for (int i = 0; i < SETTLE_CYCLES && !memory.quiet(); i++) cycle();
+#endif
+        return how;
+    }
+
     // Takes what the design shows in this cycle, drives what it will see in the next, and goes there.
     void cycle() {
         Design &top = *top_;
