@@ -230,7 +230,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         Register(
             "POST",
             7,
-            9,
+            8,
             "what happens to the accumulators",
             fields=(
                 Field("mode", 0, 2),

@@ -244,7 +244,9 @@ def test_semaphores_count(seed: int):
 
 def test_a_guest_goes_on_while_the_others_are_stopped():
     dut = MemoryArbiter(ADDRESS_BITS, 2, 2, guests=1)
-    asked, got, counted = [], [], []
+    asked: list[tuple[int, int]] = []
+    got: list[tuple[int, int]] = []
+    counted: list[int] = []
 
     async def memory(ctx):
         """Takes everything, and answers a read 9 cycles later with its address."""
