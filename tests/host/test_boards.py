@@ -1,9 +1,12 @@
 """`host.evaluate --boards` and `--scheduler`: the same result as one device's, in order, and journals that go on."""
 
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +16,10 @@ from PIL import Image
 from firmware import digits
 from host import evaluate
 
-SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "models" / "digits.safetensors"
 IMAGES = 8
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +50,38 @@ def test_two_processes_give_what_one_device_gives(folder: Path, tmp_path: Path, 
     assert files == [f"{index}.png" for index in range(IMAGES)]
 
 
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask scheduler with two workers, each a process."""
+    pytest.importorskip("distributed", reason="Dask's distributed is not installed")
+    file, environment = tmp_path / "scheduler.json", {**os.environ, "PYTHONPATH": str(ROOT)}
+    dask, common = [sys.executable, "-m"], ["--scheduler-file", str(file), "--no-dashboard"]
+    with ExitStack() as stack:
+        for command in (
+            [*dask, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common],
+            [*dask, "distributed.cli.dask_worker", "--nworkers", "2", "--nthreads", "1", *common],
+        ):
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+            )
+            stack.callback(process.terminate)
+            end = time.monotonic() + SECONDS
+            while not (file.exists() and file.read_text().endswith("}")):
+                assert time.monotonic() < end and process.poll() is None, "the scheduler does not start"
+                time.sleep(0.1)
+        yield json.loads(file.read_text())["address"]
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_cluster(folder: Path, cluster: str, capsys):
+    assert result(folder, capsys, "--scheduler", cluster) == result(folder, capsys)
+
+
 class Client:
-    """What is used of `distributed.Client`, on threads."""
+    """Nobody is there."""
 
     def __init__(self, address: str, timeout: float) -> None:
-        if address != "tcp://here:8786":
-            raise OSError("timed out")
-        self.pool = ThreadPoolExecutor(2)
-
-    def map(self, function, *arguments: Sequence, pure: bool):
-        return [self.pool.submit(function, *each) for each in zip(*arguments, strict=True)]
-
-    def close(self) -> None:
-        self.pool.shutdown(cancel_futures=True)
-
-
-def test_a_cluster(folder: Path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=Client))
-    assert result(folder, capsys, "--scheduler", "tcp://here:8786") == result(folder, capsys)
+        raise OSError("timed out")
 
 
 @pytest.mark.parametrize(
