@@ -1,10 +1,6 @@
 """The page in a real browser: a picture is dropped, the camera runs, errors are shown, it fits a phone, keys do."""
 
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,52 +9,26 @@ from PIL import Image
 
 from firmware import digits
 from host.device import Device
+from tests.host.browser import SHIPPED, browser_there, headless, served_page, until
 
-selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "models" / "digits.safetensors"
-SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[str]:
-    """The address of a page whose device is the emulated board."""
-    command = [sys.executable, "-m", "host.serve", "--device", "sim:tiny", "--port", "0", str(SHIPPED)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    driver = shutil.which("chromedriver")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    if not driver or not binary:
+    if not browser_there():
         pytest.skip("no chromium with its chromedriver on PATH: install chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1280,1000"),
-        *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield made
-    made.quit()
+    with headless() as made:
+        yield made
 
 
-def until(browser: Any, condition: Callable[[Any], Any]) -> Any:
-    return WebDriverWait(browser, SECONDS).until(condition)
+@pytest.fixture(scope="module")
+def page(browser: Any) -> Iterator[str]:
+    """The address of a page whose device is the emulated board."""
+    with served_page("sim:tiny") as address:
+        yield address
 
 
 def text(browser: Any, name: str) -> str:
