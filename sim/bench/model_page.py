@@ -33,7 +33,8 @@ image while the first is in use. Another number of classes: `NAME:classes=N`; an
 `vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10` or
 `swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10`.
 """
-CELLS = "Each cell is cycles and frames a second; the table is written by `python -m sim.bench.models --docs`."
+CELLS = """Each cell is cycles, frames a second, and MACs per DSP and cycle, of at most 2 on an Artix-7 and 1 on an ECP5. The
+table is written by `python -m sim.bench.models --docs`."""
 REFUSED = "A dash is a model that does not fit that board as it is configured. The compiler's words:"
 ACCURACY = """## Accuracy against speed
 
@@ -67,7 +68,7 @@ def measured_cycles(performance: Sequence[dict[str, Any]]) -> dict[tuple[str, st
 
 def models_table(rows: Sequence[dict[str, Any]], boards: Sequence[str]) -> Table:
     """The rows on a terminal."""
-    table = Table("model", "parameters", "MACs", *(f"{board}: cycles, frames/s" for board in boards))
+    table = Table("model", "parameters", "MACs", *(f"{board}: cycles, frames/s, MACs/DSP/cycle" for board in boards))
     for row in rows:
         cells = [_cell(row, board, {}) for board in boards]
         table.add_row(row["model"], f"{row['parameters']:,}", f"{row['macs']:,}", *cells)
@@ -79,10 +80,10 @@ def _cell(row: dict[str, Any], board: str, measured: dict[tuple[str, str], int])
     if "refused" in one:
         return "-"
     cycles = measured.get((row["architecture"], board))
-    if cycles is None:
-        return f"{one['cycles'] / 1e6:.2f} M, {one['frames_per_second']}"
-    speed = one["frames_per_second"] * one["cycles"] / cycles
-    return f"**{cycles / 1e6:.2f} M, {speed:.2f}** (predicted {one['cycles'] / cycles - 1:+.1%})"
+    ratio = one["cycles"] / (cycles or one["cycles"])
+    speed, use = one["frames_per_second"] * ratio, one["macs_per_dsp_cycle"] * ratio
+    text = f"{one['cycles'] / ratio / 1e6:.2f} M, {speed:.2f}, {use:.2f}"
+    return text if cycles is None else f"**{text}** (predicted {ratio - 1:+.1%})"
 
 
 def _table(rows: list[dict[str, Any]], measured: dict[tuple[str, str], int]) -> list[str]:

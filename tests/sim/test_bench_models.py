@@ -74,7 +74,7 @@ def test_the_page(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mon
     assert {one["model"] for one in kept["models"]} == {SMALL, LONG, "deit_tiny_patch16_224"}
     assert kept["accuracy"] == [{**row, "float_top1": 0.8, "integer_top1": 0.79}]
     page = (tmp_path / "models.md").read_text()
-    assert "| `deit_tiny_patch16_224` |" in page and "**7.00 M, 14.29**" in page
+    assert "| `deit_tiny_patch16_224` |" in page and "**7.00 M, 14.29, " in page
     assert f"- `{LONG}` on `arty_a7_35`, `{LONG}` on `arty_a7_100`" in page
     assert "| 400 | 80.00% | 79.00% |" in page
     for picture in ("models_accuracy.png", "models_latency.png"):
