@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateware.config import config
 from sim.bench import tables
 from sim.bench.model_page import measured_cycles, write_page
 from sim.bench.model_pictures import latency, upload_seconds
@@ -30,7 +31,7 @@ def test_a_row_tells_of_every_board(small: dict[str, Any]):
         weights = sum(layer.weight[0] * layer.weight[1] for layer in shape.linears() if len(layer.weight) == 2)
         assert one["dram_bytes"] > weights
         assert 0 < one["macs_per_dsp_cycle"] < 2
-        clock = 60e6 if board == "ulx3s_85f" else 100e6
+        clock = 1e6 * config(board).clock_mhz
         assert one["frames_per_second"] == pytest.approx(clock / one["cycles"], rel=1e-3)
 
 
