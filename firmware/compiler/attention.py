@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from firmware.compiler.emit import Emitter, records
+from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Attention, ScoreBias
 from firmware.compiler.matmul import residual_registers
 from firmware.compiler.memory import Home
 from firmware.compiler.operations import Access
+from firmware.compiler.records import records
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic, ResidualAdd
 from sim.reference.rounding import IntArray

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from firmware.compiler.attention import lower_attention
 from firmware.compiler.cost import in_order_of_start
+from firmware.compiler.destination import Destination
 from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
 from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
 from firmware.compiler.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
 from firmware.compiler.matching import match
-from firmware.compiler.matmul import Destination, Product, lower_rows
+from firmware.compiler.matmul import Product, lower_rows
 from firmware.compiler.mean import lower_mean
 from firmware.compiler.memory import Home, Memory
 from firmware.compiler.operations import Operation

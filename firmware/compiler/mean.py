@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware.compiler.emit import Emitter, records
+from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
 from firmware.compiler.memory import Home
 from firmware.compiler.operations import Access
+from firmware.compiler.records import records
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import divide_rne
