@@ -154,7 +154,6 @@ def test_every_engines_waits_are_needed(waiting: Engine, rng: np.random.Generato
             r"norm1.*128 channels.*64.*ln_channels|qact1.*ln_channels",
         ),
         (VitShape(36, 4, 32, 1, 2, 4), {"softmax_length": 64}, r"rows of 82 scores.*64.*softmax_length"),
-        (VitShape(36, 4, 32, 1, 2, 4), {"max_rows": 64}, r"82 rows.*64.*max_rows"),
         (VitShape(16, 4, 48, 1, 2, 4), {}, r"heads of 24 channels.*multiple of 16.*change dim or heads"),
         (VitShape(16, 4, 24, 1, 1, 4), {}, r"heads of 24 channels.*multiple of 16.*change dim or heads"),
         (VitShape(16, 4, 96, 1, 2, 4), {"a_depth": 64}, r"384 columns.*A buffer, which has 64; enlarge a_depth"),
@@ -168,6 +167,12 @@ def test_what_does_not_fit_is_one_sentence(
     with pytest.raises(CompileError, match=says) as caught:
         compiled_for(model, dataclasses.replace(PRESETS["arty_a7_35"], **changes))
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_more_rows_than_the_machine_keeps_maxima_of(rng: np.random.Generator):
+    model = random_model(VitShape(36, 4, 32, 1, 2, 4), "lean", rng)
+    machine = dataclasses.replace(PRESETS["arty_a7_35"], max_rows=32)
+    assert interpreted(compiled_for(model, machine), machine, model, random_image(model, rng)) == []
 
 
 def test_accumulators_that_may_overflow_are_refused(rng: np.random.Generator):
