@@ -135,7 +135,7 @@ def print_report(row: dict[str, Any], console: Console) -> None:
     if row["bitstream"]:
         console.print(f"bitstream: {row['bitstream']}")
     if row["problem"]:
-        console.print(row["problem"])
+        console.print(row["problem"], style="bold red" if row["status"] != "partial" else "")
 
 
 def draw(row: dict[str, Any], path: Path) -> None:

@@ -1,5 +1,7 @@
 """`hw.build`: what its command says and returns, and how timing and sizes decide."""
 
+import pytest
+
 from hw import build as command
 from hw.toolchains.utilisation import Utilisation
 from tests.hw import fake_tools as fake
@@ -32,10 +34,28 @@ def test_timing_decides(tools, tmp_path, monkeypatch):
     outcome, chosen, status, problem = fake.run(fake.SmallEcp5(), tmp_path / "out")
     assert (chosen, status) == ("trellis", "failure") and outcome.used == Utilisation(900, 800, 88, 20, 900)
     assert problem.startswith("The clock clk reaches 55.0 MHz and is to be 60.0")
+    assert outcome.routed is not None and outcome.routed.bitstream is None
+    assert not (tmp_path / "out" / "top.bit").exists()
     fake.ecp5_tools(tools, monkeypatch, mhz=61.0, wanted=60.0)
     assert fake.run(fake.SmallEcp5(), tmp_path / "out")[2] == "success"
     fake.vivado_tool(tools, monkeypatch, slack=-2.5)
     assert "sys_clk reaches 80.0 MHz and is to be 100.0" in fake.run(fake.SmallVivado(), tmp_path / "out")[3]
+    assert not (tmp_path / "out" / "top.bit").exists()
+    fake.open_tools(tools, monkeypatch, mhz=99.0)
+    assert "reaches 99.0 MHz and is to be 100.0" in fake.run(fake.Small(), tmp_path / "out")[3]
+    assert not (tmp_path / "out" / "top.bit").exists()
+
+
+@pytest.mark.parametrize("board", [fake.Small, fake.SmallEcp5, fake.SmallVivado])
+def test_a_forced_bitstream_is_told_loudly(tools, tmp_path, monkeypatch, board):
+    fake.open_tools(tools, monkeypatch, mhz=99.0)
+    if board is fake.SmallEcp5:
+        fake.ecp5_tools(tools, monkeypatch, mhz=55.0, wanted=60.0)
+    elif board is fake.SmallVivado:
+        fake.vivado_tool(tools, monkeypatch, slack=-2.5)
+    outcome, _, status, problem = fake.run(board(), tmp_path / "out", force=True)
+    assert status == "success" and problem.startswith("WARNING, FORCED: The clock ")
+    assert outcome.routed is not None and outcome.routed.bitstream == tmp_path / "out" / "top.bit"
 
 
 def test_what_cannot_fit_is_refused_before_any_tool_runs(capsys):
