@@ -14,7 +14,7 @@ BEGIN = "<!-- the table: `python -m hw.build --docs` -->"
 END = "<!-- end of the table -->"
 MODELS = {"deit_tiny": "DeiT-T", "deit_small": "DeiT-S"}
 HEADER = (
-    *("board", "part", "LUT", "LUT, packed", "registers", "DSP", "block RAM", "clock, MHz", "reached, MHz"),
+    *("board", "part", "LUT", "LUT cells", "registers", "DSP", "block RAM", "clock, MHz", "reached, MHz"),
     *(f"{name}, frames a second" for name in MODELS.values()),
     "bitstream",
 )
@@ -29,7 +29,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         f"`{row['board']}`",
         row["part"],
         used("lut"),
-        used("lut_packed"),
+        "" if row["lut_cells"] is None else f"{row['lut_cells']:,}",
         used("ff"),
         used("dsp"),
         used("bram36"),

@@ -21,17 +21,17 @@ ROOT = Path(__file__).resolve().parents[1]
 FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
 MODELS = ("deit_tiny", "deit_small")  # whose frames a second are told, where they have been measured
 NAMES = {
-    "lut": "LUT of the netlist",
-    "lut_packed": "LUT, packed",
+    "lut": "LUT",
+    "lut_cells": "LUT cells of the netlist",
     "ff": "registers",
     "dsp": "DSP",
-    "bram36": "block RAM, 36 kbit",
+    "bram36": "block RAM",
 }
 
 
 def limits(part: Part) -> dict[str, float]:
     """What the part has of each resource."""
-    return {"lut": part.lut, "lut_packed": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
+    return {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
 
 
 def _is_preset(config: AcceleratorConfig) -> bool:
@@ -116,7 +116,8 @@ def print_report(row: dict[str, Any], console: Console) -> None:
     if row["lut"] is not None:
         table = Table("resource", "used", "of", "share", title=f"{row['board']}: {row['part']}, {row['config']}")
         for key, name in NAMES.items():
-            table.add_row(name, f"{row[key]:,g}", f"{row['limits'][key]:,g}", f"{row[key] / row['limits'][key]:.1%}")
+            most = row["limits"].get(key)
+            table.add_row(name, f"{row[key]:,g}", *((f"{most:,g}", f"{row[key] / most:.1%}") if most else ()))
         console.print(table)
         largest = sorted(row["units"].items(), key=lambda unit: -unit[1]["lut"])[:12]
         if largest:
@@ -146,11 +147,12 @@ def draw(row: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), width_ratios=[2, 3])
-    shares = [row[key] / row["limits"][key] for key in NAMES]
-    left.bar(list(NAMES), shares, color=["#c44" if share > 1 else "#47a" for share in shares])
+    keys = [key for key in NAMES if key in row["limits"]]
+    shares = [row[key] / row["limits"][key] for key in keys]
+    left.bar([NAMES[key] for key in keys], shares, color=["#c44" if share > 1 else "#47a" for share in shares])
     left.axhline(1, color="black", linewidth=0.8)
     left.set_ylabel(f"share of the {row['part']}")
-    for index, key in enumerate(NAMES):
+    for index, key in enumerate(keys):
         left.text(index, shares[index], f"{row[key]:,g}", ha="center", va="bottom", fontsize=8)
     units = sorted(row["units"].items(), key=lambda unit: unit[1]["lut"])[-15:]
     right.barh([name.split(".")[-1] for name, _ in units], [unit["lut"] for _, unit in units], color="#47a")

@@ -58,7 +58,7 @@ def read_utilisation(text: str) -> Utilisation:
             raise ToolError(f"Vivado's report of utilisation has no line '{title}'; build again.")
         return float(found[1])
 
-    lut = int(number(r"Slice LUTs\*?"))  # packed: that is how Vivado counts
+    lut = int(number(r"Slice LUTs\*?"))  # sites; Vivado tells no cells here
     return Utilisation(lut, int(number("Slice Registers")), int(number("DSPs")), number("Block RAM Tile"), lut)
 
 
