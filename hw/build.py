@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = Console()
     if options.docs:
-        absent = write_page(OUT, list(BOARDS))
+        absent = write_page(OUT, {name: board.preset for name, board in BOARDS.items()})
         console.print(f"not built yet: {', '.join(absent)}" if absent else "every board is in the table")
         return 0
     if options.list_boards:
