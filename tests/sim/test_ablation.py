@@ -81,10 +81,8 @@ def test_every_variant_has_an_arithmetic_of_its_own():
 def test_rows_are_merged_and_shown(tmp_path: Path):
     from sim.ablation.hardware import UnitCost
 
-    unit, polynomial = (
-        UnitCost("shiftmax", "xc7", 1000, 900, 0, 2.5, None),
-        UnitCost("shiftmax", "xc7", 1300, 1, 2, 0, 99.4),
-    )
+    unit = UnitCost("shiftmax", "xc7", 1000, 900, 0, 2.5, None)
+    polynomial = UnitCost("shiftmax", "xc7", 1300, 1, 2, 0, 99.4)
     old = [Row("m", "lean", "base", 400, 0.8, 0.83, 0.9, 0.07, units=[unit])]
     new = [
         Row("m", "lean", "base", cycles=1234, cycles_from="predicted", board="tiny"),
@@ -97,7 +95,7 @@ def test_rows_are_merged_and_shown(tmp_path: Path):
             0.83,
             0.91,
             0.06,
-            units=[UnitCost("shiftmax", "xc7", 1300, 1, 2, 0, 99.4)],
+            units=[polynomial],
         ),
     ]
     rows = merged(old, new)
