@@ -1,5 +1,7 @@
 """`hw.build`: what its command says and returns, and how timing and sizes decide."""
 
+import json
+
 import pytest
 
 from hw import build as command
@@ -76,3 +78,26 @@ def test_users_mistakes(capsys, tmp_path):
     assert command.main(["--board", "arty_a7", "--clock", "90", "--out", str(tmp_path), "--toolchain", "yosys"]) == 2
     assert "clock_mhz must be 100" in capsys.readouterr().err
     assert command.main(["--list-boards"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("mhz", "loader", "status", "words"),
+    [
+        (41.0, "Path('loaded').write_text(' '.join(a[1:]))", 0, ""),
+        (41.0, "print('no cable'); sys.exit(1)", 3, "error: loader failed with status 1: no cable"),
+        (39.0, "Path('loaded').write_text('')", 1, ""),
+    ],
+    ids=["loaded", "no board", "too slow"],
+)
+def test_building_and_programming(tools, tmp_path, monkeypatch, capsys, mhz, loader, status, words):
+    fake.ecp5_tools(tools, monkeypatch, mhz=mhz, wanted=40.0)
+    monkeypatch.setitem(command.BOARDS, "small", fake.SmallEcp5)
+    monkeypatch.setattr(fake.SmallEcp5, "loader", "ulx3s")
+    monkeypatch.setenv("OPENFPGALOADER", fake.tool(tools, "loader", loader))
+    out = tmp_path / "out"
+    assert command.main(["--board", "small", "--program", "--out", str(out)]) == status
+    assert words in capsys.readouterr().err
+    row = json.loads((out / "report.json").read_text())
+    assert row["bitstream"] == (None if mhz < 40 else str(out / "top.bit"))
+    loaded = out / "loaded"
+    assert (loaded.read_text() if loaded.exists() else None) == ("-b ulx3s top.bit" if status == 0 else None)
