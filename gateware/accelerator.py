@@ -7,7 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
-from gateware.core import COUNTERS, READERS, WRITERS, Core, tap_layouts, tap_members
+from gateware.control.taps import tap_layouts, tap_members
+from gateware.core import COUNTERS, READERS, WRITERS, Core
 from gateware.isa import ErrorCode
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
@@ -32,7 +33,7 @@ class Accelerator(wiring.Component):
     ----------
     config : AcceleratorConfig
     taps : bool
-        Have `core.tap_layouts` as ports, to watch tensors that never reach memory.
+        Have `taps.tap_layouts` as ports, to watch tensors that never reach memory.
 
     Members
     -------

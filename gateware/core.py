@@ -1,7 +1,7 @@
 """Everything between the memory arbiter and the program: engines, buffers, array and units."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.grid import SystolicArray
@@ -11,6 +11,7 @@ from gateware.control.fetch import ENGINES, Fetch
 from gateware.control.loader import Loader
 from gateware.control.semaphores import Semaphores
 from gateware.control.sequencer import Sequencer
+from gateware.control.taps import connect_taps, tap_members
 from gateware.control.transforms import Transforms
 from gateware.control.vector import VectorEngine
 from gateware.execute.drain import Drain
@@ -19,9 +20,9 @@ from gateware.execute.maxima import RowMaxima
 from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
-from gateware.memory.port import BEAT_BITS, ReadPort, WritePort
+from gateware.memory.port import ReadPort, WritePort
 
-__all__ = ["COUNTERS", "READERS", "WRITERS", "Core", "tap_layouts", "tap_members"]
+__all__ = ["COUNTERS", "READERS", "WRITERS", "Core"]
 
 READERS = ("fetch", "load_t", "load_b", "skip")
 WRITERS = ("store", "log")
@@ -44,31 +45,6 @@ COUNTERS = (
 )
 
 
-def tap_layouts(config: AcceleratorConfig) -> dict[str, data.StructLayout]:
-    """What can be watched of tensors that never reach memory, by the names of the ports.
-
-    Loaded beats behind a transform with their destination, scores and probabilities by words, branches of residuals.
-    """
-    row = range(config.rows)
-    octets = data.ArrayLayout(8, LANES)
-    return {
-        "tap_load": data.StructLayout({"beat": BEAT_BITS, "transform": 2}),
-        "tap_scores": data.StructLayout({"data": octets, "row": row, "word": 10}),
-        "tap_probabilities": data.StructLayout(
-            {"data": data.ArrayLayout(signed(config.x_width), LANES), "bank": row, "address": 16}
-        ),
-        "tap_branches": data.StructLayout({"data": data.ArrayLayout(16, LANES), "row": row}),
-    }
-
-
-def tap_members(config: AcceleratorConfig) -> dict[str, wiring.Member]:
-    """The ports."""
-    return {
-        name: Out(wiring.Signature({"payload": Out(layout), "valid": Out(1)}))
-        for name, layout in tap_layouts(config).items()
-    }
-
-
 class Core(wiring.Component):
     """One program from start to end. Reset (not only at power-on) brings it back to where it can start.
 
@@ -76,7 +52,7 @@ class Core(wiring.Component):
     ----------
     config : AcceleratorConfig
     taps : bool
-        Have ports to watch tensors that never reach memory; `tap_layouts`, each with ``payload`` and ``valid``.
+        Have ports to watch tensors that never reach memory; `taps.tap_layouts`, each with ``payload`` and ``valid``.
 
     Members
     -------
@@ -237,32 +213,10 @@ class Core(wiring.Component):
         assert LANES == 4  # a beat is read as it stands by either operand
 
         if self.taps:
-            self._elaborate_taps(m, load_t, drain, vector)
+            connect_taps(m, self, cfg, load_t, drain, vector)
         overflow = self._elaborate_semaphores(m, load_t, load_b, exec_, vector, issue, drain)
         self._elaborate_state(m, fetch, load_t, load_b, exec_, issue, drain, vector, counters, overflow)
         return m
-
-    def _elaborate_taps(self, m: Module, load_t: Loader, drain: Drain, vector: VectorEngine) -> None:
-        """What can be watched."""
-        ports = {name: getattr(self, name) for name in tap_layouts(self.config)}
-        load, scores = ports["tap_load"], ports["tap_scores"]
-        probabilities, branches = ports["tap_probabilities"], ports["tap_branches"]
-        m.d.comb += [
-            load.valid.eq(load_t.o.valid & load_t.o.ready),
-            load.payload.beat.eq(load_t.o.payload.beat),
-            load.payload.transform.eq(load_t.o.payload.registers.config.transform),
-            scores.valid.eq(drain.scores.valid),
-            scores.payload.data.eq(drain.scores.data),
-            scores.payload.row.eq(drain.scores.row),
-            scores.payload.word.eq(drain.scores.word),
-            probabilities.valid.eq(vector.o.valid),
-            probabilities.payload.data.eq(vector.o.payload.word),
-            probabilities.payload.bank.eq(vector.o.payload.bank),
-            probabilities.payload.address.eq(vector.o.payload.address),
-            branches.valid.eq(drain.kept["valid"]),
-            branches.payload.data.eq(drain.kept["values"]),
-            branches.payload.row.eq(drain.kept["row"]),
-        ]
 
     def _elaborate_semaphores(
         self,

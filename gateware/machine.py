@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.accelerator import Accelerator
 from gateware.config import AcceleratorConfig
-from gateware.core import COUNTERS, tap_layouts, tap_members
+from gateware.control.taps import tap_layouts, tap_members
+from gateware.core import COUNTERS
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
@@ -40,7 +41,7 @@ class Machine(wiring.Component):
         Size of the memory, a multiple of 1,024; all that the address reaches by default.
     observed : bool
         Have ports for a simulation that goes past the link: the accelerator's `start`, `stop`, `program` and
-        `counters`, and `core.tap_layouts`.
+        `counters`, and `taps.tap_layouts`.
 
     Members
     -------

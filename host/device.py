@@ -1,8 +1,8 @@
 """Devices: whatever takes an image and answers with integer logits.
 
 A device is named on the command line as `NAME` or `NAME:ARGUMENT` (`reference`, `serial:/dev/ttyUSB1`). Another kind of
-device derives from `Device`, gives `load` and `run`, and is entered in `DEVICES` or through `register`; every command
-then takes it.
+device derives from `Device`, gives `load_file` and `run`, and is entered in `DEVICES` or through `register`; every
+command then takes it.
 """
 
 from __future__ import annotations

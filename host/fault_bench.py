@@ -24,7 +24,7 @@ from sim.reference.model_file import load_model
 
 __all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "Row"]
 
-TIMEOUT = 0.001
+TIMEOUT = 0.0003
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""
 ATTEMPTS = 16
 SLACK = 0.01

@@ -7,11 +7,14 @@ import random
 import struct
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from firmware.layout import BEAT
+from firmware.program_file import Program
 from gateware.config import PRESETS, config
 from gateware.link.packets import ErrorCode
+from host.emulated_device import LinkedBoard
 from host.errors import HostError
 from host.fault_bench import ATTEMPTS, SLACK, TIMEOUT, Bench, Row
 from host.fault_channel import BYTE_FAULTS, FaultyTransport
@@ -40,14 +43,11 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
         device.load_program(bench.program, "the program")
         frames = 2 if short else 40 if one_in > 1000 else 10
 
-        def loaded() -> bool:
-            device.load_program(bench.program, "the program")
-            return bench.exact(device)
-
         for number in range(frames):
             line.rate = 1 / one_in
-            first = number == 0
-            done = bench.attempt(row, device, loaded if first else lambda: bench.exact(device))
+            # The first one's program goes over the bad line, too.
+            action = partial(loaded, bench) if number == 0 else bench.exact
+            done = bench.attempt(row, device, partial(action, device))
             line.rate = 0.0
             if not done:
                 bench.recover(row, device)
@@ -58,6 +58,12 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
         return row
 
     return case
+
+
+def loaded(bench: Bench, device: LinkedBoard) -> bool:
+    """Loads the program; whether the next picture is then exact."""
+    device.load_program(bench.program, "the program")
+    return bench.exact(device)
 
 
 def cable_pulled(seconds: float | None) -> Case:
@@ -72,11 +78,7 @@ def cable_pulled(seconds: float | None) -> Case:
             device = bench.device(line, upload=True)
             line.pull_at, line.pull_seconds = line.sent + int(part * bench.program.memory.size), seconds
 
-            def action(device: object = device) -> bool:
-                device.load_program(bench.program, "the program")  # type: ignore[attr-defined]
-                return bench.exact(device)  # type: ignore[arg-type]
-
-            done = bench.attempt(row, device, action)
+            done = bench.attempt(row, device, partial(loaded, bench, device))
             row.require(done == (seconds is not None), "a pulled cable must be noticed, and a short pull survived")
             line.pulled, row.faults = False, row.faults + 1
             row.require(line.faults > 0, "no byte was lost")
@@ -128,8 +130,8 @@ def other_machine(bench: Bench, short: bool) -> Row:
         device.load_program(bench.program, "the program")
         program = dataclasses.replace(bench.program, **changed)  # type: ignore[arg-type]
 
-        def refused(program: object = program) -> bool:
-            device.load_program(program, "the other program")  # type: ignore[arg-type]
+        def refused(program: Program = program) -> bool:
+            device.load_program(program, "the other program")
             return False
 
         row.faults += 1

@@ -1,4 +1,4 @@
-"""docs/boards.md: the boards, what the machine takes on each, and how a board is added."""
+"""docs/boards.md and docs/boards.json: what the machine takes on each board, from the reports of its builds."""
 
 from __future__ import annotations
 
@@ -7,51 +7,74 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateware.config import config
+from hw.frame_rates import MODELS, Rate, frame_rate
+
 __all__ = ["PAGE", "table", "write_page"]
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "boards.md"
 BEGIN = "<!-- the table: `python -m hw.build --docs` -->"
 END = "<!-- end of the table -->"
-MODELS = {"deit_tiny": "DeiT-T", "deit_small": "DeiT-S"}
+KEPT = (
+    *("board", "part", "toolchain", "config", "arithmetic", "clock_mhz", "lut", "lut_cells", "ff", "dsp", "bram36"),
+    *("limits", "fmax_mhz", "area"),
+)
+TITLES = {"deit_tiny": "DeiT-T", "deit_small": "DeiT-S"}
 HEADER = (
-    *("board", "part", "LUT", "LUT, packed", "registers", "DSP", "block RAM", "clock, MHz", "reached, MHz"),
-    *(f"{name}, frames a second" for name in MODELS.values()),
+    *("board", "part", "LUT", "LUT cells", "registers", "DSP", "block RAM", "clock, MHz", "reached, MHz"),
+    *(f"{TITLES[model]}, frames a second" for model in MODELS),
     "bitstream",
 )
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
     def used(key: str) -> str:
-        return "" if row[key] is None else f"{row[key]:,g} of {row['limits'][key]:,g}"
+        most = row["limits"].get(key)
+        return "" if row[key] is None else f"{row[key]:,g}" + ("" if most is None else f" of {most:,g}")
 
-    rates = [row["frames_per_second"].get(model) for model in MODELS]
+    rates = [frame_rate(config(row["config"], row["arithmetic"]), model) for model in MODELS]
+    part = row["part"] or (f"{row['area']['gates'] / 1000:,.0f} thousand gates" if row.get("area") else "")
     return [
         f"`{row['board']}`",
-        row["part"],
-        used("lut"),
-        used("lut_packed"),
-        used("ff"),
-        used("dsp"),
-        used("bram36"),
+        part,
+        *(used(key) for key in ("lut", "lut_cells", "ff", "dsp", "bram36")),
         f"{row['clock_mhz']:g}",
         "" if row["fmax_mhz"] is None else f"{row['fmax_mhz']:.1f}",
-        *("" if rate is None else f"{rate:g}" for rate in rates),
+        *(_rate(rate) for rate in rates),
         "yes" if row["bitstream"] else "no",
     ]
 
 
+def _rate(rate: Rate) -> str:
+    if rate.frames_per_second is None:
+        return "too large for its memory" if rate.source else ""
+    return f"{rate.frames_per_second:g} ({rate.source})"
+
+
 def table(rows: list[Mapping[str, Any]]) -> str:
-    """A table in Markdown of the rows of report.json."""
+    """A table in Markdown of rows of boards.json."""
     lines = [HEADER, ["---"] * len(HEADER), *(_row(row) for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def write_page(folder: Path, boards: list[str], page: Path = PAGE) -> list[str]:
-    """Rewrites the page's table from the report.json of each board in `folder`; returns the boards without one."""
-    reports = {board: folder / board / "report.json" for board in boards}
-    rows = [json.loads(path.read_text()) for path in reports.values() if path.exists()]
+def write_page(folder: Path, boards: Mapping[str, str], page: Path = PAGE) -> list[str]:
+    """Takes over the report.json of each board in `folder` and rewrites the page's table; returns the boards not in it.
+
+    `boards` says which preset is meant for each; another machine's build is not taken. What is in the page stays until
+    it is built again.
+    """
+    record = page.with_suffix(".json")
+    known = {row["board"]: row for row in json.loads(record.read_text())} if record.exists() else {}
+    for board, preset in boards.items():
+        path = folder / board / "report.json"
+        if path.exists():
+            row = json.loads(path.read_text())
+            if row["fingerprint"] == config(preset).fingerprint and (row["lut"] is not None or row.get("area")):
+                known[board] = {key: row.get(key) for key in KEPT} | {"bitstream": row["bitstream"] is not None}
+    rows = [known[board] for board in boards if board in known]
+    record.write_text(json.dumps(rows, indent=1) + "\n")
     text = page.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}")
-    return [board for board, path in reports.items() if not path.exists()]
+    return [board for board in boards if board not in known]

@@ -17,16 +17,16 @@ FIXED = 4.0
 NORM_DSP = {"xc7": 2, "ecp5": 4}  # LayerNorm's squares are wider than one of ecp5's multipliers
 
 
-# Packed LUTs of the complete design: of none of the array's rows, and of each row. From `python -m hw.build` of arty_a7
+# LUT sites of the complete design: of none of the array's rows, and of each row. From `python -m hw.build` of arty_a7
 # in lean with 11 rows and with 4 (`--set rows=4`), and of ulx3s_85f, whose rows are taken to be those of docs/units.md.
 LUTS = {"xc7": (14_412, 191), "ecp5": (32_562, 520)}
-# What official arithmetic adds: its units of docs/units.md, packed as the whole design is.
+# What official arithmetic adds: its units of docs/units.md, sharing sites as the whole design does.
 OFFICIAL_LUTS = {"xc7": 1_580, "ecp5": 3_160}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """LUTs after packing, DSP blocks, and block RAMs of 36 kbit."""
+    """LUT sites, DSP blocks, and block RAMs of 36 kbit."""
 
     lut: int
     dsp: int
@@ -69,7 +69,7 @@ def misfits(config: AcceleratorConfig, part: Part) -> list[str]:
         )
     if needed.lut > 1.1 * part.lut_limit:
         sentences.append(
-            f"{config.name} needs about {needed.lut:,} LUTs after packing, and no more than {part.lut_limit:,} of a "
+            f"{config.name} needs about {needed.lut:,} LUTs, and no more than {part.lut_limit:,} of a "
             f"{part.name}'s {part.lut:,} should be used; set rows ({config.rows}) lower."
         )
     return sentences

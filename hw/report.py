@@ -11,48 +11,31 @@ from rich.console import Console
 from rich.table import Table
 
 from gateware.config import AcceleratorConfig
-from gateware.config import config as preset
 from hw.boards.parts import Part
+from hw.frame_rates import MODELS, frame_rate
 from hw.toolchains.outcome import Outcome
 
-__all__ = ["FRAME_CYCLES", "draw", "plain_report", "print_report", "report", "write_report"]
+__all__ = ["draw", "plain_report", "print_report", "report", "write_report"]
 
-ROOT = Path(__file__).resolve().parents[1]
-FRAME_CYCLES = ROOT / "docs" / "performance.json"  # measured by `python -m sim.bench --docs`
-MODELS = ("deit_tiny", "deit_small")  # whose frames a second are told, where they have been measured
 NAMES = {
-    "lut": "LUT of the netlist",
-    "lut_packed": "LUT, packed",
+    "lut": "LUT",
+    "lut_cells": "LUT cells of the netlist",
     "ff": "registers",
     "dsp": "DSP",
-    "bram36": "block RAM, 36 kbit",
+    "bram36": "block RAM",
 }
 
 
 def limits(part: Part) -> dict[str, float]:
     """What the part has of each resource."""
-    return {"lut": part.lut, "lut_packed": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
-
-
-def _is_preset(config: AcceleratorConfig) -> bool:
-    """Whether the measured frames are of this machine, and not of the one whose name it kept."""
-    return config.fingerprint == preset(config.name, config.arithmetic.name).fingerprint
-
-
-def frames_per_second(config: AcceleratorConfig, mhz: float, model: str) -> float | None:
-    """Frames a second of a model at a clock, from its measured cycles on that configuration; None if not measured."""
-    if not FRAME_CYCLES.exists() or not _is_preset(config):
-        return None
-    for row in json.loads(FRAME_CYCLES.read_text()):
-        if (row["model"], row["board"], row["arithmetic"]) == (model, config.name, config.arithmetic.name):
-            return round(mhz * 1e6 / row["cycles"], 2)
-    return None
+    return {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
 
 
 def plain_report(
     board: str, part: Part | None, toolchain: str, status: str, config: AcceleratorConfig, problem: str
 ) -> dict[str, Any]:
     """The values that report.json has for every board, those of an FPGA empty."""
+    rates = {model: frame_rate(config, model) for model in MODELS}
     return {
         "board": board,
         "part": None if part is None else part.name,
@@ -60,6 +43,7 @@ def plain_report(
         "status": status,
         "problem": problem,
         "config": config.name,
+        "fingerprint": config.fingerprint,
         "arithmetic": config.arithmetic.name,
         "clock_mhz": config.clock_mhz,
         **dict.fromkeys(NAMES),
@@ -67,7 +51,8 @@ def plain_report(
         "units": {},
         "fmax_mhz": None,
         "clocks": [],
-        "frames_per_second": {model: frames_per_second(config, config.clock_mhz, model) for model in MODELS},
+        "frames_per_second": {model: rate.frames_per_second for model, rate in rates.items()},
+        "frames_source": {model: rate.source for model, rate in rates.items()},
         "bitstream": None,
         "files": {},
     }
@@ -116,7 +101,8 @@ def print_report(row: dict[str, Any], console: Console) -> None:
     if row["lut"] is not None:
         table = Table("resource", "used", "of", "share", title=f"{row['board']}: {row['part']}, {row['config']}")
         for key, name in NAMES.items():
-            table.add_row(name, f"{row[key]:,g}", f"{row['limits'][key]:,g}", f"{row[key] / row['limits'][key]:.1%}")
+            most = row["limits"].get(key)
+            table.add_row(name, f"{row[key]:,g}", *((f"{most:,g}", f"{row[key] / most:.1%}") if most else ()))
         console.print(table)
         largest = sorted(row["units"].items(), key=lambda unit: -unit[1]["lut"])[:12]
         if largest:
@@ -130,12 +116,15 @@ def print_report(row: dict[str, Any], console: Console) -> None:
         console.print(f"{clock['clock']}: {clock['achieved_mhz']:.1f} MHz of {clock['wanted_mhz']:.1f}, {verdict}")
         if clock["path"]:
             console.print("  worst path: " + " > ".join(clock["path"][:6]), style="dim", highlight=False)
-    if row["frames_per_second"]["deit_tiny"] is not None:
-        console.print(f"DeiT-T at {row['clock_mhz']:g} MHz: {row['frames_per_second']['deit_tiny']} frames a second")
+    for model, rate in row["frames_per_second"].items():
+        if rate is not None:
+            console.print(
+                f"{model} at {row['clock_mhz']:g} MHz: {rate} frames a second ({row['frames_source'][model]})"
+            )
     if row["bitstream"]:
         console.print(f"bitstream: {row['bitstream']}")
     if row["problem"]:
-        console.print(row["problem"])
+        console.print(row["problem"], style="bold red" if row["status"] != "partial" else "")
 
 
 def draw(row: dict[str, Any], path: Path) -> None:
@@ -146,11 +135,12 @@ def draw(row: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), width_ratios=[2, 3])
-    shares = [row[key] / row["limits"][key] for key in NAMES]
-    left.bar(list(NAMES), shares, color=["#c44" if share > 1 else "#47a" for share in shares])
+    keys = [key for key in NAMES if key in row["limits"]]
+    shares = [row[key] / row["limits"][key] for key in keys]
+    left.bar([NAMES[key] for key in keys], shares, color=["#c44" if share > 1 else "#47a" for share in shares])
     left.axhline(1, color="black", linewidth=0.8)
     left.set_ylabel(f"share of the {row['part']}")
-    for index, key in enumerate(NAMES):
+    for index, key in enumerate(keys):
         left.text(index, shares[index], f"{row[key]:,g}", ha="center", va="bottom", fontsize=8)
     units = sorted(row["units"].items(), key=lambda unit: unit[1]["lut"])[-15:]
     right.barh([name.split(".")[-1] for name, _ in units], [unit["lut"] for _, unit in units], color="#47a")

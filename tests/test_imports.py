@@ -16,6 +16,7 @@ ALLOWED = {
     "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
     "hw": {"hw", "gateware", "firmware", "sim.reference"},  # models, where sizes are explored for one
     "sim": {"sim", "gateware", "firmware"},
+    "sim.ablation": {"sim", "gateware", "firmware", "hw.units"},  # what a variant's unit takes
     "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
     "host": {
         "host",

@@ -21,9 +21,11 @@ DRAIN = 45  # from the last step to the last result in memory's hands
 LOAD_START = 12  # between operations of a load engine
 READ_LATENCY = 30  # from a request to the beat in the buffer
 NORM_GROUP_LEAST, NORM_LATENCY = 322, 400
+L1_GROUP_LEAST = 124  # the L1 form has no root to extract
 # Four rows' tables, from -128 to each row's maximum: 1036 at most, less as maxima are lower. Trained models' are 50 on
 # average.
 GELU_GROUP_TYPICAL, GELU_LATENCY = 725, 820
+POLYNOMIAL_GROUP, POLYNOMIAL_LATENCY = 257, 283  # one table for four rows
 SOFTMAX_LATENCY = 90
 EVENT = 8  # from an event to the engine that waits for it
 BURST = 5.0  # memory cycles that a change of row or direction costs, on average
@@ -81,7 +83,7 @@ def operation_costs(config: AcceleratorConfig, operations: list[Operation]) -> l
             width = 2 if config.probability_bits > 8 else 1
             costs.append(Cost(_value(now, "ROWS") * (2 * words * width + 1), SOFTMAX_LATENCY, 0, 0))
         else:
-            costs.append(_load(now))
+            costs.append(_load(config, now))
     return costs
 
 
@@ -117,7 +119,7 @@ def _execute(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int
     return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * 4 * k * 4)
 
 
-def _load(now: Mapping[str, int | Mapping[str, int]]) -> Cost:
+def _load(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int]]) -> Cost:
     beats, run = 1, 1
     contiguous = True
     for level in range(SOURCE_LEVELS):
@@ -130,7 +132,10 @@ def _load(now: Mapping[str, int | Mapping[str, int]]) -> Cost:
     if kind is not Transform.IDENTITY:
         groups, channels = _field(now, "GROUPS", "groups"), _field(now, "GROUPS", "channels")
         if kind is Transform.LAYERNORM:
-            cycles, latency = groups * max(2.0 * channels, NORM_GROUP_LEAST), NORM_LATENCY
+            least = L1_GROUP_LEAST if config.arithmetic.layernorm == "l1" else NORM_GROUP_LEAST
+            cycles, latency = groups * max(2.0 * channels, least), NORM_LATENCY
+        elif config.arithmetic.gelu == "polynomial":
+            cycles, latency = groups * max(1.0 * channels, POLYNOMIAL_GROUP), POLYNOMIAL_LATENCY
         else:
             cycles, latency = groups * max(1.0 * channels, GELU_GROUP_TYPICAL), GELU_LATENCY
     return Cost(cycles + LOAD_START, latency, beats, bursts)

@@ -85,6 +85,7 @@ class RowSum(wiring.Component):
         last_column = Signal(len(self.word) + 2, reset_less=True)
         last_word = last_column[2:]
         x0 = Signal(self.x0_bits, reset_less=True)
+        ready = self.lanes.place(m, x0)
         negated_maximum = Signal(signed(8), reset_less=True)  # less one: the complement
         upper, final = Signal(), Signal()
         valid, last = Signal(), Signal()
@@ -112,7 +113,7 @@ class RowSum(wiring.Component):
                     ]
                     m.next = "begin"
             with m.State("begin"):
-                m.d.comb += self.begin.eq((wait == 0) & self.room & self.lanes.ready)
+                m.d.comb += self.begin.eq((wait == 0) & self.room & ready)
                 m.d.sync += [negated_maximum.eq(~self.maximum), self.word.eq(0), upper.eq(0)]
                 with m.If(self.begin):
                     m.d.sync += wait.eq(self.row_cycles - 1)
@@ -132,11 +133,9 @@ class RowSum(wiring.Component):
         # One cycle later the word is here; the scores become arguments, and the lanes' latency later exponentials.
         upper_here = Signal(reset_less=True)
         m.d.sync += upper_here.eq(upper)
-        m.submodules.lanes = lanes = self.lanes
-        m.d.comb += lanes.x0.eq(x0)
         octets = self.data.as_value().word_select(upper_here, 16)
         masks = self.mask.word_select(upper_here, 2)
-        for index in range(2):
+        for index, lane in enumerate(self.lanes.lanes):
             outside = Signal(name=f"outside_{index}", reset_less=True)
             m.d.sync += outside.eq((self.word == last_word) & (Cat(index, upper) > last_column[:2]))
             score = octets.word_select(index, 8).as_signed()
@@ -147,12 +146,12 @@ class RowSum(wiring.Component):
                 flags.eq(Cat(masks[index], outside)),
             ]
             m.d.comb += [
-                lanes.x[index].eq(argument),
-                Cat(lanes.clamped[index], lanes.zero[index]).eq(flags),
-                self.exponentials[index].mantissa.eq(lanes.mantissa[index]),
-                self.exponentials[index].shift.eq(lanes.shift[index]),
+                lane.x.eq(argument),
+                Cat(lane.clamped, lane.zero).eq(flags),
+                self.exponentials[index].mantissa.eq(lane.mantissa),
+                self.exponentials[index].shift.eq(lane.shift),
             ]
-        valid, last = self._delay(m, "lane", 2 + lanes.latency, valid, last)
+        valid, last = self._delay(m, "lane", 2 + self.lanes.latency, valid, last)
         m.d.comb += self.write.eq(valid)
         with m.If(valid):
             m.d.sync += self.pair.eq(self.pair + 1)

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Const, Module, Signal, Value
 
 from gateware.nonlinear.polynomial_constants import ExponentConstants
 from gateware.nonlinear.polynomial_exp import PolynomialExpLane
-from gateware.nonlinear.shiftexp import ARGUMENT_BITS, QUOTIENT_BITS, ShiftExpLane
+from gateware.nonlinear.shiftexp import ShiftExpLane
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.polynomial_exp import PolynomialExp
 
@@ -19,7 +17,7 @@ LANES = 2
 ZERO = np.zeros(1, np.int64)
 
 
-class SoftmaxExponential(wiring.Component):
+class SoftmaxExponential:
     """``(mantissa << shift) >> 1``, the exponential of ``x <= 0``; two a cycle, after ``latency`` cycles.
 
     Parameters
@@ -29,21 +27,13 @@ class SoftmaxExponential(wiring.Component):
 
     Attributes
     ----------
+    lanes : two of `ShiftExpLane` or `PolynomialExpLane`
     latency : int
     mantissa_bits : int
     least_sum_bits : int
         The exponential of 0, which is in every row, is at least 2 to this.
     preparation : int
-        Cycles, at most, in which ``ready`` is low after ``x0`` has changed.
-
-    Members
-    -------
-    x0 : In(x0_bits)
-        Static while arguments are inside.
-    ready : Out(1)
-        Arguments may come. Low from the cycle after the one in which ``x0`` changes.
-    x, clamped, zero, mantissa, shift
-        As of `ShiftExpLane`, two of each.
+        Cycles, at most, in which the lanes are not ready after ``x0`` has changed.
     """
 
     def __init__(self, arithmetic: Arithmetic, x0_bits: int) -> None:
@@ -62,43 +52,27 @@ class SoftmaxExponential(wiring.Component):
             least = min(int(PolynomialExp(1 << bit, n).apply(ZERO)[0]) for bit in range(x0_bits))
             self.least_sum_bits = least.bit_length() - 1
         self.latency = self.lanes[0].LATENCY
-        super().__init__(
-            {
-                "x0": In(x0_bits),
-                "ready": Out(1),
-                "x": In(signed(ARGUMENT_BITS)).array(LANES),
-                "clamped": In(1).array(LANES),
-                "zero": In(1).array(LANES),
-                "mantissa": Out(self.mantissa_bits).array(LANES),
-                "shift": Out(QUOTIENT_BITS).array(LANES),
-            }
-        )
 
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
+    def place(self, m: Module, x0: Signal) -> Value:
+        """Adds the lanes to a module, for a scale that is static while arguments are inside; whether they are ready.
+
+        They are not from the cycle on in which ``x0`` has changed, until they know what they need of it.
+        """
         for index, lane in enumerate(self.lanes):
             m.submodules[f"lane_{index}"] = lane
-            m.d.comb += [
-                lane.x.eq(self.x[index]),
-                lane.clamped.eq(self.clamped[index]),
-                lane.zero.eq(self.zero[index]),
-                self.mantissa[index].eq(lane.mantissa),
-                self.shift[index].eq(lane.shift),
-            ]
             if isinstance(lane, ShiftExpLane):
-                m.d.comb += lane.x0.eq(self.x0)
+                m.d.comb += lane.x0.eq(x0)
         if not self.preparation:
-            m.d.comb += self.ready.eq(1)
-            return m
+            return Const(1)
         m.submodules.constants = constants = self.constants
         for lane in self.lanes:
             m.d.comb += lane.constants.eq(constants.o)
-        known = Signal(self.x0_bits)  # 0 first, which no scale has
+        known, ready = Signal(self.x0_bits), Signal()  # 0 first, which no scale has
         m.d.comb += [
-            constants.x0.eq(self.x0),
-            constants.start.eq(constants.ready & (known != self.x0)),
-            self.ready.eq(constants.ready & (known == self.x0)),
+            constants.x0.eq(x0),
+            constants.start.eq(constants.ready & (known != x0)),
+            ready.eq(constants.ready & (known == x0)),
         ]
         with m.If(constants.start):
-            m.d.sync += known.eq(self.x0)
-        return m
+            m.d.sync += known.eq(x0)
+        return ready

@@ -87,19 +87,32 @@ def commands(part: Part, seed: int) -> list[tuple[str, list[str], list[str]]]:
     ]
 
 
-def route(part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1, seconds: float = SECONDS) -> Routed:
-    """From the netlist in `folder` to a bitstream. Raises ToolMissing, ToolError."""
+def route(
+    part: Part,
+    folder: Path,
+    stage: Callable[[str], None],
+    seed: int = 1,
+    force: bool = False,
+    seconds: float = SECONDS,
+) -> Routed:
+    """From the netlist in `folder` to a bitstream; with `force` also to one that is too slow.
+
+    Raises ToolMissing, ToolError.
+    """
     steps = commands(part, seed)
     clocks = clock_nets((folder / NETLIST).read_text(), TOP)
     (folder / CONSTRAINTS).write_text(constraints((folder / f"{TOP}.xdc").read_text(), clocks))
     names = {"route": "place and route", "frames": "frames", "pack": "bitstream"}
-    timing: tuple[Timing, ...] = ()
+    routed = Routed(())
     for step, command, outputs in steps:
         stage(names[step])
         log = run_tool(step, command, folder, outputs, seconds)
         if step == "route":
-            timing = _timing(log.read_text(errors="replace"), {clock.net: clock.mhz for clock in clocks})
-    return Routed(timing, folder / BITSTREAM)
+            routed = Routed(_timing(log.read_text(errors="replace"), {clock.net: clock.mhz for clock in clocks}))
+            if routed.slow and not force:
+                (folder / BITSTREAM).unlink(missing_ok=True)
+                return routed
+    return Routed(routed.timing, folder / BITSTREAM)
 
 
 def _timing(log: str, wanted: dict[str, float]) -> tuple[Timing, ...]:

@@ -28,10 +28,19 @@ class Timing:
 
 @dataclass(frozen=True)
 class Routed:
-    """What place and route gave: timing by clock, and the bitstream if the tool wrote one."""
+    """What place and route gave: timing by clock, and the bitstream if the tool wrote one.
+
+    A bitstream that is too slow for its clocks is only made when it is asked for.
+    """
 
     timing: tuple[Timing, ...]
     bitstream: Path | None = None
+
+    @property
+    def slow(self) -> Timing | None:
+        """The clock that misses by most what was asked of it; None if all reach it."""
+        late = [clock for clock in self.timing if not clock.met]
+        return min(late, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz, default=None)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ REMEDY = "run `pip install -e '.[boards]'`"
 CONSTRAINTS, TEXT, REPORT, BITSTREAM = f"{TOP}.lpf", f"{TOP}.config", "timing.json", f"{TOP}.bit"
 
 
-def route(part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1, seconds: float = SECONDS) -> Routed:
+def route(
+    part: Part,
+    folder: Path,
+    stage: Callable[[str], None],
+    seed: int = 1,
+    force: bool = False,
+    seconds: float = SECONDS,
+) -> Routed:
     """From the netlist in `folder` to a bitstream.
 
     Parameters
@@ -28,6 +35,7 @@ def route(part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1,
     part, folder : what for, and where
     stage : told the name of each stage before it
     seed : of the placer
+    force : make a bitstream that is too slow, too
     seconds : most for place and route
 
     Raises
@@ -41,10 +49,13 @@ def route(part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1,
     # The default router does not end on a part this full.
     arguments += ["--router", "router2", "--json", NETLIST, "--lpf", CONSTRAINTS, "--textcfg", TEXT, "--report", REPORT]
     run_tool("route", [nextpnr, *arguments], folder, [TEXT, REPORT], seconds)
-    timing = read_timing((folder / REPORT).read_text())
+    routed = Routed(read_timing((folder / REPORT).read_text()))
+    if routed.slow and not force:
+        (folder / BITSTREAM).unlink(missing_ok=True)
+        return routed
     stage("bitstream")
     run_tool("pack", [ecppack, "--compress", "--input", TEXT, "--bit", BITSTREAM], folder, [BITSTREAM], 600)
-    return Routed(timing, folder / BITSTREAM)
+    return Routed(routed.timing, folder / BITSTREAM)
 
 
 def read_timing(text: str) -> tuple[Timing, ...]:

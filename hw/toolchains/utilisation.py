@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from hw.boards.parts import Part
 from hw.toolchains.errors import ToolError
@@ -31,17 +31,17 @@ class Utilisation:
 
     Parameters
     ----------
-    lut : LUTs of the netlist, memories and shift registers in LUTs among them
+    lut : LUT sites, as a part has them and Vivado counts them ("Slice LUTs"): on xc7 two small LUTs share one
     ff, dsp : registers, DSP blocks
     bram36 : block memories of 36 kbit; smaller ones are halves
-    lut_packed : LUTs when two small ones share one wherever their inputs are five in all; as `lut` where they cannot
+    lut_cells : LUT cells of the netlist, before any share a site; memories and shift registers in LUTs among them
     """
 
     lut: int
     ff: int
     dsp: int
     bram36: float
-    lut_packed: int
+    lut_cells: int
 
 
 def packed(cells: Mapping[str, int]) -> int:
@@ -72,8 +72,8 @@ def count(cells: Mapping[str, int]) -> Utilisation:
     halves = {"DP16KD": 0.5, "PDPW16KD": 0.5}
     lut = sum(LUT.get(cell, 0) * number for cell, number in cells.items())
     return Utilisation(
-        lut=lut,
-        lut_packed=lut if "TRELLIS_FF" in cells else packed(cells),
+        lut=lut if "TRELLIS_FF" in cells else packed(cells),
+        lut_cells=lut,
         ff=sum((FF.get(cell, 0) or cell in REGISTERS) * number for cell, number in cells.items()),
         dsp=sum(DSP.get(cell, 0) * number for cell, number in cells.items()),
         bram36=sum(halves.get(cell, BLOCK_RAM.get(cell, 0.0)) * number for cell, number in cells.items()),
@@ -114,14 +114,13 @@ def over_limits(used: Utilisation, part: Part) -> list[str]:
         "ff": "take a smaller grid (rows) or a larger part",
         "dsp": "lower rows: each takes columns * 4 multipliers",
         "bram36": "lower a_depth or b_depth",
-        "lut_packed": "take a smaller grid (rows) or a larger part",
     }
-    # Before packing all that the part has must do; after it some must stay free for the wires to find their way.
-    limits = {"lut": part.lut, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36, "lut_packed": part.lut_limit}
+    # Some LUTs must stay free for the wires to find their way.
+    limits = {"lut": part.lut_limit, "ff": part.ff, "dsp": part.dsp, "bram36": part.bram36}
     names = {"lut": "LUTs", "ff": "registers", "dsp": "DSPs", "bram36": "block RAMs of 36 kbit"}
-    names["lut_packed"] = "LUTs after packing"
     sentences = []
-    for key, value in asdict(used).items():
+    for key in limits:
+        value = getattr(used, key)
         if value > limits[key]:
             sentences.append(
                 f"The design takes {value:,g} {names[key]} and a {part.name} should be given at most "

@@ -16,6 +16,7 @@ from hw.toolchains.utilisation import Utilisation
 __all__ = ["read_timing", "read_utilisation", "route", "vivado"]
 
 SECONDS = 4 * 3600.0
+TOO_SLOW = f"{TOP}_too_slow.bit"
 BITSTREAM, TIMING, USED = f"{TOP}.bit", f"{TOP}_timing.rpt", f"{TOP}_utilization_place.rpt"
 
 
@@ -25,17 +26,27 @@ def vivado() -> str:
 
 
 def route(
-    part: Part, folder: Path, stage: Callable[[str], None], seed: int = 1, seconds: float = SECONDS
+    part: Part,
+    folder: Path,
+    stage: Callable[[str], None],
+    seed: int = 1,
+    force: bool = False,
+    seconds: float = SECONDS,
 ) -> tuple[Utilisation, Routed]:
-    """Synthesis to bitstream; Vivado has no seed of its own, so `seed` is not used. Raises ToolMissing, ToolError."""
+    """Synthesis to bitstream; Vivado has no seed of its own, so `seed` is not used.
+
+    A bitstream that is too slow stays under another name, unless `force`. Raises ToolMissing, ToolError.
+    """
     program = vivado()
     stage("Vivado")
     command = [program, "-mode", "batch", "-log", "vivado.log", "-source", f"{TOP}.tcl"]
     run_tool("vivado-run", command, folder, [BITSTREAM, TIMING, USED], seconds)
-    return (
-        read_utilisation((folder / USED).read_text()),
-        Routed(read_timing((folder / TIMING).read_text()), folder / BITSTREAM),
-    )
+    used = read_utilisation((folder / USED).read_text())
+    routed = Routed(read_timing((folder / TIMING).read_text()), folder / BITSTREAM)
+    if routed.slow and not force:
+        (folder / BITSTREAM).replace(folder / TOO_SLOW)
+        routed = Routed(routed.timing)
+    return used, routed
 
 
 def read_utilisation(text: str) -> Utilisation:
@@ -47,7 +58,7 @@ def read_utilisation(text: str) -> Utilisation:
             raise ToolError(f"Vivado's report of utilisation has no line '{title}'; build again.")
         return float(found[1])
 
-    lut = int(number(r"Slice LUTs\*?"))  # packed: that is how Vivado counts
+    lut = int(number(r"Slice LUTs\*?"))  # sites; Vivado tells no cells here
     return Utilisation(lut, int(number("Slice Registers")), int(number("DSPs")), number("Block RAM Tile"), lut)
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from firmware.random_model import random_model
 from gateware.config import ALIASES, PRESETS, ConfigError, config
 from sim.bench.measure import Measurement, measure
+from sim.bench.model_page import write_page
 from sim.bench.pictures import draw
 from sim.bench.tables import console, layers_table, rows_table, write
 from sim.bench.workloads import Workload, from_file, random_image, shipped
@@ -73,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [result.row for result in results]
     if arguments.docs:
         write(rows)
+        write_page([], [])  # what was measured stands on the page of models too
     if arguments.json:
         print(json.dumps(rows))
     else:
@@ -98,7 +100,9 @@ def parser() -> argparse.ArgumentParser:
         "--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join([*PROFILES, *LITEDRAM])}"
     )
     result.add_argument("--layers", action="store_true", help="print each layer's cycles and stalls")
-    result.add_argument("--docs", action="store_true", help="bring docs/performance.md and .json up to date")
+    result.add_argument(
+        "--docs", action="store_true", help="bring docs/performance.md, .json and docs/models.md up to date"
+    )
     result.add_argument("--pictures", type=Path, metavar="DIR", help="draw timeline and roofline into this folder")
     result.add_argument("--json", action="store_true", help="print the rows as JSON")
     return result

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.layout import BEAT, pack_matrix
 from firmware.program_file import Program
-from gateware.core import COUNTERS, tap_layouts
+from gateware.control.taps import tap_layouts
+from gateware.core import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState

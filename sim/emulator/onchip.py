@@ -14,7 +14,7 @@ from firmware.compiler.compiler import Compiled
 from firmware.compiler.layers import Attention, Matmul
 from firmware.compiler.operations import Operation
 from gateware.config import LANES, AcceleratorConfig
-from gateware.core import tap_layouts
+from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform
 from sim.emulator.emulation import Recording
 
@@ -95,7 +95,7 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
     ----------
     compiled : what ran
     config : the machine
-    recordings : of every tap (`gateware.core.tap_layouts`, without "tap_"), of one frame
+    recordings : of every tap (`gateware.control.taps.tap_layouts`, without "tap_"), of one frame
 
     Raises
     ------

@@ -112,17 +112,23 @@ def bitstream(part: Part, size: int | None = None) -> bytes:
     return head.ljust(size or part.bitstream_bytes[0], b"\0")
 
 
-def open_tools(tools: Path, monkeypatch: pytest.MonkeyPatch, part: Part = XC7A35T, size: int | None = None) -> None:
-    """Everything for xc7 with open tools; the bitstream is of `part` and `size`."""
+def open_tools(
+    tools: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: Part = XC7A35T,
+    size: int | None = None,
+    mhz: float = 120.5,
+) -> None:
+    """Everything for xc7 with open tools; the bitstream is of `part` and `size`, the machine's clock reaches `mhz`."""
     monkeypatch.setenv("YOSYS", yosys_tool(tools, SMALL))
-    said = "print(\"Info: Max frequency for clock 'dram.user_clk': 120.50 MHz (PASS at 100.00 MHz)\")"
+    said = f"print(\"Info: Max frequency for clock 'dram.user_clk': {mhz} MHz (PASS at 100.00 MHz)\")"
     write = "Path([x for x in a if x.startswith('fasm=')][0][5:]).write_text('F')"
     tool(tools, "nextpnr-himbaechel", f"{said}\n{write}")
     tool(tools, "fasm2frames", "Path(a[-1]).write_text('frames')")
     (tools / "content").write_bytes(bitstream(part, size))
     copy = f"Path(a[a.index('--output_file') + 1]).write_bytes(Path({str(tools / 'content')!r}).read_bytes())"
     tool(tools, "xc7frames2bit", copy)
-    (tools / "db" / "artix7").mkdir(parents=True)
+    (tools / "db" / "artix7").mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("PRJXRAY_DB_DIR", str(tools / "db"))
 
 
@@ -154,7 +160,7 @@ def vivado_tool(tools: Path, monkeypatch: pytest.MonkeyPatch, slack: float = 0.1
     monkeypatch.setenv("VIVADO", tool(tools, "vivado", f"{writes(files)}\n{copy}"))
 
 
-def run(board: Board, folder: Path, toolchain: str = "auto"):
+def run(board: Board, folder: Path, toolchain: str = "auto", force: bool = False):
     """`hw.build` on a board, without its command line: outcome, toolchain, status, problem."""
     folder.mkdir(exist_ok=True)
-    return command.build(board, toolchain, folder, 1, Console(file=io.StringIO()))
+    return command.build(board, toolchain, folder, 1, Console(file=io.StringIO()), force)

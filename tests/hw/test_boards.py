@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_files_for_the_arty():
     for pin in ("E3", "C2", "A9", "D10", "K6", "U9"):  # clock, button, UART, memory's reset and clock
         assert f"set_property LOC {pin} " in ports
     assert "top.machine" in design.units and "litedram_arty_a7" in design.units
+    # Each of the four clocks has a reset that the PLL's lock releases, through two registers.
+    core = design.sources[0].read_text()
+    assert len(re.findall(r"assign \w+_async_reset = \(~main_locked\);", core)) == 4
+    assert core.count('ars_ff1 = "true"') == core.count('ars_ff2 = "true"') == 4
+    # The UART's pins have registers of their own, and its input a synchroniser behind.
+    assert (
+        re.search(r"cell \\top\.rx_pin\.buf \\buf", design.rtlil) and "top.uart.receiver.synchroniser" in design.rtlil
+    )
 
 
 def test_files_for_the_ulx3s():
@@ -60,3 +69,12 @@ def test_files_for_the_ulx3s():
     assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in lpf and 'LOCATE COMP "uart_0__rx__io" SITE "M1"' in lpf
     assert "FREQUENCY" in lpf and "25000000.0 HZ" in lpf
     assert "EHXPLLL" in design.rtlil and "ODDRX1F" in design.rtlil
+    # The controller's reset, which is everybody's, waits for the PLL's lock and ends two registers later.
+    reset = re.search(
+        r"cell \$not \S+\n(?:\s+parameter.*\n)+\s+connect \\A \\locked.*\n\s+connect \\Y (\S+)", design.rtlil
+    )
+    assert reset is not None and f"connect \\rst {reset[1]}" in design.rtlil
+    core = design.sources[0].read_text()
+    chain = re.findall(r"\.CK \((\w+)\),\s+\.D\s+\((\S+)\),\s+\.PD \((\w+)\),.*?\.Q\s+\((\w+)\)", core, re.DOTALL)
+    assert chain == [("sys_clk", "1'd0", "rst", "rst1"), ("sys_clk", "rst1", "rst", "sys_rst")]
+    assert "assign user_rst = sys_rst;" in core

@@ -1,5 +1,9 @@
 """`hw.build`: what its command says and returns, and how timing and sizes decide."""
 
+import json
+
+import pytest
+
 from hw import build as command
 from hw.toolchains.utilisation import Utilisation
 from tests.hw import fake_tools as fake
@@ -22,8 +26,7 @@ def test_a_design_that_does_not_fit_is_refused_with_numbers(tools, tmp_path, mon
     monkeypatch.setenv("YOSYS", fake.yosys_tool(tools, cells))
     outcome, _, status, problem = fake.run(fake.Small(), tmp_path / "out", "yosys")
     assert status == "failure" and outcome.routed is None
-    assert "takes 21,000 LUTs and a XC7A35T should be given at most 20,800: 200 too many" in problem
-    assert "20,000 LUTs after packing and a XC7A35T should be given at most 17,680: 2,320 too many" in problem
+    assert "takes 20,000 LUTs and a XC7A35T should be given at most 17,680: 2,320 too many" in problem
     assert "96 DSPs" in problem and "lower rows" in problem
 
 
@@ -32,10 +35,28 @@ def test_timing_decides(tools, tmp_path, monkeypatch):
     outcome, chosen, status, problem = fake.run(fake.SmallEcp5(), tmp_path / "out")
     assert (chosen, status) == ("trellis", "failure") and outcome.used == Utilisation(900, 800, 88, 20, 900)
     assert problem.startswith("The clock clk reaches 55.0 MHz and is to be 60.0")
+    assert outcome.routed is not None and outcome.routed.bitstream is None
+    assert not (tmp_path / "out" / "top.bit").exists()
     fake.ecp5_tools(tools, monkeypatch, mhz=61.0, wanted=60.0)
     assert fake.run(fake.SmallEcp5(), tmp_path / "out")[2] == "success"
     fake.vivado_tool(tools, monkeypatch, slack=-2.5)
     assert "sys_clk reaches 80.0 MHz and is to be 100.0" in fake.run(fake.SmallVivado(), tmp_path / "out")[3]
+    assert not (tmp_path / "out" / "top.bit").exists()
+    fake.open_tools(tools, monkeypatch, mhz=99.0)
+    assert "reaches 99.0 MHz and is to be 100.0" in fake.run(fake.Small(), tmp_path / "out")[3]
+    assert not (tmp_path / "out" / "top.bit").exists()
+
+
+@pytest.mark.parametrize("board", [fake.Small, fake.SmallEcp5, fake.SmallVivado])
+def test_a_forced_bitstream_is_told_loudly(tools, tmp_path, monkeypatch, board):
+    fake.open_tools(tools, monkeypatch, mhz=99.0)
+    if board is fake.SmallEcp5:
+        fake.ecp5_tools(tools, monkeypatch, mhz=55.0, wanted=60.0)
+    elif board is fake.SmallVivado:
+        fake.vivado_tool(tools, monkeypatch, slack=-2.5)
+    outcome, _, status, problem = fake.run(board(), tmp_path / "out", force=True)
+    assert status == "success" and problem.startswith("WARNING, FORCED: The clock ")
+    assert outcome.routed is not None and outcome.routed.bitstream == tmp_path / "out" / "top.bit"
 
 
 def test_what_cannot_fit_is_refused_before_any_tool_runs(capsys):
@@ -57,3 +78,26 @@ def test_users_mistakes(capsys, tmp_path):
     assert command.main(["--board", "arty_a7", "--clock", "90", "--out", str(tmp_path), "--toolchain", "yosys"]) == 2
     assert "clock_mhz must be 100" in capsys.readouterr().err
     assert command.main(["--list-boards"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("mhz", "loader", "status", "words"),
+    [
+        (41.0, "Path('loaded').write_text(' '.join(a[1:]))", 0, ""),
+        (41.0, "print('no cable'); sys.exit(1)", 3, "error: loader failed with status 1: no cable"),
+        (39.0, "Path('loaded').write_text('')", 1, ""),
+    ],
+    ids=["loaded", "no board", "too slow"],
+)
+def test_building_and_programming(tools, tmp_path, monkeypatch, capsys, mhz, loader, status, words):
+    fake.ecp5_tools(tools, monkeypatch, mhz=mhz, wanted=40.0)
+    monkeypatch.setitem(command.BOARDS, "small", fake.SmallEcp5)
+    monkeypatch.setattr(fake.SmallEcp5, "loader", "ulx3s")
+    monkeypatch.setenv("OPENFPGALOADER", fake.tool(tools, "loader", loader))
+    out = tmp_path / "out"
+    assert command.main(["--board", "small", "--program", "--out", str(out)]) == status
+    assert words in capsys.readouterr().err
+    row = json.loads((out / "report.json").read_text())
+    assert row["bitstream"] == (None if mhz < 40 else str(out / "top.bit"))
+    loaded = out / "loaded"
+    assert (loaded.read_text() if loaded.exists() else None) == ("-b ulx3s top.bit" if status == 0 else None)

@@ -1,0 +1,1 @@
+"""The paper's ablations, in accuracy and in hardware."""

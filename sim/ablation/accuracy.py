@@ -1,0 +1,124 @@
+"""Logits of a model in many arithmetics over labelled images, kept as they come so that a run can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import Progress
+
+from firmware.comparison import Comparison, compare
+from firmware.float_model import FloatArray
+from firmware.float_models import float_model
+from sim.reference.integer_vit import IntegerVit
+from sim.reference.model_file import IntegerModel, load_model
+
+__all__ = ["FLOAT", "Images", "comparisons", "logits"]
+
+Logits = npt.NDArray[np.float64]
+FLOAT = "float32"
+"""Stands among the arithmetics for the float model itself."""
+CHUNK = 20  # images between two notes of what is done
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images on disk."""
+
+    files: tuple[Path, ...]
+    labels: npt.NDArray[np.int64]
+
+
+def logits(
+    model: Path,
+    weights: dict[str, FloatArray],
+    images: Images,
+    arithmetics: Sequence[str],
+    store: Path,
+    processes: int = 1,
+) -> dict[str, Logits]:
+    """Logits (images, classes) of the model in each arithmetic, and of the float model under FLOAT.
+
+    One image at a time: that is also the fastest, as its tensors stay in the caches. Finished chunks are kept in
+    `store`, under a name of the data that they depend on, and taken from there the next time, unless the first image
+    gives something else today: then the code has changed, and the arithmetic is run anew.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    chunks = [tuple(images.files[start : start + CHUNK]) for start in range(0, len(images.files), CHUNK)]
+    key = _key(load_model(model), weights)
+    jobs = [(name, chunk, store / _chunk_name(key, name, chunk)) for name in arithmetics for chunk in chunks]
+    _prepare(model, weights)
+    for name in arithmetics:
+        kept = [path for other, _, path in jobs if other == name and path.exists()]
+        if kept and not np.array_equal(np.load(kept[0])[0], _logits(name, _first_file(jobs, kept[0]))[0]):
+            for path in kept:
+                path.unlink()
+    missing = [job for job in jobs if not job[2].exists()]
+    console = Console(stderr=True)
+    with (
+        Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
+        # A fresh interpreter a worker: a fork of a process that has used BLAS may hang.
+        ProcessPoolExecutor(processes, get_context("spawn"), _prepare, (model, weights)) as pool,
+    ):
+        task = progress.add_task("images", total=len(missing))
+        for _ in pool.map(_run, missing):
+            progress.advance(task)
+    return {name: np.concatenate([np.load(path) for other, _, path in jobs if other == name]) for name in arithmetics}
+
+
+def comparisons(found: dict[str, Logits], labels: npt.NDArray[np.int64]) -> dict[str, Comparison]:
+    """Each arithmetic beside the float model, which `found` must have."""
+    return {name: compare(found[FLOAT], values, labels) for name, values in found.items()}
+
+
+def _key(model: IntegerModel, weights: dict[str, FloatArray]) -> str:
+    """A name for the models."""
+    digest = hashlib.sha256(model.checksum().encode())
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].tobytes())
+    return digest.hexdigest()
+
+
+def _chunk_name(key: str, arithmetic: str, files: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256(f"{key} {arithmetic}".encode())
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:24] + ".npy"
+
+
+_worker: dict[str, object] = {}
+
+
+def _prepare(model: Path, weights: dict[str, FloatArray]) -> None:
+    _worker["model"], _worker["weights"] = load_model(model), weights
+
+
+def _run(job: tuple[str, tuple[Path, ...], Path]) -> None:
+    arithmetic, files, path = job
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, _logits(arithmetic, files))
+    partial.replace(path)
+
+
+def _first_file(jobs: list[tuple[str, tuple[Path, ...], Path]], path: Path) -> tuple[Path, ...]:
+    return next(files[:1] for _, files, other in jobs if other == path)
+
+
+def _logits(arithmetic: str, files: tuple[Path, ...]) -> Logits:
+    """One image at a time, the float model's too: a product's last bits depend on the size of the batch."""
+    model, weights = _worker["model"], _worker["weights"]
+    assert isinstance(model, IntegerModel) and isinstance(weights, dict)
+    images = model.preprocessing.load_batch(files)
+    if arithmetic == FLOAT:
+        floating = float_model(model.shape, weights)
+        return np.concatenate([floating.forward(image[None]).astype(np.float64) for image in images])
+    vit = IntegerVit(dataclasses.replace(model, arithmetic=arithmetic))
+    return np.concatenate([vit.logits(vit.quantised(image[None])) for image in images])

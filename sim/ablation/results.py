@@ -1,0 +1,86 @@
+"""What is known of each variant of a model, kept as JSON beside the page that shows it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from sim.ablation.hardware import UnitCost
+from sim.reference.errors import UserError, replaced_when_complete
+
+__all__ = ["DOCS", "Row", "merged", "read", "write"]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@dataclass
+class Row:
+    """One variant of one model.
+
+    Members
+    -------
+    model, base, variant : names of model, preset and variant
+    images : on which accuracy was measured; 0 where it was not
+    top1, float_top1, agreement : shares of the images
+    divergence : mean KL from the float model's answers, nats
+    cycles : of a frame; None for what no machine has
+    cycles_from : `predicted` by the compiler, or `emulated`, every tensor exact
+    units : what the changed unit takes, a part each
+    command : that measures this row
+    """
+
+    model: str
+    base: str
+    variant: str
+    images: int = 0
+    top1: float = 0.0
+    float_top1: float = 0.0
+    agreement: float = 0.0
+    divergence: float = 0.0
+    cycles: int | None = None
+    cycles_from: str = ""
+    board: str = ""
+    units: list[UnitCost] = field(default_factory=list)
+    command: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.model, self.base, self.variant
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a file; none where there is no file. Raises UserError for a damaged one."""
+    if not path.exists():
+        return []
+    try:
+        return [
+            Row(**{**entry, "units": [UnitCost(**unit) for unit in entry["units"]]})
+            for entry in json.loads(path.read_text())
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it and measure again.") from error
+
+
+def merged(old: list[Row], new: list[Row]) -> list[Row]:
+    """Rows of both; where both have one, the new row's, with what only the old one knows."""
+    found = {row.key: row for row in old}
+    for row in new:
+        before = found.get(row.key)
+        if before is not None:
+            if not row.images:
+                for name in ("images", "top1", "float_top1", "agreement", "divergence"):
+                    setattr(row, name, getattr(before, name))
+            if row.cycles is None:
+                row.cycles, row.cycles_from, row.board = before.cycles, before.cycles_from, before.board
+            known = {(unit.unit, unit.part): unit for unit in before.units}
+            row.units = list((known | {(unit.unit, unit.part): unit for unit in row.units}).values())
+        found[row.key] = row
+    return list(found.values())
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Writes rows, in an order of their own."""
+    ordered = sorted(rows, key=lambda row: row.key)
+    with replaced_when_complete(path) as temporary:
+        temporary.write_text(json.dumps([asdict(row) for row in ordered], indent=1) + "\n")
