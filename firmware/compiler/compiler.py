@@ -15,7 +15,7 @@ from firmware.compiler.cost import in_order_of_start
 from firmware.compiler.destination import Destination
 from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
+from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan
 from firmware.compiler.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
 from firmware.compiler.matching import match
 from firmware.compiler.matmul import Product, lower_rows
@@ -113,7 +113,7 @@ class _Compiler:
             self._attention(layer)
         else:
             source = self.homes[layer.source]
-            self.homes[layer.name] = self.memory.home(layer.name, 1, source.columns, 1)
+            self.homes[layer.name] = self.memory.home(layer.name, 1, 2 * source.columns, 1)
             lower_mean(self.emitter, layer.name, source, self.homes[layer.name])
         return 1
 
@@ -239,6 +239,7 @@ class _Compiler:
     def finish(self) -> Compiled:
         emitter = self.emitter
         emitter.begin("end")
+        means = {layer.name for layer in self.plan.layers if isinstance(layer, Mean)}  # with what is no tensor between
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
         operations = in_order_of_start(self.config, emitter.operations)
         steps = dependencies(operations)
@@ -252,7 +253,7 @@ class _Compiler:
             words,
             program,
             self.memory.initial,
-            self.homes,
+            {name: home for name, home in self.homes.items() if name not in means},
             self.image,
             self.homes[self.plan.output],
             other_program,

@@ -73,6 +73,7 @@ class Matmul:
     windows : the result's rows lie window by window
     inner_windows : the tensor `inner` has them so in the reference
     merges : the result is what a patch merging reads
+    averaged : the result is what `Mean` reads
     """
 
     name: str
@@ -90,11 +91,12 @@ class Matmul:
     windows: Windows | None = None
     inner_windows: Windows | None = None
     merges: bool = False
+    averaged: bool = False
 
     @property
     def widened(self) -> bool:
-        """Whether results of 8 bits are stored in 16, as a residual's skip: behind a patch merging."""
-        return isinstance(self.source, Norm) and self.source.side is not None
+        """Whether results of 8 bits are stored in 16: as a residual's skip behind a patch merging, or for `Mean`."""
+        return self.averaged or (isinstance(self.source, Norm) and self.source.side is not None)
 
     @property
     def size(self) -> int:
@@ -106,7 +108,11 @@ class Matmul:
 
 @dataclass
 class Mean:
-    """Mean over the tokens of a tensor in memory, rounded half to even."""
+    """Mean over the tokens of a tensor in memory, rounded half to even.
+
+    The tensor is int16, and its bytes are operands that share multipliers in pairs, where the odd one must not be -128:
+    it is a high byte, 0 or -1. Each mean of a channel is followed by that of its high bytes, which nobody needs.
+    """
 
     name: str
     source: str

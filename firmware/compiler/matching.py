@@ -151,7 +151,10 @@ class _Matcher:
         channels = len(source.bias) if isinstance(source, Norm) else len(self._mean_of(source))
         wide = isinstance(source, Norm) and source.wide
         bias = np.full(channels, LOW_HALF_OFFSET, np.int64) if wide else None
-        layer = Matmul(name, source, np.eye(channels, dtype=np.int64), bias, rescale, side=self.side)
+        weight = np.eye(channels, dtype=np.int64)
+        if not isinstance(source, Norm):  # of a mean's pairs the first
+            weight = np.kron(weight, np.array([[1, 0]]))
+        layer = Matmul(name, source, weight, bias, rescale, side=self.side)
         self.layers.append(layer)
         self.known[name] = _Tensor("stored", layer)
 
@@ -165,6 +168,9 @@ class _Matcher:
     def _mean(self, node: Node) -> None:
         view: Norm = self._of(node, "norm").value
         self._unchanged(view.name, view, Rescale(Dyadic(np.array(1), np.array(0)), 8))
+        source = self.layers[-1]
+        assert isinstance(source, Matmul)
+        source.averaged = True
         self.layers.append(Mean(node.name, view.name))
         self.side = None
         self.known[node.name] = _Tensor("mean", node.name)

@@ -41,7 +41,7 @@ def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
 
 
 def lower_mean(emitter: Emitter, name: str, source: Home, output: Home) -> None:
-    """One row of `output`: the mean over the rows of `source`, both int8."""
+    """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes."""
     cfg, steps = emitter.config, -(-source.rows // 4)
     ones = emitter.memory.constant(f"{name}.ones", np.ones((1, source.rows), np.int64), 1)
     factor = exact_reciprocal(name, source.rows, cfg.multiplier_bits)
@@ -51,13 +51,14 @@ def lower_mean(emitter: Emitter, name: str, source: Home, output: Home) -> None:
     stride = -(-steps // 4) * 4  # rows are loaded by whole slabs
     a = emitter.a.take(stride, name)
     emitter.rows_to_a(ones, 0, 1, a, stride)
-    tiles = -(-source.columns // 16) * 4
+    used_tiles = -(-2 * source.columns // 4)
+    tiles = -(-used_tiles // 4) * 4
     part = max(4, min(tiles, cfg.b_depth // 2 // steps // 4 * 4))
     for first in range(0, tiles, part):
         last = min(tiles, first + part)
         b = emitter.b.take((last - first) * steps, name)
         emitter.slabs_to_b(source, (0, source.rows), (first, last), b, steps, transposed=True)
-        used = min(last, -(-source.columns // 4))
+        used = min(last, used_tiles)
         emitter.execute(
             (a, stride),
             (b, steps),
