@@ -90,9 +90,8 @@ class Asic(Board):
         """RTLIL and Verilog of the logic, models of the memories, constraints, and the layout flow's configuration."""
         return self.design_of(self.sources())
 
-    def _inputs(self) -> list[str]:
+    def _inputs(self, top: AsicTop) -> list[str]:
         """Patterns of the top's inputs but clock and reset."""
-        top = AsicTop(self.config)
         found = []
         for path, member, value in top.signature.flatten(top):
             name = "__".join(map(str, path))
@@ -102,11 +101,12 @@ class Asic(Board):
 
     def design_of(self, sources: Sources) -> Design:
         """The same of a design that was elaborated already."""
+        top = AsicTop(self.config)
         period = 1000 / self.config.clock_mhz
         files = {
-            VERILOG: verilog.convert(AsicTop(self.config), name=TOP_NAME, platform=AsicPlatform(), emit_src=False),
+            VERILOG: verilog.convert(top, name=TOP_NAME, platform=AsicPlatform(), emit_src=False),
             MEMORIES: sources.models,
-            CONSTRAINTS: constraints(period, self._inputs()),
+            CONSTRAINTS: constraints(period, self._inputs(top)),
             CONFIGURATION: flow_configuration(TOP_NAME, period, sources.instances),
         }
         return Design(self.name, sources.rtlil, (), files)
