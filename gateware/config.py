@@ -75,6 +75,10 @@ class AcceleratorConfig:
             self.arithmetic.integer_only,
             f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
         )
+        _require(
+            self.probability_bits in (8, 16),
+            f"softmax_bits must be 8 or 16 in a machine, as operands are octets, not {self.probability_bits}",
+        )
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
         _require(
             self.columns * self.pack == LANES,

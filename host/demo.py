@@ -48,13 +48,28 @@ def held_out(count: int) -> digits.DigitSet:
     return digits.DigitSet(everything.images[chosen], everything.labels[chosen], everything.indices[chosen])
 
 
-def listing(shown: digits.DigitSet, predictions: list[Prediction]) -> Table:
-    """Image, its label, what the device says and how sure it is, and cycles where the device counts them."""
-    table = Table("digit", "device says", "confidence", "cycles", title=f"the first {min(SHOWN, len(shown))} images")
-    for label, prediction in list(zip(shown.labels, predictions, strict=True))[:SHOWN]:
-        cycles = "not counted" if prediction.cycles is None else str(prediction.cycles)
-        table.add_row(digits.CLASS_NAMES[label], prediction.name, percent(prediction.confidence), cycles)
-    return table
+COLUMNS = ("digit", "device says", "confidence", "cycles")
+
+
+def listed(shown: digits.DigitSet, predictions: list[Prediction]) -> list[tuple[str, ...]]:
+    """Of the first images, as `COLUMNS`: the label, what the device says and how sure it is, cycles if it counts."""
+    return [
+        (digits.CLASS_NAMES[label], answer.name, percent(answer.confidence), str(answer.cycles or "not counted"))
+        for label, answer in zip(shown.labels[:SHOWN], predictions[:SHOWN], strict=True)
+    ]
+
+
+def show(rows: list[tuple[str, ...]]) -> None:
+    """A table on a terminal, lines in a pipe."""
+    console = output()
+    if not console.is_terminal:
+        for row in (COLUMNS, *rows):
+            print("\t".join(row))
+        return
+    table = Table(*COLUMNS, title=f"the first {len(rows)} images")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def demonstrate(options: argparse.Namespace) -> int:
@@ -70,7 +85,7 @@ def demonstrate(options: argparse.Namespace) -> int:
         predictions = list(tracked(stream, len(shown), "digits"))
         seconds = time.perf_counter() - start
         clock = device.clock_mhz
-    output().print(listing(shown, predictions))
+    show(listed(shown, predictions))
     correct = sum(p.label == label for p, label in zip(predictions, shown.labels, strict=True))
     print(f"accuracy: {percent(correct / len(shown))} ({correct} of {len(shown)} held-out images)")
     print(f"speed: {len(shown) / seconds:.1f} images/s on this computer")

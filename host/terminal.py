@@ -19,7 +19,7 @@ def output() -> Console:
 
 def tracked(items: Iterable[Item], total: int, what: str, *, done: int = 0) -> Iterator[Item]:
     """Passes `items` on, with a progress bar where standard error is a terminal; `done` were finished before."""
-    with tracker(what) as moved:
+    with tracker(what, total) as moved:
         moved(done, total)
         for count, item in enumerate(items, done + 1):
             yield item
@@ -27,7 +27,7 @@ def tracked(items: Iterable[Item], total: int, what: str, *, done: int = 0) -> I
 
 
 @contextmanager
-def tracker(what: str) -> Iterator[Callable[[int, int], None]]:
+def tracker(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
     """A progress bar where standard error is a terminal; what is given takes how much is done, and of how much."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -35,7 +35,7 @@ def tracker(what: str) -> Iterator[Callable[[int, int], None]]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(what, total=total)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 

@@ -8,25 +8,24 @@ from typing import Any
 
 from hw.asic.memories import Wrapper
 
-__all__ = ["CLOCK", "MACROS", "constraints", "flow_configuration"]
+__all__ = ["CLOCK", "MACROS", "RESET", "constraints", "flow_configuration"]
 
 CLOCK, RESET = "clock", "reset_n"
 MACROS = "macros"  # the folder into which a user puts the views of the process's memories
 OUTSIDE = 0.3  # of a period: what the surroundings may use of it before an input and after an output
 
 
-def constraints(period_ns: float) -> str:
-    """Timing constraints (SDC): one clock; inputs and outputs share the period with what is around."""
+def constraints(period_ns: float, inputs: Iterable[str]) -> str:
+    """Timing constraints (SDC): one clock; inputs and outputs share the period with what is around.
+
+    `inputs`: patterns of the ports that are neither clock nor reset.
+    """
     outside = period_ns * OUTSIDE
     return "\n".join(
         [
             f"create_clock -name {CLOCK} -period {period_ns:.3f} [get_ports {CLOCK}]",
             f"set_clock_uncertainty {period_ns * 0.05:.3f} [get_clocks {CLOCK}]",
-            "set inputs [list]",
-            "foreach port [all_inputs] {",
-            f"  if {{[lsearch {{{CLOCK} {RESET}}} [get_property $port full_name]] < 0}} {{ lappend inputs $port }}",
-            "}",
-            f"set_input_delay {outside:.3f} -clock {CLOCK} $inputs",
+            f"set_input_delay {outside:.3f} -clock {CLOCK} [get_ports {{{' '.join(inputs)}}}]",
             f"set_output_delay {outside:.3f} -clock {CLOCK} [all_outputs]",
             "# The reset may change at any time: a synchroniser of two registers is the first thing behind the port.",
             f"set_false_path -from [get_ports {RESET}]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -15,7 +15,7 @@ from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams
 from gateware.machine import Machine
 from gateware.memory.port import MemoryPort
-from hw.asic.layout import constraints, flow_configuration
+from hw.asic.layout import CLOCK, RESET, constraints, flow_configuration
 from hw.asic.memories import AsicPlatform
 from hw.asic.synthesis import MEMORIES, Sources, elaborate
 from hw.boards.board import Board
@@ -90,13 +90,23 @@ class Asic(Board):
         """RTLIL and Verilog of the logic, models of the memories, constraints, and the layout flow's configuration."""
         return self.design_of(self.sources())
 
+    def _inputs(self, top: AsicTop) -> list[str]:
+        """Patterns of the top's inputs but clock and reset."""
+        found = []
+        for path, member, value in top.signature.flatten(top):
+            name = "__".join(map(str, path))
+            if member.flow == In and name not in (CLOCK, RESET):
+                found.append(name if len(Value.cast(value)) == 1 else f"{name}[*]")
+        return found
+
     def design_of(self, sources: Sources) -> Design:
         """The same of a design that was elaborated already."""
+        top = AsicTop(self.config)
         period = 1000 / self.config.clock_mhz
         files = {
-            VERILOG: verilog.convert(AsicTop(self.config), name=TOP_NAME, platform=AsicPlatform(), emit_src=False),
+            VERILOG: verilog.convert(top, name=TOP_NAME, platform=AsicPlatform(), emit_src=False),
             MEMORIES: sources.models,
-            CONSTRAINTS: constraints(period),
+            CONSTRAINTS: constraints(period, self._inputs(top)),
             CONFIGURATION: flow_configuration(TOP_NAME, period, sources.instances),
         }
         return Design(self.name, sources.rtlil, (), files)

@@ -18,7 +18,7 @@ from rich.console import Console
 from firmware.comparison import read_labels
 from firmware.float_model import FloatArray
 from firmware.weights import checked_weights, load_arrays
-from gateware.config import ALIASES, PRESETS
+from gateware.config import ALIASES, PRESETS, ConfigError, config
 from hw.units.errors import UnitsError
 from sim.ablation.accuracy import FLOAT, Images, comparisons, logits
 from sim.ablation.cycles import frame_cycles
@@ -62,8 +62,10 @@ def accuracy(
 def cost(arguments: argparse.Namespace, model: IntegerModel, row: Row, variant: Variant) -> None:
     """Fills a row's cycles and units."""
     arithmetic = variant_arithmetic(arguments.arithmetic, variant)
-    if not arithmetic.integer_only:
-        return
+    try:
+        config(arguments.board).with_arithmetic(arithmetic)
+    except ConfigError:
+        return  # no machine has it: only its accuracy is known
     if arguments.cycles or arguments.emulate:
         row.cycles = frame_cycles(model, arithmetic, arguments.board, arguments.emulate)
         row.cycles_from, row.board = ("emulated" if arguments.emulate else "predicted"), arguments.board

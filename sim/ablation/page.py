@@ -40,7 +40,8 @@ error of about two points; the divergence (mean KL of the float model's answers 
 
 LUTs, FFs, DSPs and block RAMs are those of the changed unit alone, as `hw.units` measures them (xc7: `arty_a7_35`,
 ecp5: `ulx3s_85f`, Fmax after place and route on an LFE5U-85F of speed grade 6). Predicted cycles are the compiler's for
-a frame on the board named; emulated ones are counted there, every tensor equal to the reference.
+a frame on the board named; emulated ones are counted there, every tensor equal to the reference. What is empty, or has
+no row, has not been measured yet.
 
 """
 UNITS_OF_BASE = ("shiftmax", "shiftgelu", "layernorm", "postprocessor", "array_11x2")

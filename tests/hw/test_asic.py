@@ -1,6 +1,7 @@
 """`--board asic`: memories behind wrappers, areas, the layout flow's files, and what the command says."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -154,9 +155,12 @@ def test_files_of_the_layout_flow():
     assert (found["DESIGN_NAME"], found["CLOCK_PORT"], found["CLOCK_PERIOD"]) == ("chip", "clock", 12.5)
     macro = found["MACROS"]["memory_512x8_1w1r"]
     assert set(macro["instances"]) == {"a.ram.macro", "b.ram.macro"} and macro["gds"] and macro["lef"]
-    text = constraints(12.5)
+    text = constraints(12.5, ["link__rx__payload[*]", "link__rx__valid"])
     assert "create_clock -name clock -period 12.500 [get_ports clock]" in text
-    assert "set_input_delay 3.750 -clock clock $inputs" in text and "set_false_path -from [get_ports reset_n]" in text
+    assert (
+        "set_input_delay 3.750 -clock clock [get_ports {link__rx__payload[*] link__rx__valid}]" in text
+        and "set_false_path -from [get_ports reset_n]" in text
+    )
 
 
 def test_a_top_for_benches():
@@ -180,7 +184,12 @@ def test_the_command(elaborated_once, tools, tmp_path, monkeypatch, capsys):
     assert row["status"] == "partial" and row["area"] is None and row["bitstream"] is None
     for name in ("verilog", "memories", "constraints", "configuration"):
         assert Path(row["files"][name]).stat().st_size
+    inputs = re.search(r"\[get_ports \{(.*)\}\]", (tmp_path / "a" / "constraints.sdc").read_text())
     text = (tmp_path / "a" / "top.v").read_text()
+    top = text.partition("module integer_vit(")[2].partition("endmodule")[0]
+    ports = set(re.findall(r"^  input (?:\[\d+:0\] )?(\w+);", top, re.MULTILINE))
+    assert inputs is not None
+    assert {name.removesuffix("[*]") for name in inputs[1].split()} == ports - {"clock", "reset_n"}
     assert "module integer_vit(" in text and "input reset_n;" in text
     placed = json.loads((tmp_path / "a" / "config.json").read_text())["MACROS"]
     assert row["macros"] == {name: len(macro["instances"]) for name, macro in placed.items()}
