@@ -69,7 +69,7 @@ def write_page(folder: Path, boards: Mapping[str, str], page: Path = PAGE) -> li
         path = folder / board / "report.json"
         if path.exists():
             row = json.loads(path.read_text())
-            if row["fingerprint"] == config(preset).fingerprint and (row["lut"] is not None or row.get("area")):
+            if row.get("fingerprint") == config(preset).fingerprint and (row["lut"] is not None or row.get("area")):
                 known[board] = {key: row.get(key) for key in KEPT} | {"bitstream": row["bitstream"] is not None}
     rows = [known[board] for board in boards if board in known]
     record.write_text(json.dumps(rows, indent=1) + "\n")
