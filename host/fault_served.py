@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
@@ -49,7 +48,7 @@ def served(bench: Bench) -> Iterator[str]:
                 raise HostError("The emulated board's process did not start: see its message.")
             yield spec
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             try:
                 process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
+import signal
 import sys
 from pathlib import Path
 
@@ -75,6 +76,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):  # its ordinary end
         asyncio.run(serve(options))
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import select
+import signal
 import socket
 import sys
 import tty
@@ -174,6 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
         Emulation(Machine(machine, observed=True), BEAT_BYTES << machine.address_bits, arguments.memory) as board,
     ):
         kind = "serial" if arguments.tcp is None else "tcp"
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"{machine.name}, {machine.arithmetic.name}: --device {kind}:{line.name}", flush=True)
         try:
             serve(board, line)

@@ -1,7 +1,6 @@
 """A real browser without a window, and a page of host.serve for it."""
 
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -57,8 +56,11 @@ def served_page(device: str) -> Iterator[str]:
         try:
             yield process.stdout.readline().strip()
         finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(END_SECONDS) == 0
+            process.terminate()
+            try:
+                assert process.wait(END_SECONDS) == 0
+            finally:
+                process.kill()
 
 
 def until(browser: Any, condition: Callable[[Any], Any]) -> Any:

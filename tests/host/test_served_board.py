@@ -1,6 +1,5 @@
 """An emulated board in a process of its own, through the serial and the socket devices."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,8 +36,11 @@ def spec(request: pytest.FixtureRequest) -> Iterator[str]:
         try:
             yield line.partition("--device ")[2].strip()
         finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            process.terminate()
+            try:
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
 
 
 def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, program: Path):
