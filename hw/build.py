@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -38,12 +39,13 @@ OUT = Path(__file__).resolve().parents[1] / "build" / "boards"
 
 
 class Status:
-    """What a build came to, and the exit status that says so; 2 is a user's mistake."""
+    """What a build came to, and the exit status that says so; 2 is a user's mistake, 130 an interrupt or SIGTERM."""
 
     SUCCESS = "success"
     PARTIAL = "partial"
     FAILURE = "failure"
     CODES = {SUCCESS: 0, FAILURE: 1, PARTIAL: 3}
+    INTERRUPTED = 130
 
 
 class Stages:
@@ -209,9 +211,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 a bitstream (or everything that was asked for), 3 as far as the tools go, 1 failure, 2 mistake."""
+    """The command: 0 a bitstream (or everything that was asked for), 3 as far as the tools go, 1 failure, 2 mistake.
+
+    An interrupt (Ctrl-C) or SIGTERM ends the tool that runs, with everything it started, and is status 130.
+    """
     options = parser().parse_args(arguments)
-    console = Console()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(options, Console())
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return Status.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """What the command line asks for; returns the exit status."""
     if options.docs:
         absent = write_page(OUT, {name: board.preset for name, board in BOARDS.items()})
         console.print(f"not built yet: {', '.join(absent)}" if absent else "every board is in the table")

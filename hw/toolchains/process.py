@@ -35,9 +35,7 @@ def find(*names: str, variable: str | None = None, remedy: str = "") -> str:
     raise ToolMissing(f"{names[0]} is not installed{f'; {remedy}' if remedy else ''}.")
 
 
-def run_tool(
-    stage: str, command: Sequence[str], folder: Path, outputs: Sequence[str], seconds: float, nice: int = 0
-) -> Path:
+def run_tool(stage: str, command: Sequence[str], folder: Path, outputs: Sequence[str], seconds: float) -> Path:
     """Runs a tool; success is that each of `outputs` is there afterwards, new and not empty.
 
     An exit status of 0 is not enough (some wrapped tools always have it) but another one is a failure.
@@ -49,7 +47,6 @@ def run_tool(
     folder : where it runs
     outputs : files that it must write; old ones are removed first
     seconds : after which it is ended, with everything it started
-    nice : how much it gives way to others
 
     Returns
     -------
@@ -63,6 +60,7 @@ def run_tool(
     for name in outputs:
         (folder / name).unlink(missing_ok=True)
     program = Path(command[0]).name
+    process = None
     with log.open("w") as stream:
         try:
             process = subprocess.Popen(
@@ -73,17 +71,14 @@ def run_tool(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            status = process.wait(seconds)
         except OSError as error:
             raise ToolError(f"{program} cannot be started ({error.strerror}); install it anew.") from None
-        if nice:
-            os.setpriority(os.PRIO_PROCESS, process.pid, nice)
-        try:
-            status = process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise ToolError(f"{program} did not end within {seconds:g} s and was stopped; see {log}.") from None
         finally:
             # Also when we are interrupted: a tool and its helpers must not go on alone.
-            if process.poll() is None:
+            if process is not None and process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if status:

@@ -1,6 +1,11 @@
 """`hw.build`: what its command says and returns, and how timing and sizes decide."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +106,41 @@ def test_building_and_programming(tools, tmp_path, monkeypatch, capsys, mhz, loa
     assert row["bitstream"] == (None if mhz < 40 else str(out / "top.bit"))
     loaded = out / "loaded"
     assert (loaded.read_text() if loaded.exists() else None) == ("-b ulx3s top.bit" if status == 0 else None)
+
+
+ROOT = Path(__file__).parents[2]
+# What is started in the background may have been told to ignore an interrupt.
+COMMAND = """import signal, sys
+from hw import build
+from tests.hw.fake_tools import SmallEcp5
+signal.signal(signal.SIGINT, signal.default_int_handler)
+build.BOARDS["small"] = SmallEcp5
+sys.exit(build.main(["--board", "small", "--out", sys.argv[1]]))"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_build_ends_its_tool(tools, tmp_path, monkeypatch, sent):
+    fake.ecp5_tools(tools, monkeypatch)
+    out = tmp_path / "out"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        # The connection is closed when the last of those who hold it ends.
+        helper = "import time; print('here', end='', flush=True); time.sleep(100)"
+        body = f"import socket, subprocess\nline = socket.create_connection({server.getsockname()!r})\n"
+        body += f"subprocess.Popen([sys.executable, '-c', {helper!r}], stdout=line)\ntime.sleep(100)"
+        fake.tool(tools, "nextpnr-ecp5", body)
+        command = [sys.executable, "-c", COMMAND, str(out)]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        try:
+            line, _ = server.accept()
+            with line:
+                line.settimeout(60)
+                assert line.recv(100) == b"here"
+                process.send_signal(sent)
+                said = process.communicate(timeout=60)[1]
+                assert (process.returncode, said) == (130, "Interrupted.\n")
+                assert line.recv(100) == b""
+        finally:
+            process.kill()
+            process.communicate()
+    assert not (out / "top.bit").exists() and not (out / "report.json").exists()
