@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
+from threadpoolctl import threadpool_limits
 
 from firmware.comparison import Comparison, compare
 from firmware.float_model import FloatArray
@@ -37,6 +38,15 @@ class Images:
     labels: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Job:
+    """Images to run in an arithmetic, and where their logits are kept."""
+
+    arithmetic: str
+    files: tuple[Path, ...]
+    path: Path
+
+
 def logits(
     model: Path,
     weights: dict[str, FloatArray],
@@ -54,29 +64,32 @@ def logits(
     store.mkdir(parents=True, exist_ok=True)
     chunks = [tuple(images.files[start : start + CHUNK]) for start in range(0, len(images.files), CHUNK)]
     key = _key(load_model(model), weights)
-    jobs = [(name, chunk, store / _chunk_name(key, name, chunk)) for name in arithmetics for chunk in chunks]
-    _prepare(model, weights)
-    for name in arithmetics:
-        kept = [path for other, _, path in jobs if other == name and path.exists()]
-        if kept and not np.array_equal(np.load(kept[0])[0], _logits(name, _first_file(jobs, kept[0]))[0]):
-            for path in kept:
-                path.unlink()
-    missing = [job for job in jobs if not job[2].exists()]
+    jobs = {name: [Job(name, files, store / _chunk_name(key, name, files)) for files in chunks] for name in arithmetics}
     console = Console(stderr=True)
     with (
         Progress(console=console, disable=not console.is_terminal, transient=True) as progress,
         # A fresh interpreter a worker: a fork of a process that has used BLAS may hang.
         ProcessPoolExecutor(processes, get_context("spawn"), _prepare, (model, weights)) as pool,
     ):
-        task = progress.add_task("images", total=len(missing))
-        for _ in pool.map(_run, missing):
-            progress.advance(task)
-    return {name: np.concatenate([np.load(path) for other, _, path in jobs if other == name]) for name in arithmetics}
+        kept = [next(job for job in jobs[name] if job.path.exists()) for name in jobs if _any_kept(jobs[name])]
+        for job, today in zip(kept, pool.map(_first, kept), strict=True):
+            if not np.array_equal(np.load(job.path)[0], today):
+                for other in jobs[job.arithmetic]:
+                    other.path.unlink(missing_ok=True)
+        missing = [job for name in jobs for job in jobs[name] if not job.path.exists()]
+        task = progress.add_task("images", total=len(missing) * CHUNK)
+        for job, _ in zip(missing, pool.map(_run, missing), strict=True):
+            progress.update(task, advance=CHUNK, description=job.arithmetic)
+    return {name: np.concatenate([np.load(job.path) for job in found]) for name, found in jobs.items()}
 
 
 def comparisons(found: dict[str, Logits], labels: npt.NDArray[np.int64]) -> dict[str, Comparison]:
     """Each arithmetic beside the float model, which `found` must have."""
     return {name: compare(found[FLOAT], values, labels) for name, values in found.items()}
+
+
+def _any_kept(jobs: list[Job]) -> bool:
+    return any(job.path.exists() for job in jobs)
 
 
 def _key(model: IntegerModel, weights: dict[str, FloatArray]) -> str:
@@ -98,18 +111,20 @@ _worker: dict[str, object] = {}
 
 
 def _prepare(model: Path, weights: dict[str, FloatArray]) -> None:
+    # One thread a process: an image's products are too small for more, and the threads that wait spin.
+    threadpool_limits(1)
     _worker["model"], _worker["weights"] = load_model(model), weights
 
 
-def _run(job: tuple[str, tuple[Path, ...], Path]) -> None:
-    arithmetic, files, path = job
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, _logits(arithmetic, files))
-    partial.replace(path)
+def _run(job: Job) -> None:
+    partial = job.path.with_suffix(".partial.npy")
+    np.save(partial, _logits(job.arithmetic, job.files))
+    partial.replace(job.path)
 
 
-def _first_file(jobs: list[tuple[str, tuple[Path, ...], Path]], path: Path) -> tuple[Path, ...]:
-    return next(files[:1] for _, files, other in jobs if other == path)
+def _first(job: Job) -> Logits:
+    """Of a job's first image."""
+    return np.asarray(_logits(job.arithmetic, job.files[:1])[0])
 
 
 def _logits(arithmetic: str, files: tuple[Path, ...]) -> Logits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -9,19 +10,20 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
+from sim.ablation.hardware import UnitCost
 from sim.ablation.results import Row
-from sim.ablation.variants import SWEEPS, TABLE, Variant
+from sim.ablation.variants import ARRAY, SWEEPS, TABLE, Variant
 from sim.reference.errors import replaced_when_complete
 
-__all__ = ["draw", "page"]
+__all__ = ["UNITS_OF_BASE", "draw", "page"]
 
 PICTURE = "pictures/ablation.png"
 HEAD = """# Ablations: the paper's alternatives, in accuracy and in hardware
 
 What the I-ViT paper's Table 2 compares on a GPU, compared in the arithmetic and in the gateware of this machine. Every
 alternative is a variant of the arithmetic by name (`lean:softmax=polynomial`), which the quantiser, the reference, the
-compiler, the units and the emulated board know. `python -m sim.ablation` measures rows and rewrites this page;
-the command of each row is in [ablation.json](ablation.json), which has the same figures.
+compiler, the units and the emulated board know. `python -m sim.ablation MODEL --docs` measures its rows and rewrites
+this page; the figures and the command of each are also in [ablation.json](ablation.json).
 
 The models are post-training quantised and **not** fine-tuned for the variant, where the paper's figures are after
 fine-tuning: compare rows with each other, not with the paper. Top-1 of a few hundred easy photographs has a standard
@@ -37,14 +39,45 @@ error of about two points; the divergence (mean KL of the float model's answers 
   differences from the mean.
 - **Float operations** (FasterTransformer): softmax, GELU and LayerNorm in floating point between integer tensors, in
   the reference only; no machine has them.
+- **The authors' integers** (`official`): 16-bit Shiftmax, 31-bit multipliers, packed operands from -128.
 
-LUTs, FFs, DSPs and block RAMs are those of the changed unit alone, as `hw.units` measures them (xc7: `arty_a7_35`,
-ecp5: `ulx3s_85f`, Fmax after place and route on an LFE5U-85F of speed grade 6). Predicted cycles are the compiler's for
-a frame on the board named; emulated ones are counted there, every tensor equal to the reference. What is empty, or has
-no row, has not been measured yet.
+## How to read the tables
+
+- **Cycles** are those of a frame in the machine with the alternative in it, on the board named. *Predicted* is the
+  compiler's model of its costs; *emulated* are counted in the emulated board on the first image, where every tensor is
+  compared with the reference. Softmax of 10 and 12 bits fits no machine, as operands are octets.
+- **LUT, FF, DSP, block RAM**: the changed units together on xc7 (`arty_a7_35`'s sizes), after them I-ViT's own in
+  brackets. **Fmax** in MHz: the slowest of them after place and route on an LFE5U-85F of speed grade 6, with
+  `ulx3s_85f`'s sizes. The last section has each unit on both parts. The array, which `official`, packed operands from
+  -128 and 16-bit softmax change too, is measured on xc7 alone, where two products share a DSP.
+- What is empty was not asked for, or does not exist.
+
+## Your own data
+
+    python -m sim.ablation MODEL --weights FILE --images DIR --labels CSV --docs
+
+MODEL is any integer model file, FILE the float weights that it was made from, DIR a folder of photographs, CSV has the
+columns `file` and `label`; `--skip N` leaves out the first N in name order, those that the model was calibrated on.
+`digits` as MODEL is the shipped model on its 360 held-out digits. Finished images, netlists, routes and emulated
+machines are kept under `build/`: an interrupted run goes on where it was. `--emulate` adds the emulated cycles of the
+first table's rows, which builds a machine for each.
+
+The DeiT-Tiny rows are of 500 photographs (the NIPS 2017 adversarial development set's) in name order. The first 100
+calibrated the model, the other 400 are those of the table:
+
+    python -m firmware.quantize deit_tiny_patch16_224 --weights FILE --calibrate DIR --limit 100 \\
+        -o build/models/deit_tiny_lean.safetensors
+
+The benches of the units, each against the reference:
+
+    python -m pytest tests/gateware/test_shiftmax.py tests/gateware/test_shiftgelu.py tests/gateware/test_layernorm.py \
+        tests/gateware/test_polynomial_exp.py tests/sim/test_variants.py
 
 """
-UNITS_OF_BASE = ("shiftmax", "shiftgelu", "layernorm", "postprocessor", "array_11x2")
+UNITS_OF_BASE = ("shiftmax", "shiftgelu", "layernorm", "postprocessor", ARRAY)
+ACCURACY = ("images", "top-1", "same answer", "mean KL")
+HARDWARE = ("LUT", "FF", "DSP", "block RAM", "Fmax")
+COLUMNS = ("arithmetic", *ACCURACY, "predicted cycles", "emulated cycles", *HARDWARE)
 
 
 def page(rows: list[Row], folder: Path) -> None:
@@ -52,7 +85,7 @@ def page(rows: list[Row], folder: Path) -> None:
     parts = [HEAD, f"![what each alternative costs]({PICTURE})\n"]
     for model, base in sorted({(row.model, row.base) for row in rows}):
         here = {row.variant: row for row in rows if (row.model, row.base) == (model, base)}
-        parts += [f"\n## {model}, {base}\n", *_table(here, TABLE)]
+        parts += [f"\n## {model}, {base}\n", *_about(list(here.values())), *_table(here, TABLE)]
         if any(variant.name in here for variant in SWEEPS):
             parts += ["\n### Sweeps\n", *_table(here, SWEEPS)]
     parts += ["\n## Units\n", *_units(rows)]
@@ -61,21 +94,58 @@ def page(rows: list[Row], folder: Path) -> None:
         temporary.write_text("\n".join(parts).replace("\n\n\n", "\n\n") + "\n")
 
 
+def _about(rows: list[Row]) -> Iterator[str]:
+    """What all rows share, and the commands that made them."""
+    floats = sorted({f"{row.float_top1:.2%}" for row in rows if row.images})
+    boards = sorted({row.board for row in rows if row.board})
+    facts = [f"The float model's top-1 is {', '.join(floats)}."] if floats else []
+    facts += [f"Cycles are those of `{', '.join(boards)}`."] if boards else []
+    yield " ".join(facts) + "\n"
+    commands = dict.fromkeys(command for row in rows for command in row.commands.values())
+    yield from (f"    {command}" for command in commands)
+    yield ""
+
+
+def _changed(row: Row, variant: Variant, part: str) -> list[UnitCost]:
+    """The units that a variant changes; none unless all of those that the part has were measured."""
+    found = [unit for unit in row.units if unit.part == part and unit.unit in variant.units]
+    return found if {unit.unit for unit in found} >= set(variant.units) - ({ARRAY} if part == "ecp5" else set()) else []
+
+
+def _fmax(units: list[UnitCost]) -> float | None:
+    clocks = [unit.fmax for unit in units if unit.fmax is not None]
+    return min(clocks) if clocks and len(clocks) == len(units) else None
+
+
+def _hardware(row: Row, variant: Variant, base: Row | None) -> list[str]:
+    """The cells of the changed units, each with I-ViT's in brackets."""
+
+    def cell(own: float | None, other: float | None) -> str:
+        if own is None:
+            return ""
+        return f"{own:,g}" if other is None else f"{own:,g} ({other:,g})"
+
+    mine, theirs = _changed(row, variant, "xc7"), [] if base is None else _changed(base, variant, "xc7")
+    cells = []
+    for name in ("lut", "ff", "dsp", "block_ram"):
+        sums = [sum(getattr(unit, name) for unit in units) if units else None for units in (mine, theirs)]
+        cells.append(cell(*sums))
+    clocks = [_fmax(_changed(one, variant, "ecp5")) if one else None for one in (row, base)]
+    return [*cells, cell(*(None if clock is None else round(clock) for clock in clocks))]
+
+
 def _table(rows: dict[str, Row], variants: tuple[Variant, ...]) -> list[str]:
-    lines = [
-        "| arithmetic | images | top-1 | float | same answer | mean KL | cycles a frame |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    lines = ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
     for variant in variants:
         row = rows.get(variant.name)
         if row is None:
             continue
-        accuracy = ["", "", "", "", ""]
+        accuracy = [""] * len(ACCURACY)
         if row.images:
-            shares = (row.top1, row.float_top1, row.agreement)
-            accuracy = [str(row.images), *(f"{share:.2%}" for share in shares), f"{row.divergence:.4f}"]
-        cycles = "" if row.cycles is None else f"{row.cycles:,} ({row.cycles_from}, {row.board})"
-        lines.append("| " + " | ".join([variant.label, *accuracy, cycles]) + " |")
+            accuracy = [str(row.images), f"{row.top1:.2%}", f"{row.agreement:.2%}", f"{row.divergence:.4f}"]
+        cycles = ["" if count is None else f"{count:,}" for count in (row.predicted, row.emulated)]
+        hardware = _hardware(row, variant, rows.get("base"))
+        lines.append("| " + " | ".join([variant.label, *accuracy, *cycles, *hardware]) + " |")
     return lines
 
 
@@ -99,27 +169,39 @@ def _units(rows: list[Row]) -> list[str]:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Divergence against LUTs (xc7) of the changed unit less those of I-ViT's, for every row that has both."""
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    unit_of = {variant.name: variant for variant in TABLE}
-    base = {unit.unit: unit.lut for row in rows if row.variant == "base" for unit in row.units if unit.part == "xc7"}
-    for marker, model in zip("osD^v", sorted({row.model for row in rows}), strict=False):
-        for row in rows:
-            if row.model != model or row.variant not in unit_of or not row.images:
-                continue
-            luts = [unit.lut - base[unit.unit] for unit in row.units if unit.part == "xc7" and unit.unit in base]
-            if row.variant != "base" and not luts:
-                continue
-            x = 0 if row.variant == "base" else luts[0]
-            axes.plot(x, row.divergence, marker, color="C0" if row.variant == "base" else "C1")
-            axes.annotate(f"{unit_of[row.variant].label}, {model}", (x, row.divergence), fontsize=7, xytext=(4, 4),
-                          textcoords="offset points")  # fmt: skip
-    axes.set_xlabel("LUTs of the unit on xc7, more than I-ViT's")
-    axes.set_ylabel("mean KL from the float model, nats")
-    axes.set_yscale("symlog", linthresh=0.1)
-    axes.margins(x=0.35, y=0.15)
-    axes.grid(alpha=0.3)
+    """Divergence against LUTs (xc7) of the changed units less those of I-ViT's, a panel a model."""
+    models = sorted({(row.model, row.base) for row in rows if row.images})
+    figure, panels = pyplot.subplots(1, max(1, len(models)), figsize=(6.5 * max(1, len(models)), 5), squeeze=False)
+    for axes, (model, base) in zip(panels[0], models, strict=False):
+        here = {row.variant: row for row in rows if (row.model, row.base) == (model, base) and row.images}
+        for variants, colour, kind in ((TABLE, "C1", "alternatives"), (SWEEPS, "C0", "sweeps")):
+            points = [point for variant in variants if (point := _point(here, variant)) is not None]
+            axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o", color=colour, label=kind)
+            for number, (x, y, name) in enumerate(sorted(points)):
+                axes.annotate(name, (x, y), fontsize=7, xytext=(5, 4 if number % 2 else -9),
+                              textcoords="offset points")  # fmt: skip
+        if "base" in here:
+            axes.plot(0, here["base"].divergence, "k*", markersize=10, label="I-ViT")
+            axes.axhline(here["base"].divergence, color="k", linewidth=0.5)
+        axes.set_title(f"{model}, {base}")
+        axes.set_xlabel("LUTs of the changed units on xc7, more than I-ViT's")
+        axes.set_ylabel("mean KL from the float model, nats")
+        axes.set_yscale("log")
+        axes.margins(x=0.2, y=0.15)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced_when_complete(path) as temporary:
         figure.savefig(temporary, dpi=110, bbox_inches="tight", format="png")
     pyplot.close(figure)
+
+
+def _point(rows: dict[str, Row], variant: Variant) -> tuple[int, float, str] | None:
+    """LUTs more than I-ViT's, divergence, name; None where either is not known."""
+    row, base = rows.get(variant.name), rows.get("base")
+    if row is None or base is None or not variant.units:
+        return None
+    mine, theirs = _changed(row, variant, "xc7"), _changed(base, variant, "xc7")
+    if not mine or not theirs:
+        return None
+    return sum(unit.lut for unit in mine) - sum(unit.lut for unit in theirs), row.divergence, variant.name

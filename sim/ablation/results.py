@@ -24,10 +24,11 @@ class Row:
     images : on which accuracy was measured; 0 where it was not
     top1, float_top1, agreement : shares of the images
     divergence : mean KL from the float model's answers, nats
-    cycles : of a frame; None for what no machine has
-    cycles_from : `predicted` by the compiler, or `emulated`, every tensor exact
-    units : what the changed unit takes, a part each
-    command : that measures this row
+    board : whose machine the cycles are of
+    predicted : cycles of a frame by the compiler's model; None where not asked for, or no machine has the variant
+    emulated : cycles counted in the emulated board, every tensor equal to the reference; None where not asked for
+    units : what the changed units take, a part each
+    commands : that measured `accuracy`, `predicted`, `emulated` and `units`
     """
 
     model: str
@@ -38,11 +39,11 @@ class Row:
     float_top1: float = 0.0
     agreement: float = 0.0
     divergence: float = 0.0
-    cycles: int | None = None
-    cycles_from: str = ""
     board: str = ""
+    predicted: int | None = None
+    emulated: int | None = None
     units: list[UnitCost] = field(default_factory=list)
-    command: str = ""
+    commands: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -66,17 +67,33 @@ def merged(old: list[Row], new: list[Row]) -> list[Row]:
     """Rows of both; where both have one, the new row's, with what only the old one knows."""
     found = {row.key: row for row in old}
     for row in new:
-        before = found.get(row.key)
-        if before is not None:
-            if not row.images:
-                for name in ("images", "top1", "float_top1", "agreement", "divergence"):
-                    setattr(row, name, getattr(before, name))
-            if row.cycles is None:
-                row.cycles, row.cycles_from, row.board = before.cycles, before.cycles_from, before.board
-            known = {(unit.unit, unit.part): unit for unit in before.units}
-            row.units = list((known | {(unit.unit, unit.part): unit for unit in row.units}).values())
+        if row.key in found:
+            _complete(row, found[row.key])
         found[row.key] = row
     return list(found.values())
+
+
+def _complete(row: Row, before: Row) -> None:
+    commands = dict(row.commands)
+    if not row.images:
+        for name in ("images", "top1", "float_top1", "agreement", "divergence"):
+            setattr(row, name, getattr(before, name))
+        commands |= _named(before, "accuracy")
+    if row.board in ("", before.board):
+        row.board = before.board
+        for name in ("predicted", "emulated"):
+            if getattr(row, name) is None:
+                setattr(row, name, getattr(before, name))
+                commands |= _named(before, name)
+    if not row.units:
+        commands |= _named(before, "units")
+    known = {(unit.unit, unit.part): unit for unit in before.units}
+    row.units = list((known | {(unit.unit, unit.part): unit for unit in row.units}).values())
+    row.commands = commands
+
+
+def _named(row: Row, what: str) -> dict[str, str]:
+    return {what: row.commands[what]} if what in row.commands else {}
 
 
 def write(path: Path, rows: list[Row]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sim.reference.arithmetic import Arithmetic, preset
 
-__all__ = ["SWEEPS", "TABLE", "Variant", "named", "variant_arithmetic"]
+__all__ = ["ARRAY", "OFFICIAL", "SWEEPS", "TABLE", "Variant", "named", "variant_arithmetic"]
 
 
 @dataclass(frozen=True)
@@ -18,42 +18,44 @@ class Variant:
     name : what the command line calls it
     label : what the table calls it
     changes : fields of `Arithmetic` in the form of `preset`; nothing for the arithmetic itself
-    unit : the unit of the gateware that it changes; "" where there is none or more than one
-    group : a heading of the table
+    units : the units of the gateware (`hw.units.registry`) that it changes
     """
 
     name: str
     label: str
     changes: str
-    unit: str
-    group: str
+    units: tuple[str, ...] = ()
 
 
-_PAPER = "Table 2"
+ARRAY = "array_11x2"
+"""On xc7 alone, where two products share a DSP."""
+OFFICIAL = Variant(
+    "official", "the authors' integers (official)", "", ("shiftmax", "layernorm", "postprocessor", ARRAY)
+)
 TABLE = (
-    Variant("base", "I-ViT", "", "", _PAPER),
-    Variant("poly-softmax", "Shiftmax → polynomial (I-BERT)", "softmax=polynomial", "shiftmax", _PAPER),
-    Variant("log-softmax", "Shiftmax → Log-Int-Softmax (FQ-ViT)", "softmax=logarithm", "shiftmax", _PAPER),
-    Variant("poly-gelu", "ShiftGELU → polynomial (I-BERT)", "gelu=polynomial", "shiftgelu", _PAPER),
-    Variant("l1-norm", "I-LayerNorm → L1 LayerNorm (Fully-8bit)", "layernorm=l1", "layernorm", _PAPER),
-    Variant("i-bert", "both polynomials (I-BERT)", "softmax=polynomial,gelu=polynomial", "", _PAPER),
-    Variant("float", "float operations (FasterTransformer)", "softmax=float,gelu=float,layernorm=float", "", _PAPER),
+    Variant("base", "I-ViT", ""),
+    OFFICIAL,
+    Variant("poly-softmax", "Shiftmax → polynomial (I-BERT)", "softmax=polynomial", ("shiftmax",)),
+    Variant("log-softmax", "Shiftmax → Log-Int-Softmax (FQ-ViT)", "softmax=logarithm", ("shiftmax",)),
+    Variant("poly-gelu", "ShiftGELU → polynomial (I-BERT)", "gelu=polynomial", ("shiftgelu",)),
+    Variant("i-bert", "both polynomials (I-BERT)", "softmax=polynomial,gelu=polynomial", ("shiftmax", "shiftgelu")),
+    Variant("l1-norm", "I-LayerNorm → L1 LayerNorm (Fully-8bit)", "layernorm=l1", ("layernorm",)),
+    Variant("float", "float operations (FasterTransformer)", "softmax=float,gelu=float,layernorm=float"),
 )
 
 
-def _sweep(group: str, field: str, values: tuple[int, ...], unit: str) -> tuple[Variant, ...]:
-    return tuple(
-        Variant(f"{field.replace('_', '-')}={value}", f"{field} {value}", f"{field}={value}", unit, group)
-        for value in values
-    )
+def _sweep(label: str, field: str, values: tuple[int, ...], *units: str) -> tuple[Variant, ...]:
+    name = field.replace("_", "-")
+    return tuple(Variant(f"{name}={value}", f"{label} {value}", f"{field}={value}", units) for value in values)
 
 
 SWEEPS = (
-    *_sweep("multiplier", "multiplier_bits", (12, 14, 20, 31), "postprocessor"),
-    *_sweep("softmax bits", "softmax_bits", (10, 12, 16), "shiftmax"),
-    *_sweep("ShiftExp n, Shiftmax", "softmax_n", (8, 11), "shiftmax"),
-    *_sweep("ShiftExp n, ShiftGELU", "gelu_n", (8, 15), "shiftgelu"),
-    *_sweep("packed operands", "packed_min", (-128,), "array"),
+    *_sweep("multiplier bits", "multiplier_bits", (12, 14, 20, 31), "postprocessor", "layernorm"),
+    *_sweep("softmax bits", "softmax_bits", (10, 12), "shiftmax"),
+    *_sweep("softmax bits", "softmax_bits", (16,), "shiftmax", ARRAY),
+    *_sweep("ShiftExp n in Shiftmax", "softmax_n", (8, 11), "shiftmax"),
+    *_sweep("ShiftExp n in ShiftGELU", "gelu_n", (8, 15), "shiftgelu"),
+    *_sweep("packed operands from", "packed_min", (-128,), ARRAY),
 )
 
 
@@ -72,5 +74,7 @@ def named(names: list[str]) -> tuple[Variant, ...]:
 
 
 def variant_arithmetic(base: str, variant: Variant) -> Arithmetic:
-    """The arithmetic of a variant of the preset `base`."""
+    """The arithmetic of a variant of the preset `base`; `official` is a preset itself."""
+    if variant is OFFICIAL:
+        return preset(OFFICIAL.name)
     return preset(f"{base}:{variant.changes}" if variant.changes else base)
