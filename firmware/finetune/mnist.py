@@ -27,7 +27,7 @@ from firmware.float_models import float_model
 from firmware.train_digits import SHAPE, Vit
 from sim.reference.architecture import spelled_out
 from sim.reference.arithmetic import preset
-from sim.reference.errors import UserError, exit_status
+from sim.reference.errors import UserError, exit_status, replaced_when_complete
 from sim.reference.preprocess import Preprocessing
 
 __all__ = ["main", "train_float"]
@@ -77,7 +77,7 @@ def score_float(weights: dict[str, FloatArray], images: Images) -> Score:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains, quantises, fine-tunes, writes the three models and prints their scores; 0."""
+    """Trains, quantises, fine-tunes, writes the three models and a held-out digit, prints the scores; 0."""
     if min(arguments.epochs, arguments.fine_epochs, arguments.train_images, arguments.fine_images) < 1:
         raise UserError("epochs and numbers of images must be at least 1.")
     try:
@@ -105,12 +105,16 @@ def run(arguments: argparse.Namespace) -> int:
     tuned, _, found = tried(lambda: IntegerNetwork(model, weights), [arguments.rate], make, resume=False)
     tuned.save(folder / "fine_tuned.safetensors")
     scores["fine-tuned"] = found[arguments.rate][-1]
+    digit = folder / f"digit_{held_out.labels[0]}.png"
+    with replaced_when_complete(digit) as temporary:
+        held_out.picture(0).save(temporary, format="png")
     if arguments.json:
         print(json.dumps({name: asdict(score) for name, score in scores.items()}))
         return 0
     for name, score in scores.items():
         print(f"{name:<14} top-1 {score.top1:.2%}, loss {score.loss:.4f}, {score.images} held-out images")
     print(f"every tensor of the fine-tuned model's forward equals the reference's; models in {folder}")
+    print(f"the first held-out digit: {digit}, for sim.bench --image")
     return 0
 
 
@@ -121,7 +125,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of MNIST's four idx files")
-    add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the three models, log and checkpoint")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="for the three models, log, checkpoint, a digit",
+    )
     add("--epochs", type=int, default=4, help="in float (default: %(default)s)")
     add("--train-images", type=int, default=60_000, metavar="N", help="of the float training (default: %(default)s)")
     add("--float-rate", type=float, default=2e-3, metavar="R", help="default: %(default)s")
