@@ -3,6 +3,7 @@
 #   make lint   format, lint and types
 #   make test   lint, then every test: what continuous integration runs
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
+#   make bitstream  the bitstream of the ULX3S, from wheels alone: nightly, for it takes an hour or so
 #   make demo   the shipped model on real images
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test netlists demo clean
+.PHONY: venv lint test netlists bitstream demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -36,6 +37,9 @@ test: lint
 
 netlists: venv
 	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/test_netlist.py
+
+bitstream: venv
+	$(PY) -m hw.build --board ulx3s_85f
 
 demo: venv
 	$(PY) -m host.demo

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from gateware.config import AcceleratorConfig
 from hw.boards.parts import Part
+from hw.fit import estimate
 from hw.frame_rates import MODELS, frame_rate
 from hw.toolchains.outcome import Outcome
 
@@ -47,6 +48,7 @@ def plain_report(
         "arithmetic": config.arithmetic.name,
         "clock_mhz": config.clock_mhz,
         **dict.fromkeys(NAMES),
+        "estimate": {} if part is None else asdict(estimate(config, part)),
         "limits": {} if part is None else {**limits(part), "lut_share": part.lut_share},
         "units": {},
         "fmax_mhz": None,
@@ -99,10 +101,13 @@ def write_report(row: dict[str, Any], folder: Path) -> Path:
 def print_report(row: dict[str, Any], console: Console) -> None:
     """Tables: resources against the part's, the units that take most, clocks, worst paths."""
     if row["lut"] is not None:
-        table = Table("resource", "used", "of", "share", title=f"{row['board']}: {row['part']}, {row['config']}")
+        headings = ("resource", "used", "of", "share", "estimated before", "off by")
+        table = Table(*headings, title=f"{row['board']}: {row['part']}, {row['config']}")
         for key, name in NAMES.items():
-            most = row["limits"].get(key)
-            table.add_row(name, f"{row[key]:,g}", *((f"{most:,g}", f"{row[key] / most:.1%}") if most else ()))
+            used, most, guess = row[key], row["limits"].get(key), row["estimate"].get(key)
+            limit = (f"{most:,g}", f"{used / most:.1%}") if most else ("", "")
+            off = (f"{guess:,g}", f"{guess / used - 1:+.1%}") if used and guess is not None else ("", "")
+            table.add_row(name, f"{used:,g}", *limit, *off)
         console.print(table)
         largest = sorted(row["units"].items(), key=lambda unit: -unit[1]["lut"])[:12]
         if largest:

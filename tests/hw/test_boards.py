@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from gateware.config import config
 from hw.boards.arty_a7 import ArtyA7
 from hw.boards.clocks import pll_settings
-from hw.boards.design import Design, plain_names
+from hw.boards.design import TOP, Design, plain_names
 from hw.boards.ulx3s import Ulx3s85F
 from hw.toolchains import openxc7
-from hw.toolchains.yosys import script
+from hw.toolchains.process import run_tool
+from hw.toolchains.utilisation import count
+from hw.toolchains.yosys import NETLIST, TOTAL, script, yosys
 from tests.hw.fake_tools import RTLIL
 
 
@@ -62,9 +65,14 @@ def test_files_for_the_arty():
     )
 
 
-def test_files_for_the_ulx3s():
-    machine = dataclasses.replace(config("tiny"), clock_mhz=60.0, address_bits=21)
-    design = Ulx3s85F(machine).design()
+@pytest.fixture(scope="module")
+def ulx3s() -> Design:
+    """The smallest machine on the ULX3S: it takes seconds to elaborate."""
+    return Ulx3s85F(dataclasses.replace(config("tiny"), columns=4, pack=1, clock_mhz=60.0, address_bits=21)).design()
+
+
+def test_files_for_the_ulx3s(ulx3s: Design):
+    design = ulx3s
     lpf = design.files["top.lpf"]
     assert 'LOCATE COMP "sdram_0__clk__io" SITE "F19"' in lpf and 'LOCATE COMP "uart_0__rx__io" SITE "M1"' in lpf
     assert "FREQUENCY" in lpf and "25000000.0 HZ" in lpf
@@ -78,3 +86,24 @@ def test_files_for_the_ulx3s():
     chain = re.findall(r"\.CK \((\w+)\),\s+\.D\s+\((\S+)\),\s+\.PD \((\w+)\),.*?\.Q\s+\((\w+)\)", core, re.DOTALL)
     assert chain == [("sys_clk", "1'd0", "rst", "rst1"), ("sys_clk", "rst1", "rst", "sys_rst")]
     assert "assign user_rst = sys_rst;" in core
+
+
+def test_synthesis_of_the_ulx3s(ulx3s: Design, tmp_path: Path):
+    """Everything but the core goes through Yosys as for the bitstream, which takes too long here (`make bitstream`)."""
+    core = "top.machine.accelerator.core"
+    commands = script(ulx3s, "ecp5")
+    read = f"read_rtlil {TOP}.il\n"
+    assert read in commands and f"module \\{core}\n" in ulx3s.rtlil
+    ulx3s.write(tmp_path)
+    (tmp_path / "synthesis.ys").write_text(commands.replace(read, f"{read}hierarchy -top {TOP}\nblackbox {core}\n"))
+    run_tool("synthesis", [yosys(), "-q", "-s", "synthesis.ys"], tmp_path, [TOTAL, NETLIST], 600)
+    cells = json.loads((tmp_path / TOTAL).read_text())["modules"][f"\\{TOP}"]["num_cells_by_type"]
+    assert cells.pop(core) == 1
+    used = count(cells)  # raises for a cell that the part does not have
+    assert used.lut > 3000 and used.ff > 2000 and (used.dsp, used.bram36) == (0, 1)  # the link's two packets
+    # The PLL, the output register of the memory's clock, and the pins that have a buffer before place and route.
+    assert (cells["EHXPLLL"], cells["ODDRX1F"], cells["TRELLIS_IO"]) == (1, 1, 25)
+    ports = json.loads((tmp_path / NETLIST).read_text())["modules"][TOP]["ports"]
+    wide = {name: [f"[{bit}]" for bit in range(len(port["bits"]))] for name, port in ports.items()}
+    pins = {name + bit for name, bits in wide.items() for bit in (bits if len(bits) > 1 else [""])}
+    assert pins == set(re.findall(r'LOCATE COMP "([^"]+)"', ulx3s.files["top.lpf"]))

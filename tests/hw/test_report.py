@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.console import Console
 from gateware.config import config
 from hw.boards.parts import XC7A35T
 from hw.boards_page import BEGIN, END, write_page
+from hw.fit import estimate
 from hw.report import print_report, report, write_report
 from hw.toolchains.outcome import Outcome, Routed, Timing
 from hw.toolchains.utilisation import Utilisation
@@ -33,6 +35,7 @@ def test_success_has_everything(tmp_path: Path):
         19_000,
         20_800,
     )
+    assert found["estimate"] == dataclasses.asdict(estimate(config("arty_a7_35"), XC7A35T))
     assert set(found["frames_per_second"]) == set(found["frames_source"]) == {"deit_tiny", "deit_small"}
     assert found["bitstream"] == str(tmp_path / "top.bit")
     path = write_report(found, tmp_path)
@@ -40,10 +43,10 @@ def test_success_has_everything(tmp_path: Path):
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
     text = io.StringIO()
     print_report(found, Console(file=text, width=120))
-    assert (
-        "76.9%" in text.getvalue()
-        and "19,000" in text.getvalue()
-        and "user_clk: 120.0 MHz of 100.0, met" in text.getvalue()
+    assert "19,000" in text.getvalue() and "user_clk: 120.0 MHz of 100.0, met" in text.getvalue()
+    off = found["estimate"]["lut"] / 16_000 - 1
+    assert re.search(
+        rf"16,000 .* 76\.9% .* {found['estimate']['lut']:,} .* {re.escape(f'{off:+.1%}')}", text.getvalue()
     )
 
 
@@ -60,11 +63,13 @@ def test_the_page_has_a_line_for_each_board_that_was_built(tmp_path: Path):
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     boards = {"arty_a7": "arty_a7_35", "ulx3s_85f": "ulx3s_85f"}
 
-    def built(used: Utilisation, preset: str) -> list[str]:
-        """The page's lines of the board after a build of that preset."""
+    def built(used: Utilisation, preset: str, clock: float = 100.0, problem: str = "") -> list[str]:
+        """The page's lines of the board after a build of that preset at that clock."""
         (tmp_path / "arty_a7").mkdir(exist_ok=True)
         found = Outcome(used, {}, outcome(tmp_path, 120.0).routed)
-        write_report(report("arty_a7", XC7A35T, "openxc7", "success", config(preset), found, ""), tmp_path / "arty_a7")
+        machine = dataclasses.replace(config(preset), clock_mhz=clock)
+        row = report("arty_a7", XC7A35T, "openxc7", "success", machine, found, problem)
+        write_report(row, tmp_path / "arty_a7")
         assert write_page(tmp_path, boards, page) == ["ulx3s_85f"]
         lines = page.read_text().splitlines()
         assert lines[0] == "before" and lines[-1] == "after" and "old" not in lines
@@ -73,4 +78,8 @@ def test_the_page_has_a_line_for_each_board_that_was_built(tmp_path: Path):
     (line,) = built(USED, "arty_a7_35")
     assert line.startswith("| `arty_a7` | XC7A35T | 16,000 of 20,800 | 19,000 |") and line.endswith("| yes |")
     assert built(dataclasses.replace(USED, lut=1_000), "tiny") == [line]  # of another machine
+    assert built(dataclasses.replace(USED, lut=1_000), "arty_a7_35", clock=50.0) == [
+        line
+    ]  # slower than it is meant to be
     assert "17,000 of 20,800" in built(dataclasses.replace(USED, lut=17_000), "arty_a7_35")[0]
+    assert built(USED, "arty_a7_35", problem="WARNING, FORCED")[0].endswith("| no |")
