@@ -17,7 +17,7 @@ from rich.console import Console
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report, print_report
 from firmware.program_file import program_of
-from gateware.config import ALIASES, PRESETS, ConfigError, config
+from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
     model = IntegerVit(load_model(arguments.model))
     try:
-        machine = config(arguments.board, model.model.arithmetic)
+        machine = changed(config(arguments.board, model.model.arithmetic), arguments.set)
     except (ConfigError, ValueError) as error:
         raise UserError(f"{error}.") from error
     compiled = compile_graph(model.graph, machine, model.model.shape.image)
@@ -58,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("model", type=Path, metavar="MODEL", help="integer model file")
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", metavar="BOARD", help=f"one of {known}")
+    result.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the board's configuration"
+    )
     result.add_argument("-o", "--output", type=Path, metavar="PROGRAM", help="program file to write")
     result.add_argument("--json", action="store_true", help="print the table of layers as JSON")
     result.add_argument(

@@ -23,7 +23,7 @@ from firmware.compiler.compiler import Compiled
 from firmware.compiler.memory import Home
 from firmware.layout import BEAT
 from firmware.program_check import ADDRESS_LIMIT, check_program
-from gateware.config import AcceleratorConfig, config
+from gateware.config import AcceleratorConfig, changed, config, settings
 from gateware.isa import ISA_VERSION
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
@@ -35,7 +35,7 @@ from sim.reference.scales import quantise
 __all__ = ["Program", "load_program", "program_of"]
 
 FORMAT = "ivit program"
-VERSION = "2"
+VERSION = "3"
 NUMBERS = ("start", "log", "beats", "patch", "alternate_start", "alternate_image")  # of the header
 TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64, "logit_scales": np.float32}
 
@@ -47,6 +47,7 @@ class Program:
     Parameters
     ----------
     board : configuration preset
+    settings : what the board's configuration has other than the preset
     arithmetic : its arithmetic's name
     architecture : the model's, spelled out
     preprocessing, class_names, image_scale, logit_scales : what the host needs of the model
@@ -60,6 +61,7 @@ class Program:
     """
 
     board: str
+    settings: tuple[str, ...]
     arithmetic: str
     architecture: str
     preprocessing: Preprocessing
@@ -83,7 +85,7 @@ class Program:
     @property
     def config(self) -> AcceleratorConfig:
         """The machine."""
-        return config(self.board, self.arithmetic)
+        return changed(config(self.board, self.arithmetic), self.settings)
 
     @property
     def image_home(self) -> Home:
@@ -111,6 +113,7 @@ class Program:
             "version": VERSION,
             "isa": str(ISA_VERSION),
             "board": self.board,
+            "settings": json.dumps(self.settings),
             "arithmetic": self.arithmetic,
             "fingerprint": f"{self.config.fingerprint:08x}",
             "architecture": self.architecture,
@@ -144,6 +147,7 @@ def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig
             runs.append((base, octets))
     return Program(
         board=machine.name,
+        settings=settings(machine),
         arithmetic=machine.arithmetic.name,
         architecture=spelled_out(model.model.shape),
         preprocessing=model.model.preprocessing,
@@ -221,6 +225,7 @@ def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Pro
             raise ValueError(f"{home.name} has elements of {home.size} bytes")
     return Program(
         board=header["board"],
+        settings=tuple(map(str, json.loads(header["settings"]))),
         arithmetic=header["arithmetic"],
         architecture=header["architecture"],
         preprocessing=Preprocessing(

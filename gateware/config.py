@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sim.reference.arithmetic import LEAN, Arithmetic, preset
 
-__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError", "config"]
+__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError", "changed", "config", "settings"]
 
 LANES = 4  # rows in a row group, columns in an output tile: what makes a beat an operand of either kind
 
@@ -159,7 +161,15 @@ PRESETS: dict[str, AcceleratorConfig] = {
     c.name: c
     for c in (
         AcceleratorConfig("arty_a7_35"),
-        AcceleratorConfig("arty_a7_100", rows=26, a_depth=1024, b_depth=8192, ln_overlap=1536),
+        AcceleratorConfig(
+            "arty_a7_100",
+            rows=26,
+            a_depth=1024,
+            b_depth=8192,
+            ln_channels=2048,
+            ln_overlap=1536,
+            softmax_length=1024,
+        ),
         AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=8192, address_bits=21, clock_mhz=40.0),
         AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_overlap=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
@@ -176,6 +186,32 @@ PRESETS: dict[str, AcceleratorConfig] = {
     )
 }
 ALIASES = {"arty_a7": "arty_a7_35"}
+
+
+def changed(base: AcceleratorConfig, settings: Sequence[str]) -> AcceleratorConfig:
+    """The configuration with other numbers, each written NAME=VALUE. Raises ConfigError for one that cannot be."""
+    numbers = {name: type(value) for name, value in _numbers(base).items()}
+    changes: dict[str, Any] = {}
+    for text in settings:
+        name, _, value = text.partition("=")
+        if name not in numbers:
+            raise ConfigError(f"--set {text} names no number of the configuration; write for instance --set rows=10")
+        try:
+            changes[name] = value == "True" if numbers[name] is bool else numbers[name](value)
+        except ValueError:
+            raise ConfigError(f"--set {text} gives no number; write for instance --set rows=10") from None
+    return dataclasses.replace(base, **changes)
+
+
+def settings(machine: AcceleratorConfig) -> tuple[str, ...]:
+    """What the configuration has other than the preset of its name, as `changed` takes it."""
+    base = PRESETS.get(machine.name, machine)
+    return tuple(f"{name}={value}" for name, value in _numbers(machine).items() if value != _numbers(base)[name])
+
+
+def _numbers(config: AcceleratorConfig) -> dict[str, int | float]:
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if isinstance(value, (int, float))}
 
 
 def config(name: str, arithmetic: str | None = None) -> AcceleratorConfig:

@@ -17,13 +17,15 @@ from host.device import Device
 from host.errors import HostError
 from host.fault_bench import Bench, Row
 from host.link.connection import Connection
+from host.link.exchange import ATTEMPTS
 from host.link.transport import SocketTransport
 from host.linked_device import LinkedDevice
+from host.serial_device import TCP_TIMEOUT
 
 __all__ = ["served_rows"]
 
 ROOT = Path(__file__).resolve().parents[1]
-REFUSED_SECONDS = 3.0  # 16 times 0.125 s without an answer, and the way there
+REFUSED_SECONDS = ATTEMPTS * TCP_TIMEOUT + 1.0  # without an answer, and the way there
 UPLOAD_SECONDS = 60.0  # until the cut, with the emulated board as slow as the computer makes it
 END_SECONDS = 30.0
 RETRY_SECONDS = 0.1
@@ -99,7 +101,8 @@ def cut_in_mid_upload(bench: Bench, spec: str, path: Path) -> Row:
         host, _, port = spec.removeprefix("tcp:").rpartition(":")
         begun = time.monotonic()
         try:
-            with LinkedDevice(spec, Connection(_Cut(host, int(port), bench.program.memory.size // 2))) as device:
+            cut = _Cut(host, int(port), bench.program.memory.size // 2)
+            with LinkedDevice(spec, Connection(cut, TCP_TIMEOUT)) as device:
                 device.load(path)
             row.require(False, "the cut was not noticed")
         except HostError as error:

@@ -58,6 +58,7 @@ def about_program(path: Path) -> Section:
         "file": str(path),
         "kind": "program",
         "board": program.board,
+        **({"settings": ", ".join(program.settings)} if program.settings else {}),
         "arithmetic": program.arithmetic,
         "fingerprint": f"{program.config.fingerprint:08x}",
         "architecture": program.architecture,

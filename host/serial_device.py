@@ -12,6 +12,8 @@ from host.linked_device import LinkedDevice
 __all__ = ["known_ports", "serial_device", "tcp_device"]
 
 LEAST_BAUD = 1200
+TCP_TIMEOUT = 0.5
+"""Seconds until a request goes out again: TCP loses nothing, but an emulated board is as slow as its computer."""
 # USB vendor and product, board, and which of the chip's ports (its location's last figure) is the UART.
 BOARDS = {
     (0x0403, 0x6010): ("Arty A7", "1"),
@@ -65,4 +67,4 @@ def tcp_device(argument: str) -> LinkedDevice:
     host, _, port = argument.rpartition(":")
     if not host or not port.isdecimal():
         raise HostError(f"The device tcp takes HOST:PORT, not {argument!r}.")
-    return LinkedDevice(f"tcp:{argument}", Connection(SocketTransport(host, int(port))))
+    return LinkedDevice(f"tcp:{argument}", Connection(SocketTransport(host, int(port)), TCP_TIMEOUT))

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from rich.console import Console
 
-from gateware.config import AcceleratorConfig, ConfigError, config
+from gateware.config import AcceleratorConfig, ConfigError, changed, config
 from hw.asic.build import build_asic, print_area
 from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
 from hw.boards.asic import Asic
@@ -172,19 +172,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def configuration(board: type[Board], arguments: argparse.Namespace) -> AcceleratorConfig:
     """The board's configuration with what was asked for instead. Raises ConfigError."""
     chosen = config(arguments.config or board.preset, arguments.arithmetic)
-    changes: dict[str, object] = {}
-    for text in arguments.set or []:
-        name, _, value = text.partition("=")
-        fields = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
-        if name not in fields or isinstance(fields[name], str) or not isinstance(fields[name], (int, float)):
-            raise ConfigError(f"--set {text} names no number of the configuration; write for instance --set rows=10")
-        try:
-            changes[name] = type(fields[name])(float(value)) if not isinstance(fields[name], bool) else value == "1"
-        except ValueError:
-            raise ConfigError(f"--set {text} gives no number; write for instance --set rows=10") from None
-    if arguments.clock is not None:
-        changes["clock_mhz"] = arguments.clock
-    return dataclasses.replace(chosen, **changes) if changes else chosen  # type: ignore[arg-type]
+    clock = [] if arguments.clock is None else [f"clock_mhz={arguments.clock}"]
+    return changed(chosen, [*arguments.set, *clock])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -197,7 +186,9 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     result.add_argument("--config", metavar="NAME", help="another preset of gateware/config.py than the board's")
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the preset's")
-    result.add_argument("--set", action="append", metavar="NAME=VALUE", help="another value of the configuration")
+    result.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the configuration"
+    )
     result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
     result.add_argument("--seed", type=int, default=1, help="of the placer (default: %(default)s)")
     result.add_argument("--force", action="store_true", help="make a bitstream even if it is too slow for its clock")

@@ -171,9 +171,9 @@ class _Compiler:
     def _destination(self, layer: Matmul, rows: int) -> Destination:
         """The home of a layer of so many rows, and its rows' places."""
         channels, side, last, windows = len(layer.weight), layer.side, self.plan.last_side, layer.windows
-        if layer.token is not None:
+        if layer.tokens is not None:
             content = np.zeros((self.plan.tokens, channels), np.int64)
-            content[0] = layer.token
+            content[: len(layer.tokens)] = layer.tokens
             return Destination(self.memory.constant(layer.name, content, layer.size))
         if side is None or last is None:
             return Destination(self.memory.home(layer.name, rows, channels, layer.size))
@@ -196,13 +196,9 @@ class _Compiler:
 
     def _product(self, layer: Matmul, later: list[Layer]) -> tuple[Product, tuple[int, int]]:
         """A layer with its homes, and the rows that it takes."""
-        source, channels, token = self._source(layer), len(layer.weight), layer.only_token
+        source = self._source(layer)
         merged = isinstance(layer.source, Norm) and layer.source.side
-        rows = (0, merged**2 if merged else source.rows)
-        if token is not None:
-            rows = (token, token + 1)
-            if token:
-                raise CompileError(f"{layer.name}: only the first token can be selected, not token {token}.")
+        rows = (0, 1 if layer.joined else layer.first_rows or (merged**2 if merged else source.rows))
         destination = self._destination(layer, rows[1] - rows[0])
         self.homes[layer.name] = destination.home
         skip = None
@@ -210,7 +206,8 @@ class _Compiler:
             if isinstance(layer.residual.skip, str):
                 skip = self.homes[layer.residual.skip]
             else:
-                constant = np.vstack([np.zeros((1, channels), np.int64), layer.residual.skip])
+                assert layer.tokens is not None
+                constant = np.vstack([np.zeros_like(layer.tokens), layer.residual.skip])
                 skip = self.memory.constant(f"{layer.name}.skip", constant, 2)
             if skip.size != 2:
                 raise CompileError(f"{layer.name}: the skip operand of a residual addition must have 16 bits.")
@@ -222,7 +219,7 @@ class _Compiler:
 
     def _operand_words(self, later: list[Layer]) -> int:
         """Words of A that all rows of the next layer take, if it is one that loads rows of tokens."""
-        if not later or not isinstance(later[0], Matmul) or later[0].only_token is not None:
+        if not later or not isinstance(later[0], Matmul) or later[0].first_rows or later[0].joined:
             return 0
         rows = self.plan.tokens if later[0].side is None else later[0].side ** 2
         return -(-rows // self.config.rows) * -(-later[0].weight.shape[1] // 4)

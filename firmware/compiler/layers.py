@@ -66,8 +66,9 @@ class Matmul:
     weight, bias : (out, K), (out,)
     rescale : None where the accumulators are the result
     inner : the 16-bit tensor before a residual addition, which is never written
-    token : rows are written one further on, and row 0 is this constant (the class token, position added)
-    only_token : only this row of the source is needed
+    tokens : (count, out): the first rows are these constants (the learnt tokens, positions added), the others follow
+    first_rows : only so many rows of the source are needed
+    joined : the source's rows, side by side, are one row
     side : of the map whose tokens are the rows; None where they are a sequence
     from_raster : the source's rows are in raster order, the result's in the order of the map
     windows : the result's rows lie window by window
@@ -83,8 +84,9 @@ class Matmul:
     rescale: Rescale | None = None
     residual: Residual | None = None
     inner: str | None = None
-    token: IntArray | None = None
-    only_token: int | None = None
+    tokens: IntArray | None = None
+    first_rows: int | None = None
+    joined: bool = False
     patches: bool = False
     side: int | None = None
     from_raster: bool = False

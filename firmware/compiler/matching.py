@@ -15,7 +15,9 @@ from sim.reference.layernorm import ILayerNorm
 from sim.reference.operations import (
     AttentionMask,
     BiasAdd,
+    Concatenate,
     Constant,
+    FirstTokens,
     HeadMerge,
     HeadSplit,
     Linear,
@@ -43,7 +45,7 @@ class _Tensor:
 
     kind: str
     value: Any
-    token: int | None = None
+    first_rows: int | None = None
     windows: Windows | None = None
 
 
@@ -84,7 +86,8 @@ class _Matcher:
         tokens = 0
         if self.last_side is None:
             assert first.residual is not None and isinstance(first.residual.skip, np.ndarray)
-            tokens = first.residual.skip.shape[0] + 1
+            assert first.tokens is not None
+            tokens = len(first.tokens) + first.residual.skip.shape[0]
         return Plan(self.layers, self.graph.source, self.graph.output, tokens, self.patch, self.last_side)
 
     def _of(self, node: Node, kinds: str, index: int = 0) -> _Tensor:
@@ -103,12 +106,14 @@ class _Matcher:
         self.known[node.name] = _Tensor("patches", None)
 
     def _linear(self, node: Node) -> None:
-        source = self._of(node, "stored patches norm gelu token")
+        source = self._of(node, "stored patches norm gelu joined")
         operation: Linear = node.operation
         layer = Matmul(node.name, node.inputs[0], operation.weight, operation.bias)
         if source.kind in ("norm", "gelu"):
             layer.source = source.value
-            layer.only_token = source.token
+            layer.first_rows = source.first_rows
+        elif source.kind == "joined":
+            layer.source, layer.joined = source.value, True
         layer.patches = source.kind == "patches"
         layer.side, layer.from_raster = self.side, layer.patches and self.side is not None
         if source.kind == "norm":
@@ -137,7 +142,7 @@ class _Matcher:
         elif tensor.kind == "raw_norm":
             source, norm, side = tensor.value
             view: Norm | Gelu = Norm(node.name, source, norm.bias, operation, side)
-            self.known[node.name] = _Tensor("norm", view, tensor.token)
+            self.known[node.name] = _Tensor("norm", view, tensor.first_rows)
         elif tensor.kind in ("norm", "mean"):
             self._unchanged(node.name, tensor.value, operation)
         else:
@@ -158,6 +163,14 @@ class _Matcher:
         self.layers.append(layer)
         self.known[name] = _Tensor("stored", layer)
 
+    def _stored_norm(self, norm: _Tensor) -> Matmul:
+        """What a norm gives, as the matmul that puts it into memory as it is."""
+        self._unchanged(norm.value.name, norm.value, Rescale(Dyadic(np.array(1), np.array(0)), 8))
+        layer = self.layers[-1]
+        assert isinstance(layer, Matmul)
+        layer.first_rows = norm.first_rows
+        return layer
+
     def _mean_of(self, name: str) -> IntArray:
         """The weights of the layer whose result is averaged."""
         mean = next(layer for layer in self.layers if isinstance(layer, Mean) and layer.name == name)
@@ -166,12 +179,9 @@ class _Matcher:
         return source.weight
 
     def _mean(self, node: Node) -> None:
-        view: Norm = self._of(node, "norm").value
-        self._unchanged(view.name, view, Rescale(Dyadic(np.array(1), np.array(0)), 8))
-        source = self.layers[-1]
-        assert isinstance(source, Matmul)
+        source = self._stored_norm(self._of(node, "norm"))
         source.averaged = True
-        self.layers.append(Mean(node.name, view.name))
+        self.layers.append(Mean(node.name, source.name))
         self.side = None
         self.known[node.name] = _Tensor("mean", node.name)
 
@@ -205,18 +215,22 @@ class _Matcher:
 
     def _select(self, node: Node) -> None:
         tensor = self._of(node, "raw_norm")
-        self.known[node.name] = _Tensor("raw_norm", tensor.value, node.operation.token)
+        if node.operation.token:
+            raise CompileError(f"{node.name}: only the first token can be selected, not token {node.operation.token}.")
+        self.known[node.name] = _Tensor("raw_norm", tensor.value, first_rows=1)
+
+    def _first_tokens(self, node: Node) -> None:
+        tensor = self._of(node, "raw_norm")
+        self.known[node.name] = _Tensor("raw_norm", tensor.value, node.operation.count)
+
+    def _concatenate(self, node: Node) -> None:
+        self.known[node.name] = _Tensor("joined", self._stored_norm(self._of(node, "norm")).name)
 
     def _constant(self, node: Node) -> None:
         self.known[node.name] = _Tensor("constant", node.operation.value)
 
     def _prepend(self, node: Node) -> None:
         tensor = self._of(node, "stored")
-        if node.operation.token.shape[1] > 1:
-            raise CompileError(
-                f"{node.name}: the machine has one token in front of the patches, and a DeiT with a distillation token "
-                "has two; run it with `--device reference`, or compile a checkpoint without that token."
-            )
         self.known[node.name] = _Tensor("prepended", (tensor.value, node.operation.token))
 
     def _residual(self, node: Node) -> None:
@@ -224,10 +238,11 @@ class _Matcher:
         operation: ResidualAdd = node.operation
         bits = 16
         if tensor.kind == "prepended":
-            layer, token = tensor.value
+            layer, tokens = tensor.value
             constant: IntArray = self._of(node, "constant", 1).value[0]
-            layer.token = operation.apply(token.reshape(1, -1), constant[:1])[0]
-            skip: str | IntArray = constant[1:]
+            count = tokens.shape[1]
+            layer.tokens = operation.apply(tokens[0], constant[:count])
+            skip: str | IntArray = constant[count:]
         else:
             layer, skip = tensor.value, node.inputs[1]
             before = self._of(node, "stored", 1).value
@@ -282,6 +297,8 @@ class _Matcher:
         ShiftGELU: _gelu,
         PolynomialGELU: _gelu,
         SelectToken: _select,
+        FirstTokens: _first_tokens,
+        Concatenate: _concatenate,
         Constant: _constant,
         PrependToken: _prepend,
         ResidualAdd: _residual,

@@ -53,7 +53,7 @@ class Product:
         # Of blocks in A: rows are loaded by whole slabs.
         self.stride = -(-self.steps // SLAB_COLUMNS) * SLAB_COLUMNS * (2 if self.halves else 1)
         self.count = 4 * self.tiles  # channels, the last tile's padding included
-        self.offset = 1 if layer.token is not None else 0
+        self.offset = 0 if layer.tokens is None else len(layer.tokens)
         weight = np.zeros((self.count, depth), np.int64)
         weight[:channels] = layer.weight
         self.weights = emitter.memory.place(pack_operand(weight), layer.name)
@@ -75,6 +75,11 @@ class Product:
 
     def load(self, source: Home, rows: tuple[int, int], place: int) -> None:
         """Rows of the operand into A."""
+        if self.layer.joined:
+            for row in range(source.rows):
+                part = place + row * (self.steps // source.rows)
+                self.emitter.rows_to_a(source, row, row + 1, part, self.stride)
+            return
         transform = self.layer.source if isinstance(self.layer.source, Norm | Gelu) else None
         self.emitter.rows_to_a(source, *rows, place, self.stride, transform)
         if self.halves:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from firmware.random_model import random_model
-from gateware.config import ALIASES, PRESETS, ConfigError, config
+from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
 from sim.bench.measure import Measurement, measure
 from sim.bench.model_page import write_page
 from sim.bench.pictures import draw
@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
     if arguments.memory not in (*PROFILES, *LITEDRAM):
         raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
+    if arguments.docs and arguments.set:
+        raise UserError("--docs takes the boards as they are, without --set; leave one of the two out.")
     if arguments.pictures is not None and not arguments.pictures.is_dir():
         raise UserError(f"--pictures: {arguments.pictures} is not a folder; make it first.")
     output, progress = console(), Console(stderr=True)
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.workloads or ["digits"]:
         chosen = workload(name, arguments)
         try:
-            machine = config(arguments.board, chosen.model.model.arithmetic)
+            machine = changed(config(arguments.board, chosen.model.model.arithmetic), arguments.set)
         except ConfigError as error:
             raise UserError(f"{error}.") from error
         with progress.status(f"{name} on {machine.name}, {machine.arithmetic.name}"):
@@ -93,6 +95,9 @@ def parser() -> argparse.ArgumentParser:
     )
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
+    result.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the board's configuration"
+    )
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
     result.add_argument("--name", metavar="NAME", help="what the table calls the model")

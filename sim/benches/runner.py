@@ -26,10 +26,11 @@ CACHE = ROOT / "build" / "benches"
 SIMULATORS = ("verilator", "icarus")
 PARAMETERS = "BENCH_PARAMETERS"  # how the parameters reach the simulator's process
 SEED = "IVIT_TEST_SEED"
-# Yosys writes the Verilog, not a person: style warnings are no news. -O1 halves what g++ takes; benches are short.
-VERILATOR_OPTIONS = ["-Wno-lint", "-Wno-fatal", "-CFLAGS", "-O1"]
+# Yosys writes the Verilog, not a person: style warnings are no news. One file without optimisation is compiled in a
+# third of the time; benches are short, and most of theirs is Python's.
+VERILATOR_OPTIONS = ["-Wno-lint", "-Wno-fatal", "-CFLAGS", "-O0", "--output-split", "0"]
 # A netlist has a signal for every gate: only its ports are left visible, and g++ does no more than it must.
-NETLIST_OPTIONS = ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O0"]
+NETLIST_OPTIONS = ["--no-public-flat-rw", "--public-depth", "1", "-CFLAGS", "-O0", "--output-split", "0"]
 # From Verilog 2009 on initial values are there before anything waits for a change, and Yosys's combinational blocks
 # then stay at x until an input changes. Icarus takes the last -g.
 ICARUS_OPTIONS = ["-g2005"]

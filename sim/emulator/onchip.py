@@ -210,7 +210,7 @@ def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> I
     registers = operation.registers
     shape = _fields(registers["BLOCKS"])
     output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
-    offset = 1 if layer.token is not None else 0
+    offset = 0 if layer.tokens is None else len(layer.tokens)
     first, column = skip.rows[0] - offset, output.columns[0]
     assert layer.inner is not None
     for block in range(shape["blocks"]):

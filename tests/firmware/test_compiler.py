@@ -76,6 +76,12 @@ def test_a_block_of_deit_tiny_is_exact_in_any_order(arithmetic: str, rng: np.ran
         assert run.most <= MOST, "a semaphore would overflow"
 
 
+def test_a_distilled_model_is_exact(rng: np.random.Generator):
+    """Two tokens in front of 25 patches, and a head that reads both side by side."""
+    model, machine = random_model(dataclasses.replace(SMALL, distilled=1), "lean", rng), config("tiny", "lean")
+    assert interpreted(compiled_for(model, machine), machine, model, random_image(model, rng)) == []
+
+
 @st.composite
 def models_and_machines(draw: st.DrawFn) -> tuple[VitShape, AcceleratorConfig]:
     heads = draw(st.integers(1, 3))
@@ -88,6 +94,7 @@ def models_and_machines(draw: st.DrawFn) -> tuple[VitShape, AcceleratorConfig]:
         depth=draw(st.integers(1, 2)),
         heads=heads,
         classes=draw(st.integers(1, 40)),
+        distilled=draw(st.integers(0, 1)),
     )
     machine = AcceleratorConfig(
         "drawn",

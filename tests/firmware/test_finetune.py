@@ -176,8 +176,12 @@ def test_the_command_alone_and_in_two_processes(tmp_path: Path, capsys: pytest.C
     subprocess.run(two, cwd=ROOT, check=True, timeout=300, capture_output=True)
     one, both = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, value in one.tensors.items():
+        different = value != both.tensors[name]
+        if name.endswith("qkv.bias_integer"):
+            # Shiftmax does not see what all scores of a row share, so K's bias has no gradient but rounding.
+            different = np.delete(different.reshape(3, -1), 1, axis=0)
         # The sums of the two halves round otherwise, so a weight may round to its neighbour here and there.
-        assert np.mean(value != both.tensors[name]) < 0.02 or value.dtype == np.float32, name
+        assert np.mean(different) < 0.02 or value.dtype == np.float32, name
 
 
 def test_wrong_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

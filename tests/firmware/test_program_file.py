@@ -51,6 +51,15 @@ def test_what_is_written_comes_back(saved: Path, tmp_path: Path):
         np.testing.assert_equal(getattr(other, field.name), getattr(program, field.name))
 
 
+def test_for_a_board_with_another_number(tmp_path: Path):
+    path = tmp_path / "p"
+    arguments = [str(MODEL), "--board", "tiny", "--set", "rows=5", "-o", str(path), "--json"]
+    assert command.main(arguments) == 0
+    program = load_program(path)
+    assert program.settings == ("rows=5",)
+    assert program.config == dataclasses.replace(config("tiny", "lean"), rows=5)
+
+
 @pytest.mark.parametrize("alternate", [False, True])
 def test_a_program_file_alone_is_enough_to_run(saved: Path, alternate: bool, rng: np.random.Generator):
     program, model = load_program(saved), IntegerVit(load_model(MODEL))
@@ -110,6 +119,10 @@ def with_home(saved: Path, name: str, **changes: Any) -> str:
         ({"version": "0"}, "version '0'"),
         ({"isa": "99"}, "instruction set '99'"),
         ({"board": "nowhere"}, "unknown board or configuration 'nowhere'"),
+        ({"settings": '["rows=3"]'}, "rows must be 4 to 64, not 3"),
+        ({"settings": '["rows=12"]'}, "another version of the machine arty_a7_35"),
+        ({"settings": '["name=x"]'}, "names no number of the configuration"),
+        ({"settings": "7"}, "cannot be understood"),
         ({"arithmetic": "nothing"}, "nothing"),
         ({"fingerprint": "00000000"}, "another version of the machine arty_a7_35"),
         ({"beats": "100"}, "outside its memory of 100 beats"),

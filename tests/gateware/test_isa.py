@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from amaranth.lib.data import Layout
 
-from gateware.config import ConfigError, config
+from gateware.config import ConfigError, changed, config, settings
 from gateware.isa import (
     REGISTERS,
     RUN_FIELDS,
@@ -64,6 +64,16 @@ def test_presets_differ_by_fingerprint_and_aliases_do_not():
     assert config("arty_a7").macs_per_cycle == 176 and config("arty_a7").array_dsp == 88
     with pytest.raises(ConfigError, match="unknown board or configuration 'zybo'"):
         config("zybo")
+
+
+def test_other_numbers_and_what_they_are():
+    machine = changed(config("tiny", "official"), ["rows=5", "clock_mhz=50", "dsp_in_layernorm=False"])
+    assert (machine.rows, machine.clock_mhz, machine.dsp_in_layernorm) == (5, 50.0, False)
+    assert settings(machine) == ("rows=5", "clock_mhz=50.0", "dsp_in_layernorm=False")
+    assert changed(config("tiny", "official"), settings(machine)) == machine and settings(config("tiny")) == ()
+    for text, says in (("size=3", "names no number"), ("name=x", "names no number"), ("rows=many", "gives no number")):
+        with pytest.raises(ConfigError, match=f"--set {text} {says}"):
+            changed(config("tiny"), [text])
 
 
 def test_a_machine_that_cannot_be_is_refused():

@@ -77,6 +77,9 @@ def test_a_damaged_table_is_left_alone(row: dict, tmp_path: Path, monkeypatch: p
         (["nothing.safetensors"], "nothing.safetensors"),
         (["random:resnet50"], "Unknown architecture"),
         (["digits", "--board", "tiny", "--pictures", "nowhere"], "nowhere is not a folder"),
+        (["digits", "--board", "tiny", "--set", "width=3"], "--set width=3 names no number of the configuration"),
+        (["digits", "--board", "tiny", "--set", "rows=3"], "rows must be 4 to 64, not 3"),
+        (["digits", "--board", "tiny", "--set", "rows=5", "--docs"], "--docs takes the boards as they are"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):
