@@ -112,8 +112,9 @@ def cost(arguments: argparse.Namespace, model: IntegerModel, row: Row, variant: 
             row.commands["emulated"] = arguments.command
     if not arguments.units:
         return
+    parts = [part for part in arguments.parts if variant in TABLE or part == "xc7"]  # a sweep's question is LUTs
     for unit in variant.units or UNITS_OF_BASE:
-        for part in arguments.parts:
+        for part in parts:
             if part in unit_parts(unit):
                 row.units.append(unit_cost(unit, part, arithmetic, arguments.fmax))
     row.commands["units"] = arguments.command
@@ -215,7 +216,13 @@ def parser() -> argparse.ArgumentParser:
     add("--emulate", action="store_true", help="count those of Table 2's rows in the emulated board")
     add("--board", default="arty_a7_35", metavar="BOARD", help="default: %(default)s")
     add("--units", action="store_true", help="synthesise the unit that a variant changes")
-    add("--parts", nargs="+", choices=("xc7", "ecp5"), default=["xc7", "ecp5"], help="for --units; both by default")
+    add(
+        "--parts",
+        nargs="+",
+        choices=("xc7", "ecp5"),
+        default=["xc7", "ecp5"],
+        help="for --units; both by default, of sweeps xc7 alone",
+    )
     add("--fmax", action="store_true", help="with --units: place and route on ecp5")
     output = result.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the rows as JSON")

@@ -48,8 +48,9 @@ error of about two points; the divergence (mean KL of the float model's answers 
   compared with the reference. Softmax of 10 and 12 bits fits no machine, as operands are octets.
 - **LUT, FF, DSP, block RAM**: the changed units together on xc7 (`arty_a7_35`'s sizes), after them I-ViT's own in
   brackets. **Fmax** in MHz: the slowest of them after place and route on an LFE5U-85F of speed grade 6, with
-  `ulx3s_85f`'s sizes. The last section has each unit on both parts. The array, which `official`, packed operands from
-  -128 and 16-bit softmax change too, is measured on xc7 alone, where two products share a DSP.
+  `ulx3s_85f`'s sizes; the sweeps are synthesised for xc7 alone. The last section has each unit by itself. The array,
+  which `official`, packed operands from -128 and 16-bit softmax change too, is measured on xc7 alone, where two
+  products share a DSP. ShiftGELU's lanes are made for the largest n, so a smaller one changes constants and no LUT.
 - What is empty was not asked for, or does not exist.
 
 ## Your own data
