@@ -101,7 +101,8 @@ def script(sources: Sources, library: Library, period_ns: float | None = None) -
     lines += [
         # Nothing has a value before the first reset.
         "setattr -unset init w:*",
-        f"synth -flatten -booth -top {sources.top}",
+        # Its own run of abc, one for every enable of every module, would be undone by the one below.
+        f"synth -flatten -booth -noabc -top {sources.top}",
         f"dfflibmap -liberty {LIBERTY}",
         f"abc -liberty {LIBERTY}" + (f" -D {round(1000 * period_ns)}" if period_ns else ""),
     ]
