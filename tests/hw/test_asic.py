@@ -147,7 +147,7 @@ def test_script():
     text = script(sources(Holder()), library, 10.0)
     assert "setattr -mod -set keep_hierarchy 1 chip.unit\n" in text and "read_verilog -lib memories.v" in text
     assert "abc -liberty cells.lib -D 10000\n" in text and "hilomap -hicell TIE ONE -locell TIE ZERO" in text
-    assert text.index("setattr -unset init") < text.index("synth ") < text.index("dfflibmap") < text.index("abc ")
+    assert text.index("setattr -unset init") < text.index("synth ") < text.index("dfflibmap") < text.index("\nabc ")
 
 
 def test_files_of_the_layout_flow():
