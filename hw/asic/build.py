@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hw.asic.cells import Library, read_library
 from hw.asic.synthesis import CELLS, MEMORIES, NETLIST, Area, synthesise
@@ -81,13 +81,14 @@ def print_area(row: Mapping[str, Any], areas: Mapping[str, Area], console: Conso
     """Tables: area by unit, and the macros."""
     if areas:
         title = f"{row['config']}: {row['area']['library']}, a gate is {row['area']['gate']:g}"
-        table = Table("unit", "cells", "area", "of it registers", "gates", "bits in macros", title=title)
+        headings = ("cells", "area", "FF area", "gates", "macro bits")
+        table = Table("unit", *(Column(heading, no_wrap=True) for heading in headings), title=title)
         largest = sorted(areas.items(), key=lambda unit: -unit[1].area)
         rest = [area for _, area in largest[SHOWN:]]
         shown = largest[:SHOWN] + ([("the other units", total(rest))] if rest else [])
         for name, area in [*shown, ("all", total(areas.values()))]:
             values = (area.cells, area.area, area.sequential, area.gates, area.macro_bits)
-            table.add_row(name, *(f"{value:,.0f}" for value in values))
+            table.add_row(name.removeprefix("accelerator.core."), *(f"{value:,.0f}" for value in values))
         console.print(table)
     table = Table("memory macro", "instances", title="words x bits, write and read ports")
     for name, number in row["macros"].items():
@@ -105,7 +106,7 @@ def draw(areas: Mapping[str, Area], library: Library, path: Path) -> None:
     from matplotlib import pyplot
 
     units = sorted(areas.items(), key=lambda unit: unit[1].area)[-SHOWN:]
-    names = [textwrap.shorten(name.removeprefix("accelerator."), 40) for name, _ in units]
+    names = [textwrap.shorten(name.removeprefix("accelerator.core."), 40) for name, _ in units]
     registers = [area.sequential / library.gate / 1000 for _, area in units]
     logic = [area.gates / 1000 - register for (_, area), register in zip(units, registers, strict=True)]
     figure, axes = pyplot.subplots(figsize=(9, 4.5))
