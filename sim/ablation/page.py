@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 from sim.ablation.hardware import UnitCost
 from sim.ablation.results import Row
-from sim.ablation.variants import ARRAY, SWEEPS, TABLE, Variant
+from sim.ablation.variants import ARRAY, OFFICIAL, SWEEPS, TABLE, Variant
 from sim.reference.errors import replaced_when_complete
 
 __all__ = ["UNITS_OF_BASE", "draw", "page"]
@@ -83,6 +83,7 @@ COLUMNS = ("arithmetic", *ACCURACY, "predicted cycles", "emulated cycles", *HARD
 
 def page(rows: list[Row], folder: Path) -> None:
     """Writes ablation.md and its picture into `folder`."""
+    draw(rows, folder / PICTURE)
     parts = [HEAD, f"![what each alternative costs]({PICTURE})\n"]
     for model, base in sorted({(row.model, row.base) for row in rows}):
         here = {row.variant: row for row in rows if (row.model, row.base) == (model, base)}
@@ -90,7 +91,6 @@ def page(rows: list[Row], folder: Path) -> None:
         if any(variant.name in here for variant in SWEEPS):
             parts += ["\n### Sweeps\n", *_table(here, SWEEPS)]
     parts += ["\n## Units\n", *_units(rows)]
-    draw(rows, folder / PICTURE)
     with replaced_when_complete(folder / "ablation.md") as temporary:
         temporary.write_text("\n".join(parts).replace("\n\n\n", "\n\n") + "\n")
 
@@ -164,27 +164,34 @@ def _units(rows: list[Row]) -> list[str]:
                 if (name, part, variant) in seen:
                     row, unit = seen[name, part, variant]
                     fmax = "" if unit.fmax is None else f"{unit.fmax:.0f}"
-                    cells = [name, f"{row.base}, {labels[variant]}", part, f"{unit.lut:,}", f"{unit.ff:,}"]
+                    arithmetic = labels[variant] if variant == OFFICIAL.name else f"{row.base}, {labels[variant]}"
+                    cells = [name, arithmetic, part, f"{unit.lut:,}", f"{unit.ff:,}"]
                     lines.append("| " + " | ".join([*cells, str(unit.dsp), f"{unit.block_ram:g}", fmax]) + " |")
     return lines
 
 
 def draw(rows: list[Row], path: Path) -> None:
     """Divergence against LUTs (xc7) of the changed units less those of I-ViT's, a panel a model."""
-    models = sorted({(row.model, row.base) for row in rows if row.images})
-    figure, panels = pyplot.subplots(1, max(1, len(models)), figsize=(6.5 * max(1, len(models)), 5), squeeze=False)
-    for axes, (model, base) in zip(panels[0], models, strict=False):
-        here = {row.variant: row for row in rows if (row.model, row.base) == (model, base) and row.images}
-        for variants, colour, kind in ((TABLE, "C1", "alternatives"), (SWEEPS, "C0", "sweeps")):
-            points = [point for variant in variants if (point := _point(here, variant)) is not None]
+    measured: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row.images:
+            measured.setdefault(f"{row.model}, {row.base}", {})[row.variant] = row
+    variants = (*TABLE, *SWEEPS)
+    panels = {name: here for name, here in sorted(measured.items()) if any(_point(here, one) for one in variants)}
+    if not panels:
+        return  # nothing to compare yet
+    figure, places = pyplot.subplots(1, len(panels), figsize=(6.5 * len(panels), 5), squeeze=False)
+    for axes, (name, here) in zip(places[0], panels.items(), strict=True):
+        for group, colour, kind in ((TABLE, "C1", "alternatives"), (SWEEPS, "C0", "sweeps")):
+            points = [point for variant in group if (point := _point(here, variant)) is not None]
             axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o", color=colour, label=kind)
-            for number, (x, y, name) in enumerate(sorted(points)):
-                axes.annotate(name, (x, y), fontsize=7, xytext=(5, 4 if number % 2 else -9),
+            for number, (x, y, label) in enumerate(sorted(points)):
+                axes.annotate(label, (x, y), fontsize=7, xytext=(5, 4 if number % 2 else -9),
                               textcoords="offset points")  # fmt: skip
         if "base" in here:
             axes.plot(0, here["base"].divergence, "k*", markersize=10, label="I-ViT")
             axes.axhline(here["base"].divergence, color="k", linewidth=0.5)
-        axes.set_title(f"{model}, {base}")
+        axes.set_title(name)
         axes.set_xlabel("LUTs of the changed units on xc7, more than I-ViT's")
         axes.set_ylabel("mean KL from the float model, nats")
         axes.set_yscale("log")
