@@ -225,7 +225,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         return 0
     if options.list_boards:
         for name, kind in BOARDS.items():
-            console.print(f"{name}: {kind.summary}", highlight=False)
+            console.print(f"{name}: {kind.summary}", highlight=False, soft_wrap=True)
         return 0
     try:
         name = ALIASES.get(options.board, options.board)
@@ -243,7 +243,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             choose(board, options.toolchain)
             row, areas = build_asic(board, options.liberty, folder, Stages(console))
             print_area(row, areas, console)
-            console.print(f"{row['status']}; report: {folder / 'report.json'}", highlight=False)
+            console.print(f"{row['status']}; report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
             return Status.CODES[row["status"]]
         outcome, toolchain, status, problem = build(
             board, options.toolchain, folder, options.seed, console, options.force
@@ -255,7 +255,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     row = report(name, board.part, toolchain, status, board.config, outcome, problem)
     path = write_report(row, folder)
     print_report(row, console)
-    console.print(f"{status}; report: {path}", highlight=False)
+    console.print(f"{status}; report: {path}", highlight=False, soft_wrap=True)
     if options.program and status == Status.SUCCESS and outcome.routed and outcome.routed.bitstream and board.loader:
         try:
             program(outcome.routed.bitstream, board.loader)

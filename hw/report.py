@@ -127,9 +127,9 @@ def print_report(row: dict[str, Any], console: Console) -> None:
                 f"{model} at {row['clock_mhz']:g} MHz: {rate} frames a second ({row['frames_source'][model]})"
             )
     if row["bitstream"]:
-        console.print(f"bitstream: {row['bitstream']}")
+        console.print(f"bitstream: {row['bitstream']}", soft_wrap=True)
     if row["problem"]:
-        console.print(row["problem"], style="bold red" if row["status"] != "partial" else "")
+        console.print(row["problem"], style="" if row["status"] == "partial" else "bold red", soft_wrap=True)
 
 
 def draw(row: dict[str, Any], path: Path) -> None:

@@ -95,7 +95,7 @@ def print_area(row: Mapping[str, Any], areas: Mapping[str, Area], console: Conso
         table.add_row(name, str(number))
     console.print(table)
     if row["problem"]:
-        console.print(row["problem"])
+        console.print(row["problem"], soft_wrap=True)
 
 
 def draw(areas: Mapping[str, Area], library: Library, path: Path) -> None:
