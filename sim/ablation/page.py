@@ -53,6 +53,16 @@ error of about two points; the divergence (mean KL of the float model's answers 
   products share a DSP. ShiftGELU's lanes are made for the largest n, so a smaller one changes constants and no LUT.
 - What is empty was not asked for, or does not exist.
 
+## What they say
+
+- **Softmax**: the shifts take fewer LUTs than the polynomial and no accuracy is lost by them; cycles are the same, as
+  both keep pace with the array. Powers of two as probabilities cost accuracy and save nothing here, as the product with
+  V is the array's and not shifted.
+- **GELU**: the other way round. I-BERT's polynomial depends on nothing but its element, so that its unit is about half
+  of ShiftGELU's, which has a table for each row's maximum. It is a little less accurate without fine-tuning.
+- **LayerNorm**: without a root the unit has fewer LUTs and more block RAM, and DeiT-Tiny, which was not trained for
+  it, fails; the small model does not.
+
 ## Your own data
 
     python -m sim.ablation MODEL --weights FILE --images DIR --labels CSV --docs
