@@ -51,7 +51,7 @@ error of about two points; the divergence (mean KL of the float model's answers 
   `ulx3s_85f`'s sizes; the sweeps are synthesised for xc7 alone. The last section has each unit by itself. The array,
   which `official`, packed operands from -128 and 16-bit softmax change too, is measured on xc7 alone, where two
   products share a DSP. ShiftGELU's lanes are made for the largest n, so a smaller one changes constants and no LUT.
-- What is empty was not asked for, or does not exist.
+- What is empty was not asked for yet, or does not exist.
 
 ## What they say
 
