@@ -192,15 +192,17 @@ def draw(rows: list[Row], path: Path) -> None:
         return  # nothing to compare yet
     figure, places = pyplot.subplots(1, len(panels), figsize=(6.5 * len(panels), 5), squeeze=False)
     for axes, (name, here) in zip(places[0], panels.items(), strict=True):
+        start = here["base"].divergence
         for group, colour, kind in ((TABLE, "C1", "alternatives"), (SWEEPS, "C0", "sweeps")):
             points = [point for variant in group if (point := _point(here, variant)) is not None]
             axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o", color=colour, label=kind)
-            for number, (x, y, label) in enumerate(sorted(points)):
+            # Of the sweeps only what stands apart has a label: the others crowd around I-ViT.
+            crowd = [(x, y) for x, y, _ in points if group is SWEEPS and abs(x) < 500 and 0.5 < y / start < 1.5]
+            for number, (x, y, label) in enumerate(sorted(p for p in points if p[:2] not in crowd)):
                 axes.annotate(label, (x, y), fontsize=7, xytext=(5, 4 if number % 2 else -9),
                               textcoords="offset points")  # fmt: skip
-        if "base" in here:
-            axes.plot(0, here["base"].divergence, "k*", markersize=10, label="I-ViT")
-            axes.axhline(here["base"].divergence, color="k", linewidth=0.5)
+        axes.plot(0, start, "k*", markersize=10, label="I-ViT")
+        axes.axhline(start, color="k", linewidth=0.5)
         axes.set_title(name)
         axes.set_xlabel("LUTs of the changed units on xc7, more than I-ViT's")
         axes.set_ylabel("mean KL from the float model, nats")
