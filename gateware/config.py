@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,7 @@ class AcceleratorConfig:
             f"official_softmax_bits must be 8 (Swin) or 16 (ViT), not {self.official_softmax_bits}",
         )
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
+        _require(0 < self.clock_mhz < math.inf, f"clock_mhz must be a positive number, not {self.clock_mhz}")
         _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
 
     @property
@@ -188,6 +190,9 @@ PRESETS: dict[str, AcceleratorConfig] = {
 ALIASES = {"arty_a7": "arty_a7_35"}
 
 
+TRUTHS = {"1": True, "True": True, "0": False, "False": False}
+
+
 def changed(base: AcceleratorConfig, settings: Sequence[str]) -> AcceleratorConfig:
     """The configuration with other numbers, each written NAME=VALUE. Raises ConfigError for one that cannot be."""
     numbers = {name: type(value) for name, value in _numbers(base).items()}
@@ -197,8 +202,8 @@ def changed(base: AcceleratorConfig, settings: Sequence[str]) -> AcceleratorConf
         if name not in numbers:
             raise ConfigError(f"--set {text} names no number of the configuration; write for instance --set rows=10")
         try:
-            changes[name] = value == "True" if numbers[name] is bool else numbers[name](value)
-        except ValueError:
+            changes[name] = TRUTHS[value] if numbers[name] is bool else numbers[name](value)
+        except (KeyError, ValueError):
             raise ConfigError(f"--set {text} gives no number; write for instance --set rows=10") from None
     return dataclasses.replace(base, **changes)
 

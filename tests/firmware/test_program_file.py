@@ -120,6 +120,8 @@ def with_home(saved: Path, name: str, **changes: Any) -> str:
         ({"isa": "99"}, "instruction set '99'"),
         ({"board": "nowhere"}, "unknown board or configuration 'nowhere'"),
         ({"settings": '["rows=3"]'}, "rows must be 4 to 64, not 3"),
+        ({"settings": '["clock_mhz=nan"]'}, "clock_mhz must be a positive number, not nan"),
+        ({"settings": '["clock_mhz=0"]'}, "clock_mhz must be a positive number, not 0"),
         ({"settings": '["rows=12"]'}, "another version of the machine arty_a7_35"),
         ({"settings": '["name=x"]'}, "names no number of the configuration"),
         ({"settings": "7"}, "cannot be understood"),

@@ -71,7 +71,14 @@ def test_other_numbers_and_what_they_are():
     assert (machine.rows, machine.clock_mhz, machine.dsp_in_layernorm) == (5, 50.0, False)
     assert settings(machine) == ("rows=5", "clock_mhz=50.0", "dsp_in_layernorm=False")
     assert changed(config("tiny", "official"), settings(machine)) == machine and settings(config("tiny")) == ()
-    for text, says in (("size=3", "names no number"), ("name=x", "names no number"), ("rows=many", "gives no number")):
+    assert changed(machine, ["dsp_in_layernorm=1"]).dsp_in_layernorm
+    assert not changed(config("tiny"), ["dsp_in_layernorm=0"]).dsp_in_layernorm
+    for text, says in (
+        ("size=3", "names no number"),
+        ("name=x", "names no number"),
+        ("rows=many", "gives no number"),
+        ("dsp_in_layernorm=no", "gives no number"),
+    ):
         with pytest.raises(ConfigError, match=f"--set {text} {says}"):
             changed(config("tiny"), [text])
 
