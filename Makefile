@@ -3,7 +3,7 @@
 #   make lint   format, lint and types
 #   make test   lint, then every test: what continuous integration runs
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
-#   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more
+#   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
 #   make demo   the shipped model on real images
 
 PYTHON ?= python3

@@ -149,7 +149,7 @@ class _Matcher:
             source, gelu = tensor.value
             self.known[node.name] = _Tensor("gelu", Gelu(node.name, source, gelu, operation))
 
-    def _unchanged(self, name: str, source: str | Norm, rescale: Rescale) -> None:
+    def _unchanged(self, name: str, source: str | Norm, rescale: Rescale) -> Matmul:
         """A tensor that is only rescaled: a product with the identity. A norm of 16 bits comes in two bytes, of which
         the lower one is 128 too small.
         """
@@ -162,12 +162,11 @@ class _Matcher:
         layer = Matmul(name, source, weight, bias, rescale, side=self.side)
         self.layers.append(layer)
         self.known[name] = _Tensor("stored", layer)
+        return layer
 
     def _stored_norm(self, norm: _Tensor) -> Matmul:
         """What a norm gives, as the matmul that puts it into memory as it is."""
-        self._unchanged(norm.value.name, norm.value, Rescale(Dyadic(np.array(1), np.array(0)), 8))
-        layer = self.layers[-1]
-        assert isinstance(layer, Matmul)
+        layer = self._unchanged(norm.value.name, norm.value, Rescale(Dyadic(np.array(1), np.array(0)), 8))
         layer.first_rows = norm.first_rows
         return layer
 
