@@ -207,7 +207,11 @@ class Element(wiring.Component):
         m = Module()
         m.submodules.dot = dot = self.dot
         m.d.comb += [dot.x.eq(self.x), dot.w.eq(self.w)]
-        m.d.sync += [self.x_next.eq(self.x), self.w_next.eq(self.w), self.step_next.eq(self.step)]
+        # Without packing these are the multipliers' own first registers, and synthesis merges them, as neither has a
+        # reset. A DSP48E1 has its registers inside, where nothing else can read them: there they are others.
+        x, w = (Signal.like(port, reset_less=self.dot.pack == 1) for port in (self.x_next, self.w_next))
+        m.d.sync += [x.eq(self.x), w.eq(self.w), self.step_next.eq(self.step)]
+        m.d.comb += [self.x_next.eq(x), self.w_next.eq(w)]
         for lane, accumulator in enumerate(self.accumulators):
             m.submodules[f"accumulator_{lane}"] = accumulator
             m.d.comb += [

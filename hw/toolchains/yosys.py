@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw.boards.design import TOP, Design
+from hw.toolchains.ecp5_netlist import improve
 from hw.toolchains.process import find, run_tool
 from hw.toolchains.utilisation import Utilisation, by_unit, read
 
@@ -70,4 +72,10 @@ def synthesise(design: Design, family: str, folder: Path, seconds: float = SECON
     command = [yosys(), "-q", "-l", "yosys.log", "-s", "synthesis.ys"]
     run_tool("synthesis", command, folder, [UNITS, TOTAL, NETLIST], seconds)
     used = read((folder / TOTAL).read_text(), TOP)
+    if family == "ecp5":
+        text, improved = improve((folder / NETLIST).read_text(), TOP)
+        beside = folder / f"{NETLIST}.partial"
+        beside.write_text(text)
+        os.replace(beside, folder / NETLIST)
+        used = replace(used, ff=used.ff - improved.registers)
     return Netlist(folder / NETLIST, used, by_unit((folder / UNITS).read_text()))

@@ -44,6 +44,7 @@ XC7_NETLIST = {
         }
     }
 }
+ECP5_NETLIST = {"modules": {"top": {"cells": {}, "ports": {}, "netnames": {}}}}
 VARIABLES = ("YOSYS", "PRJXRAY_DB_DIR", "DB_DIR", "CHIPDB", "CHIPDB_DIR", "VIVADO", "NEXTPNR_ECP5", "ECPPACK")
 
 
@@ -99,9 +100,8 @@ def statistics(cells: dict[str, int]) -> str:
 
 def yosys_tool(folder: Path, cells: dict[str, int]) -> str:
     text = statistics(cells)
-    return tool(
-        folder, "yosys", writes({"units.json": text, "total.json": text, "netlist.json": json.dumps(XC7_NETLIST)})
-    )
+    netlist = json.dumps(ECP5_NETLIST if "TRELLIS_FF" in cells else XC7_NETLIST)
+    return tool(folder, "yosys", writes({"units.json": text, "total.json": text, "netlist.json": netlist}))
 
 
 def bitstream(part: Part, size: int | None = None) -> bytes:
