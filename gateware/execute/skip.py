@@ -70,7 +70,10 @@ class SkipFetch(wiring.Component):
         # Ask: once both tiles of a slab are known, all its beats of the block.
         ask_page, asking, fresh = Signal(), Signal(), Signal(init=1)
         first, here, group = Signal(2), Signal(2), Signal(range(self.groups))
-        end, slab, base_group = Signal(ROW_BITS), Signal(PLACE_BITS), Signal(ROW_BITS - 2)
+        end, base = (
+            Signal(ROW_BITS),
+            Signal(PLACE_BITS),
+        )  # base: of this group's rows, so that one addition makes a place
         last_group, last_column, claim = Signal(range(self.groups)), Signal(2), Signal()
         m.d.comb += [
             end.eq(asker.at.row + asker.at.rows - 1),
@@ -90,12 +93,11 @@ class SkipFetch(wiring.Component):
                     last_column.eq(asker.at.column + 1),
                     group.eq(0),
                     last_group.eq(end[2:] - asker.at.row[2:]),
-                    base_group.eq(asker.at.row[2:]),
-                    slab.eq(asker.at.slab),
+                    base.eq(asker.at.slab + (asker.at.row[2:] << 2)),
                 ]
         asked, last, place = Signal(), Signal(), Signal(PLACE_BITS)
         m.d.comb += [
-            place.eq(slab + (((base_group + group) << 2) | here)),
+            place.eq(base + here),
             self.outside.eq(asking & place[self.address_bits :].any()),
             self.memory.cmd.valid.eq(asking & ~self.outside),
             self.memory.cmd.payload.eq(place),
@@ -125,7 +127,7 @@ class SkipFetch(wiring.Component):
         with m.If(asked):
             m.d.sync += [head.eq(head + 1), here.eq(here + 1)]
             with m.If(here == last_column):
-                m.d.sync += [here.eq(first), group.eq(group + 1)]
+                m.d.sync += [here.eq(first), group.eq(group + 1), base.eq(base + 4)]
             with m.If(last):
                 m.d.sync += [asking.eq(0), ask_page.eq(~ask_page)]
         with m.If(self.memory.valid):
