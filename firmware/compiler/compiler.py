@@ -14,8 +14,9 @@ from firmware.compiler.attention import lower_attention
 from firmware.compiler.cost import in_order_of_start
 from firmware.compiler.destination import Destination
 from firmware.compiler.emit import Emitter
-from firmware.compiler.errors import CompileError
+from firmware.compiler.errors import CompileError, MemoryFull
 from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan
+from firmware.compiler.lifetimes import last_uses
 from firmware.compiler.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
 from firmware.compiler.matching import match
 from firmware.compiler.matmul import Product, lower_rows
@@ -43,6 +44,7 @@ class Compiled:
     program : its beat address
     initial : (beat address, bytes) that stand in memory before it starts
     homes : where each tensor is afterwards
+    overwritten : tensors that are nowhere afterwards, as others took their places
     image, output : homes of what the host writes and reads
     alternate_program, alternate_image : beat addresses of the same program for an image at another place, so that one
         image can be written while the other is in use
@@ -55,6 +57,7 @@ class Compiled:
     program: int
     initial: list[tuple[int, npt.NDArray[np.uint8]]]
     homes: dict[str, Home]
+    overwritten: tuple[str, ...]
     image: Home
     output: Home
     alternate_program: int
@@ -70,20 +73,25 @@ class Compiled:
 def compile_graph(graph: Graph, config: AcceleratorConfig, image_side: int) -> Compiled:
     """The program that runs `graph` on a machine.
 
+    Every tensor has a place of its own, so that all can be read after a frame; only where memory cannot hold them do
+    those that nobody needs any more give theirs away (`Compiled.overwritten`).
+
     Raises
     ------
     CompileError : a node or a size that the machine cannot run
     """
     plan = match(graph)
     check_ranges(plan, config)
-    compiler = _Compiler(plan, config, image_side)
-    compiler.layers()
-    return compiler.finish()
+    try:
+        return _Compiler(plan, config, image_side, shares=False).compiled()
+    except MemoryFull:
+        return _Compiler(plan, config, image_side, shares=True).compiled()
 
 
 class _Compiler:
-    def __init__(self, plan: Plan, config: AcceleratorConfig, image_side: int) -> None:
+    def __init__(self, plan: Plan, config: AcceleratorConfig, image_side: int, shares: bool) -> None:
         self.plan, self.config = plan, config
+        self.last_uses = last_uses(plan) if shares else {}
         self.memory = Memory(config.address_bits)
         norms = [one.source for one in plan.layers if isinstance(one, Matmul) and isinstance(one.source, Norm)]
         self.emitter = Emitter(config, self.memory, norms)
@@ -96,12 +104,16 @@ class _Compiler:
         self.orders: dict[str, IntArray] = {}
         self.tables: dict[str, tuple[IntArray, int]] = {}
 
-    def layers(self) -> None:
-        """All of them, in order."""
+    def compiled(self) -> Compiled:
+        """All layers, in order."""
         layers = self.plan.layers
         done = 0
         while done < len(layers):
+            before = done
             done += self._mlp(done) or self._layer(layers[done], layers[done + 1 :])
+            for name in [name for name, last in self.last_uses.items() if before <= last < done]:
+                self.memory.give_back(self.homes[name])
+        return self._finish()
 
     def _layer(self, layer: Layer, later: list[Layer]) -> int:
         """One layer; returns 1."""
@@ -226,17 +238,20 @@ class _Compiler:
 
     def _with_image_at(self, base: int, operation: Operation) -> Operation:
         """The operation, for an image that lies elsewhere."""
-        if all(access.space != self.image.name for access in operation.accesses):
+        if all(access.space != self.image.space for access in operation.accesses):
             return operation
         source = operation.registers["SRC_BASE"]
         assert isinstance(source, int)
         registers = {**operation.registers, "SRC_BASE": source - self.image.base + base}
         return dataclasses.replace(operation, registers=registers)
 
-    def finish(self) -> Compiled:
+    def _finish(self) -> Compiled:
         emitter = self.emitter
         emitter.begin("end")
         means = {layer.name for layer in self.plan.layers if isinstance(layer, Mean)}  # with what is no tensor between
+        tensors = {name: home for name, home in self.homes.items() if name not in means}
+        owners = {home.base: name for name, home in tensors.items()}  # the last one of each place
+        overwritten = tuple(name for name, home in tensors.items() if owners[home.base] != name)
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
         operations = in_order_of_start(self.config, emitter.operations)
         steps = dependencies(operations)
@@ -250,7 +265,8 @@ class _Compiler:
             words,
             program,
             self.memory.initial,
-            {name: home for name, home in self.homes.items() if name not in means},
+            {name: home for name, home in tensors.items() if name not in overwritten},
+            overwritten,
             self.image,
             self.homes[self.plan.output],
             other_program,

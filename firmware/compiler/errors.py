@@ -2,8 +2,12 @@
 
 from sim.reference.errors import UserError
 
-__all__ = ["CompileError"]
+__all__ = ["CompileError", "MemoryFull"]
 
 
 class CompileError(UserError):
     """A node that this machine cannot run: the message names it, the limit and the remedy."""
+
+
+class MemoryFull(CompileError):
+    """The board's memory cannot hold the model."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.errors import CompileError
+from firmware.compiler.errors import CompileError, MemoryFull
 from firmware.layout import BEAT, matrix_beats, pack_matrix, slab_beats, unpack_matrix
 
 __all__ = ["Home", "Memory", "Ring"]
@@ -30,6 +31,11 @@ class Home:
     rows: int
     columns: int
     size: int
+
+    @property
+    def space(self) -> str:
+        """What accesses call it: tensors that share a place are one thing to wait for."""
+        return f"memory {self.base}"
 
     @property
     def slab(self) -> int:
@@ -58,7 +64,7 @@ class Home:
 
 
 class Memory:
-    """Places things one after the other, slabs at multiples of 4 beats.
+    """Places things one after the other, slabs at multiples of 4 beats; a place given back goes to a matrix like it.
 
     Parameters
     ----------
@@ -69,13 +75,14 @@ class Memory:
         self.limit = 1 << address_bits
         self.next = 0
         self.initial: list[tuple[int, npt.NDArray[np.uint8]]] = []
+        self._given_back: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
 
     def reserve(self, beats: int, what: str) -> int:
-        """The address of that many beats. Raises CompileError where memory is full."""
+        """The address of that many beats. Raises MemoryFull."""
         base = self.next
         self.next = -(-(base + beats) // 4) * 4
         if self.next > self.limit:
-            raise CompileError(
+            raise MemoryFull(
                 f"{what}: the model needs more than the {self.limit * BEAT >> 20} MiB that the machine addresses; "
                 "choose a board with more memory."
             )
@@ -89,12 +96,21 @@ class Memory:
         return base
 
     def home(self, name: str, rows: int, columns: int, size: int) -> Home:
-        """A place for a matrix."""
+        """A place for a matrix that the program writes."""
+        if self._given_back[rows, columns, size]:
+            return Home(name, self._given_back[rows, columns, size].pop(0), rows, columns, size)
+        return self._new(name, rows, columns, size)
+
+    def give_back(self, home: Home) -> None:
+        """Let a matrix of the same size have the place: it writes the same beats, and no others."""
+        self._given_back[home.rows, home.columns, home.size].append(home.base)
+
+    def _new(self, name: str, rows: int, columns: int, size: int) -> Home:
         return Home(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size)
 
     def constant(self, name: str, matrix: npt.NDArray[Any], size: int) -> Home:
         """A home that holds a matrix from the start."""
-        home = self.home(name, matrix.shape[0], matrix.shape[1], size)
+        home = self._new(name, matrix.shape[0], matrix.shape[1], size)
         self.initial.append((home.base, pack_matrix(matrix, size)))
         return home
 

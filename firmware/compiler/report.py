@@ -52,6 +52,8 @@ def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any
         "predicted_cycles": round(prediction.cycles),
         "frames_per_second": round(config.clock_mhz * 1e6 / prediction.cycles, 2),
         "memory_bytes": compiled.beats * BEAT,
+        "tensors": len(compiled.homes) + len(compiled.overwritten),
+        "overwritten_tensors": len(compiled.overwritten),
         "instructions": len(compiled.words),
         "layers": layers,
     }
@@ -76,3 +78,8 @@ def print_report(console: Console, report: dict[str, Any]) -> None:
         f"predicted: {report['predicted_cycles']:,} cycles a frame, {report['frames_per_second']} frames/s at the "
         f"board's clock; {report['instructions']:,} instruction words, {report['memory_bytes'] / 1e6:.1f} MB of memory"
     )
+    if report["overwritten_tensors"]:
+        console.print(
+            f"memory is too small for all {report['tensors']} tensors at once: {report['overwritten_tensors']} give "
+            "their places to later ones, and cannot be read after a frame"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +13,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from firmware.compiler import compiler
 from firmware.compiler.errors import CompileError
+from firmware.compiler.memory import Memory
 from gateware.config import PRESETS, AcceleratorConfig, config
 from gateware.isa import Engine
+from sim.interpreter.machine import Interpreter
 from sim.reference.arithmetic import preset
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 from sim.reference.vit_shape import VitShape
 from tests.firmware.compiled_model import (
+    STORED_A_BLOCK,
     compiled_for,
     different,
     interpreted,
@@ -80,6 +85,32 @@ def test_a_distilled_model_is_exact(rng: np.random.Generator):
     """Two tokens in front of 25 patches, and a head that reads both side by side."""
     model, machine = random_model(dataclasses.replace(SMALL, distilled=1), "lean", rng), config("tiny", "lean")
     assert interpreted(compiled_for(model, machine), machine, model, random_image(model, rng)) == []
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+@pytest.mark.parametrize("distilled", [0, 1])
+def test_tensors_share_places_where_memory_is_short(
+    distilled: int, order: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+):
+    shape = dataclasses.replace(SMALL, depth=5, distilled=distilled)
+    model, machine = random_model(shape, "lean", rng), config("tiny", "lean")
+    roomy = compiled_for(model, machine)
+    # A beat too few; no machine of ours has as little.
+    short = Memory(machine.address_bits)
+    short.limit = roomy.beats - 1
+    memories = iter([copy.deepcopy(short), short])
+    monkeypatch.setattr(compiler, "Memory", lambda _: next(memories))
+    compiled, image = compiled_for(model, machine), random_image(model, rng)
+    assert roomy.overwritten == () and compiled.beats <= short.limit
+    # All blocks but the last two: a block's tensors are there while the next one's are made.
+    assert len(compiled.overwritten) >= 3 * STORED_A_BLOCK and not {*compiled.overwritten} & {*compiled.homes}
+    memory = memory_with(compiled, model, image)
+    run = Interleaver(machine, memory, ORDERS[order], rng)
+    run.run(compiled.program)
+    assert different(compiled, model, image, memory) == []
+    # A second frame finds what the first one left.
+    Interpreter(machine, memory).run(compiled.program)
+    assert different(compiled, model, image, memory) == []
 
 
 @st.composite
