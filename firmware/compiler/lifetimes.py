@@ -12,18 +12,15 @@ __all__ = ["last_uses"]
 def last_uses(plan: Plan) -> dict[str, int]:
     """For each tensor whose place may be given away, the index of the last layer that reads it.
 
-    Not among them: the image, which the host writes while the program runs; the result; what has constants in it from
-    the start; and a Swin's maps, whose rows between the windows nobody writes.
+    Not among them: the image, which the host writes while the program runs; the result; and what has constants in it
+    from the start. Rows that a map has beyond its tokens may then hold anything, as they may from the start.
     """
-    own = {layer.name for layer in plan.layers if _all_its_own(layer)} - {plan.output}
+    own = {
+        layer.name
+        for layer in plan.layers
+        if isinstance(layer, Attention) or (isinstance(layer, Matmul) and layer.tokens is None)
+    } - {plan.output}
     return {name: index for index, layer in enumerate(plan.layers) for name in _operands(layer) if name in own}
-
-
-def _all_its_own(layer: Layer) -> bool:
-    """Whether a layer writes every row of its tensor."""
-    if isinstance(layer, Matmul):
-        return layer.tokens is None and layer.side is None
-    return isinstance(layer, Attention) and layer.windows is None
 
 
 def _operands(layer: Layer) -> Iterator[str]:

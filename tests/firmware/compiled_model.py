@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
 import numpy as np
 import numpy.typing as npt
 
 from firmware.calibration import Calibration
+from firmware.compiler import compiler
 from firmware.compiler.compiler import Compiled, compile_graph, tensors_of
 from firmware.compiler.layers import Mean
+from firmware.compiler.memory import Memory
 from firmware.float_vit import FloatVit
 from firmware.layout import BEAT, pack_matrix
 from firmware.post_training import quantise_model
@@ -46,6 +52,19 @@ def random_image(model: IntegerVit, rng: np.random.Generator) -> IntArray:
 
 def compiled_for(model: IntegerVit, machine: AcceleratorConfig) -> Compiled:
     return compile_graph(model.graph, machine, model.model.shape.image)
+
+
+@contextmanager
+def too_short(beats: int) -> Iterator[None]:
+    """A memory that lacks one of so many beats, for whatever is compiled meanwhile; no machine has as little."""
+
+    class Short(Memory):
+        def __init__(self, address_bits: int) -> None:
+            super().__init__(address_bits)
+            self.limit = beats - 1
+
+    with mock.patch.object(compiler, "Memory", Short):
+        yield
 
 
 def memory_with(compiled: Compiled, model: IntegerVit, image: IntArray) -> npt.NDArray[np.uint8]:

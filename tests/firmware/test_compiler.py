@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from firmware.compiler import compiler
 from firmware.compiler.errors import CompileError
-from firmware.compiler.memory import Memory
 from gateware.config import PRESETS, AcceleratorConfig, config
 from gateware.isa import Engine
 from sim.interpreter.machine import Interpreter
@@ -31,6 +28,7 @@ from tests.firmware.compiled_model import (
     memory_with,
     random_image,
     random_model,
+    too_short,
 )
 from tests.firmware.interleaving import READS, WRITES, Interleaver
 
@@ -89,19 +87,13 @@ def test_a_distilled_model_is_exact(rng: np.random.Generator):
 
 @pytest.mark.parametrize("order", list(ORDERS))
 @pytest.mark.parametrize("distilled", [0, 1])
-def test_tensors_share_places_where_memory_is_short(
-    distilled: int, order: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-):
+def test_tensors_share_places_where_memory_is_short(distilled: int, order: str, rng: np.random.Generator):
     shape = dataclasses.replace(SMALL, depth=5, distilled=distilled)
     model, machine = random_model(shape, "lean", rng), config("tiny", "lean")
     roomy = compiled_for(model, machine)
-    # A beat too few; no machine of ours has as little.
-    short = Memory(machine.address_bits)
-    short.limit = roomy.beats - 1
-    memories = iter([copy.deepcopy(short), short])
-    monkeypatch.setattr(compiler, "Memory", lambda _: next(memories))
-    compiled, image = compiled_for(model, machine), random_image(model, rng)
-    assert roomy.overwritten == () and compiled.beats <= short.limit
+    with too_short(roomy.beats):
+        compiled, image = compiled_for(model, machine), random_image(model, rng)
+    assert roomy.overwritten == () and compiled.beats < roomy.beats
     # All blocks but the last two: a block's tensors are there while the next one's are made.
     assert len(compiled.overwritten) >= 3 * STORED_A_BLOCK and not {*compiled.overwritten} & {*compiled.homes}
     memory = memory_with(compiled, model, image)

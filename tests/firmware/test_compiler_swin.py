@@ -17,7 +17,7 @@ from sim.reference.integer_vit import IntegerVit
 from sim.reference.operations import PatchMerge, WindowSplit
 from sim.reference.rounding import divide_rne
 from sim.reference.swin_shape import SwinShape
-from tests.firmware.compiled_model import compiled_for, different, interpreted, memory_with, random_image
+from tests.firmware.compiled_model import compiled_for, different, interpreted, memory_with, random_image, too_short
 from tests.firmware.interleaving import READS, WRITES, Interleaver
 
 # More rows than `tiny` keeps maxima of; windows that are rolled; a merged map of whole row groups.
@@ -53,6 +53,21 @@ def test_no_order_of_the_engines_changes_a_result(order: tuple[Engine | str, ...
     memory = memory_with(compiled, model, image)
     Interleaver(cfg, memory, order, rng).run(compiled.program)
     assert different(compiled, model, image, memory) == []
+
+
+@pytest.mark.parametrize("order", [(T, B, V, E, READS, WRITES), (E, READS, WRITES, V, T, B)])
+def test_maps_share_places_where_memory_is_short(order: tuple[Engine | str, ...], rng: np.random.Generator):
+    """Windows as they are and rolled ones take turns at a place, with whatever is between them."""
+    model, cfg = swin(dataclasses.replace(ODD, depths=(3, 2)), "lean", rng), machine("tiny", "lean")
+    roomy = compiled_for(model, cfg)
+    with too_short(roomy.beats):
+        compiled = compiled_for(model, cfg)
+    assert roomy.overwritten == () and len(compiled.overwritten) >= 5
+    image = random_image(model, rng)
+    memory = memory_with(compiled, model, image)
+    for _ in range(2):
+        Interleaver(cfg, memory, order, rng).run(compiled.program)
+        assert different(compiled, model, image, memory) == []
 
 
 @pytest.mark.parametrize(("side", "last", "strides"), [(56, 7, (4, 16)), (16, 8, (4, 16)), (14, 7, (52, 4))])
