@@ -250,8 +250,7 @@ class _Compiler:
         emitter.begin("end")
         means = {layer.name for layer in self.plan.layers if isinstance(layer, Mean)}  # with what is no tensor between
         tensors = {name: home for name, home in self.homes.items() if name not in means}
-        owners = {home.base: name for name, home in tensors.items()}  # the last one of each place
-        overwritten = tuple(name for name, home in tensors.items() if owners[home.base] != name)
+        overwritten = tuple(name for name in tensors if name in self.memory.overwritten)
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
         operations = in_order_of_start(self.config, emitter.operations)
         steps = dependencies(operations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +33,18 @@ class Home:
 
     @property
     def space(self) -> str:
-        """What accesses call it: tensors that share a place are one thing to wait for."""
-        return f"memory {self.base}"
+        """What accesses call it."""
+        return f"memory {self.name}"
 
     @property
     def slab(self) -> int:
         """Beats from one slab to the next."""
         return slab_beats(self.rows)
+
+    @property
+    def end(self) -> int:
+        """The next beat address at which something else can start."""
+        return self.base + -(-self.beats // 4) * 4
 
     @property
     def slabs(self) -> int:
@@ -64,18 +68,24 @@ class Home:
 
 
 class Memory:
-    """Places things one after the other, slabs at multiples of 4 beats; a place given back goes to a matrix like it.
+    """Places things one after the other, slabs at multiples of 4 beats; matrices also where others have been.
 
     Parameters
     ----------
     address_bits : bits of a beat address
+
+    Attributes
+    ----------
+    overwritten : matrices that are nowhere any more, at least not as a whole
     """
 
     def __init__(self, address_bits: int) -> None:
         self.limit = 1 << address_bits
         self.next = 0
         self.initial: list[tuple[int, npt.NDArray[np.uint8]]] = []
-        self._given_back: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
+        self._free: list[tuple[int, int]] = []  # spans of beats that were given back
+        self._former: list[Home] = []
+        self.overwritten: set[str] = set()
 
     def reserve(self, beats: int, what: str) -> int:
         """The address of that many beats. Raises MemoryFull."""
@@ -97,13 +107,29 @@ class Memory:
 
     def home(self, name: str, rows: int, columns: int, size: int) -> Home:
         """A place for a matrix that the program writes."""
-        if self._given_back[rows, columns, size]:
-            return Home(name, self._given_back[rows, columns, size].pop(0), rows, columns, size)
-        return self._new(name, rows, columns, size)
+        beats = -(-matrix_beats(rows, columns, size) // 4) * 4
+        large_enough = [span for span in self._free if span[1] - span[0] >= beats]
+        if not large_enough:
+            return self._new(name, rows, columns, size)
+        start, end = min(large_enough, key=lambda span: span[1] - span[0])
+        self._free.remove((start, end))
+        if start + beats < end:
+            self._free.append((start + beats, end))
+        self.overwritten |= {home.name for home in self._former if home.base < start + beats and start < home.end}
+        return Home(name, start, rows, columns, size)
 
     def give_back(self, home: Home) -> None:
-        """Let a matrix of the same size have the place: it writes the same beats, and no others."""
-        self._given_back[home.rows, home.columns, home.size].append(home.base)
+        """Let later layers' matrices have the place.
+
+        Nobody needs to wait for it to be free: whatever read this one did so for an operation of the array, and the
+        array writes the others by later operations.
+        """
+        start, end = home.base, home.end
+        for span in [span for span in self._free if span[1] == start or span[0] == end]:
+            self._free.remove(span)
+            start, end = min(start, span[0]), max(end, span[1])
+        self._free.append((start, end))
+        self._former.append(home)
 
     def _new(self, name: str, rows: int, columns: int, size: int) -> Home:
         return Home(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size)

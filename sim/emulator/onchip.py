@@ -209,10 +209,10 @@ def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> I
     """Block by block what a residual adds to its skip."""
     registers = operation.registers
     shape = _fields(registers["BLOCKS"])
-    # A residual's operation touches two matrices in memory: it writes its output, and reads its skip.
+    # In memory a residual's operation writes its output and reads its skip.
     memory = [access for access in operation.accesses if access.space.startswith("memory ")]
-    (output,) = (access for access in memory if access.write)
-    (skip,) = (access for access in memory if not access.write)
+    output = next(access for access in memory if access.write)
+    skip = next(access for access in memory if not access.write)
     offset = 0 if layer.tokens is None else len(layer.tokens)
     first, column = skip.rows[0] - offset, output.columns[0]
     assert layer.inner is not None
