@@ -70,13 +70,13 @@ class SkipFetch(wiring.Component):
         # Ask: once both tiles of a slab are known, all its beats of the block.
         ask_page, asking, fresh = Signal(), Signal(), Signal(init=1)
         first, here, group = Signal(2), Signal(2), Signal(range(self.groups))
-        end, base = (
-            Signal(ROW_BITS),
-            Signal(PLACE_BITS),
-        )  # base: of this group's rows, so that one addition makes a place
+        # The address that is asked for is a register, as much hangs on whether it is one of memory's; `base` is that of
+        # the group's rows.
+        end, block_base, base, place = Signal(ROW_BITS), Signal(PLACE_BITS), Signal(PLACE_BITS), Signal(PLACE_BITS)
         last_group, last_column, claim = Signal(range(self.groups)), Signal(2), Signal()
         m.d.comb += [
             end.eq(asker.at.row + asker.at.rows - 1),
+            block_base.eq(asker.at.slab + (asker.at.row[2:] << 2)),
             claim.eq(asker.at.valid & ~asking & ~claimed.bit_select(ask_page, 1)),
             asker.step.eq(claim),
         ]
@@ -93,11 +93,11 @@ class SkipFetch(wiring.Component):
                     last_column.eq(asker.at.column + 1),
                     group.eq(0),
                     last_group.eq(end[2:] - asker.at.row[2:]),
-                    base.eq(asker.at.slab + (asker.at.row[2:] << 2)),
+                    base.eq(block_base),
+                    place.eq(block_base + Mux(fresh, asker.at.column, first)),
                 ]
-        asked, last, place = Signal(), Signal(), Signal(PLACE_BITS)
+        asked, last = Signal(), Signal()
         m.d.comb += [
-            place.eq(base + here),
             self.outside.eq(asking & place[self.address_bits :].any()),
             self.memory.cmd.valid.eq(asking & ~self.outside),
             self.memory.cmd.payload.eq(place),
@@ -125,9 +125,9 @@ class SkipFetch(wiring.Component):
             completed.eq((self.memory.valid & tag_reader.data.last) << tag_reader.data.cell.page),
         ]
         with m.If(asked):
-            m.d.sync += [head.eq(head + 1), here.eq(here + 1)]
+            m.d.sync += [head.eq(head + 1), here.eq(here + 1), place.eq(place + 1)]
             with m.If(here == last_column):
-                m.d.sync += [here.eq(first), group.eq(group + 1), base.eq(base + 4)]
+                m.d.sync += [here.eq(first), group.eq(group + 1), base.eq(base + 4), place.eq(base + 4 + first)]
             with m.If(last):
                 m.d.sync += [asking.eq(0), ask_page.eq(~ask_page)]
         with m.If(self.memory.valid):

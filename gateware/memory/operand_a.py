@@ -151,7 +151,7 @@ class OperandA(wiring.Component):
         negative = Signal(signed(ROW_BITS), reset_less=True)
         m.d.sync += [
             valid[2].eq(valid[1]),
-            start.eq((second.row - block * self.rows)[: start.shape().width]),
+            start.eq((second.row - constant_product(block, self.rows))[: start.shape().width]),
             limit_room.eq(second.row_limit - second.row),
             negative.eq(second.row),
             lanes.eq(second.lanes),
