@@ -33,7 +33,7 @@ image while the first is in use. Another number of classes: `NAME:classes=N`; an
 `vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10` or
 `swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10`.
 """
-CELLS = """Each cell is cycles, frames a second, and MACs per DSP and cycle (at most 2 on an Artix-7, 1 on an ECP5). The
+CELLS = """Each cell is cycles, frames a second, and MACs per DSP and cycle (at most 2 on an Artix-7, else 1). The
 table is written by `python -m sim.bench.models --docs`."""
 REFUSED = "A dash is a model that does not fit that board as it is configured. The compiler's words:"
 ACCURACY = """## Accuracy against speed

@@ -34,7 +34,7 @@ from sim.reference.integer_vit import model_graph
 from sim.reference.model_shape import ModelShape
 from sim.reference.scales import activation_scale
 
-BOARDS = ("arty_a7_35", "arty_a7_100", "ulx3s_85f")
+BOARDS = ("arty_a7_35", "arty_a7_100", "ulx3s_85f", "asic")
 REACH = 4.0
 """Of every activation: cycles and memory do not depend on scales, so nothing is calibrated."""
 
