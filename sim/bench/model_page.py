@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sim.bench import tables
 from sim.bench.model_pictures import draw_accuracy, draw_latency
+from sim.emulator.profiles import ARTY_A7, PROFILES
 from sim.reference.architecture import parse_architecture, spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
 
@@ -61,7 +62,8 @@ def measured_cycles(performance: Sequence[dict[str, Any]]) -> dict[tuple[str, st
             architecture = spelled_out(parse_architecture(row["model"].removeprefix("random:")))
         except UserError:
             continue  # a model of its own name
-        if row["exact"] and row["arithmetic"] == "lean" and row["memory"] == "arty_a7":
+        own = PROFILES.get(row["memory"]) == PROFILES.get(row["board"], ARTY_A7)
+        if row["exact"] and row["arithmetic"] == "lean" and own:
             found[architecture, row["board"]] = row["cycles"]
     return found
 

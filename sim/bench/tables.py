@@ -22,7 +22,8 @@ HEAD = """# Performance
 Whole frames on the emulated board, batch 1, every cycle from the image in DRAM to the logits in DRAM. Each row is one
 run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
 model's own; DSPs are all that the design uses. Exact: every tensor of the frame, those that never reach memory too,
-equals the integer reference. A command with `random:ARCH` takes seeded random weights: its cycles are a trained model's
+equals the integer reference; of those that share places in a short memory ([compiler](compiler.md)), the last of each
+place. A command with `random:ARCH` takes seeded random weights: its cycles are a trained model's
 but for ShiftGELU's tables, which are as long as rows' maxima are high. `deit_tiny` is the public checkpoint through
 `python -m firmware.quantize deit_tiny_patch16_224 --arithmetic NAME` ([quantise](quantise.md)), on a photograph.
 Emulation is on one core, which other work may have shared, the library built beforehand.
