@@ -285,7 +285,11 @@ class Core(wiring.Component):
                 m.d.sync += self.error.eq(ErrorCode.ADDRESS_RANGE)
             with m.Elif(overflow):
                 m.d.sync += self.error.eq(ErrorCode.SEMAPHORE_OVERFLOW)
-        m.d.sync += self.progress.eq(fetch.transfer | issue.stepping | self.reads | self.writes | vector.o.valid)
+        carried = Signal()  # a register more, as memory's handshake comes late in a cycle
+        m.d.sync += [
+            carried.eq(self.reads | self.writes),
+            self.progress.eq(fetch.transfer | issue.stepping | carried | vector.o.valid),
+        ]
         running = ~issue.idle
         events = {
             "cycles": 1,

@@ -102,8 +102,8 @@ class MemoryArbiter(wiring.Component):
         ]
         addresses = [port.cmd.payload for port in self.read] + [port.beat.payload.address for port in self.write]
         m.d.comb += commands.i.payload.address.eq(Array(addresses)[owner])
+        # Not from the owner, of whom enough depends: a register of its own chooses among the data.
         writer = Signal(range(max(2, self.writers)))
-        m.d.comb += writer.eq(owner - self.readers)
         beats = [port.beat.payload for port in self.write]
         m.d.comb += [
             words.i.payload.data.eq(Array([b.data for b in beats])[writer]),
@@ -127,7 +127,7 @@ class MemoryArbiter(wiring.Component):
             with m.If(Array(wants)[candidate]):
                 m.d.comb += [following.eq(candidate), others.eq(1)]
         with m.If(others & (~asking | ((budget == 0) & (transfer | ~room)))):
-            m.d.sync += [owner.eq(following), budget.eq(self.burst - 1)]
+            m.d.sync += [owner.eq(following), budget.eq(self.burst - 1), writer.eq(following - self.readers)]
 
         # Answers come in the order of their tags.
         back = self.memory.rdata
