@@ -172,7 +172,7 @@ PRESETS: dict[str, AcceleratorConfig] = {
             ln_overlap=1536,
             softmax_length=1024,
         ),
-        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=4096, address_bits=21, clock_mhz=60.0),
+        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=4096, address_bits=21, clock_mhz=55.0),
         AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_overlap=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
             "tiny",
