@@ -47,7 +47,8 @@ class AcceleratorConfig:
     queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
     address_bits: beat address bits of the memory port: the board's memory holds 2 to this many beats of 16 bytes.
     watchdog_bits: a program in which nothing moves for 2 to this many cycles is stopped.
-    clock_mhz: the machine's clock on the board.
+    clock_mhz: the machine's clock on the board. memory_bits: that its memory carries in a cycle of that clock, for the
+        cost model alone.
     dsp_in_layernorm: LayerNorm's two squares use DSP multipliers.
     """
 
@@ -71,6 +72,7 @@ class AcceleratorConfig:
     address_bits: int = 24
     watchdog_bits: int = 16
     clock_mhz: float = 100.0
+    memory_bits: int = 128
     dsp_in_layernorm: bool = True
 
     def __post_init__(self) -> None:
@@ -113,6 +115,7 @@ class AcceleratorConfig:
             f"official_softmax_bits must be 8 (Swin) or 16 (ViT), not {self.official_softmax_bits}",
         )
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
+        _require(8 <= self.memory_bits <= 128, f"memory_bits must be 8 to 128, not {self.memory_bits}")
         _require(0 < self.clock_mhz < math.inf, f"clock_mhz must be a positive number, not {self.clock_mhz}")
         _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
 
@@ -148,9 +151,9 @@ class AcceleratorConfig:
 
     @property
     def fingerprint(self) -> int:
-        """32 bits that identify what a program depends on: every field but the name and the clock."""
+        """32 bits that identify what a program depends on: every field but the name and those of the board."""
         fields = dataclasses.asdict(self)
-        del fields["name"], fields["clock_mhz"]
+        del fields["name"], fields["clock_mhz"], fields["memory_bits"]
         text = json.dumps(fields, sort_keys=True, default=str)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -172,7 +175,9 @@ PRESETS: dict[str, AcceleratorConfig] = {
             ln_overlap=1536,
             softmax_length=1024,
         ),
-        AcceleratorConfig("ulx3s_85f", rows=9, columns=4, pack=1, b_depth=4096, address_bits=21, clock_mhz=55.0),
+        AcceleratorConfig(
+            "ulx3s_85f", rows=9, columns=4, pack=1, b_depth=4096, address_bits=21, clock_mhz=55.0, memory_bits=16
+        ),
         AcceleratorConfig("asic", rows=16, columns=4, pack=1, b_depth=4096, ln_overlap=1536, dsp_in_layernorm=False),
         AcceleratorConfig(
             "tiny",

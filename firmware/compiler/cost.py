@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from firmware import layout
 from firmware.compiler.operations import Operation
 from firmware.compiler.schedule import Stream, dependencies
 from gateware.config import AcceleratorConfig
@@ -29,7 +30,8 @@ POLYNOMIAL_GROUP, POLYNOMIAL_LATENCY = 257, 283  # one table for four rows
 SOFTMAX_LATENCY = 90
 EVENT = 8  # from an event to the engine that waits for it
 BURST = 5.0  # memory cycles that a change of row or direction costs, on average
-BEAT = 1.12  # memory cycles a beat, refresh included
+BEAT = 1.12  # cycles a beat where memory carries one in a cycle, refresh included
+NARROW = 1.05  # times the cycles that its bits take, where it is narrower
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
     Memory serves one operation's beats after another's, in the order of their starts, beside what the engines do.
     """
     costs = operation_costs(config, operations)
+    beat = max(BEAT, NARROW * 8 * layout.BEAT / config.memory_bits)
     free: dict[Engine, float] = defaultdict(float)
     events: dict[tuple[Stream, int], float] = {}
     memory_free, memory_busy, end = 0.0, 0.0, 0.0
@@ -160,7 +163,7 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
             continue
         start = max([free[engine], *[events[wait] + EVENT for wait in step.waits]])
         starts.append(start)
-        service = cost.beats * BEAT + cost.bursts * BURST
+        service = cost.beats * beat + cost.bursts * BURST
         memory_busy += service
         if engine is Engine.EXEC:
             stop = start + max(cost.cycles, service)
