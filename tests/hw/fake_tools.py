@@ -5,7 +5,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -44,7 +44,7 @@ XC7_NETLIST = {
         }
     }
 }
-ECP5_NETLIST = {"modules": {"top": {"cells": {}, "ports": {}, "netnames": {}}}}
+ECP5_NETLIST: dict[str, Any] = {"modules": {"top": {"cells": {}, "ports": {}, "netnames": {}}}}
 VARIABLES = ("YOSYS", "PRJXRAY_DB_DIR", "DB_DIR", "CHIPDB", "CHIPDB_DIR", "VIVADO", "NEXTPNR_ECP5", "ECPPACK")
 
 
