@@ -25,7 +25,7 @@ def small() -> dict[str, Any]:
 def test_a_row_tells_of_every_board(small: dict[str, Any]):
     shape = parse_architecture(SMALL)
     assert small["parameters"] == shape.parameters() and small["macs"] == shape.macs()
-    for board in ("arty_a7_35", "arty_a7_100", "ulx3s_85f"):
+    for board in ("arty_a7_35", "arty_a7_100", "ulx3s_85f", "asic"):
         one = small["boards"][board]
         weights = sum(layer.weight[0] * layer.weight[1] for layer in shape.linears() if len(layer.weight) == 2)
         assert one["dram_bytes"] > weights
@@ -43,10 +43,12 @@ def test_measured_cycles_are_those_of_the_same_dimensions():
         {**row, "model": "deit_base", "exact": False},
         {**row, "model": "deit_base", "arithmetic": "official"},
         {**row, "model": "deit_base", "memory": "litedram"},
+        {**row, "model": "deit_small", "board": "ulx3s_85f", "memory": "ulx3s_85f", "cycles": 10},
+        {**row, "model": "deit_tiny", "board": "ulx3s_85f"},
     ]
     found = measured_cycles(rows)
     small, tiny = (spelled_out(parse_architecture(name)) for name in ("vit_small_patch16_224", "deit_tiny"))
-    assert found == {(small, "arty_a7_35"): 7, (tiny, "arty_a7_35"): 8}
+    assert found == {(small, "arty_a7_35"): 7, (tiny, "arty_a7_35"): 8, (small, "ulx3s_85f"): 10}
 
 
 def test_the_last_of_some_images():
