@@ -16,7 +16,7 @@ from hw.asic.synthesis import CELLS, MEMORIES, NETLIST, elaborate, script, synth
 __all__ = ["bench_sources", "bench_top"]
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "netlists"
-PORT = re.compile(r"^  (input|output) (\[\d+:\d+\] )?(\w+)\s*;", re.MULTILINE)
+PORT = re.compile(r"^  (input|output) ((?:signed )?(?:\[\d+:\d+\] )?)(\w+)\s*;", re.MULTILINE)
 TOP = "bench.v"
 
 
