@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateware.config import AcceleratorConfig
+from gateware.config import LANES, AcceleratorConfig
 from gateware.memory.port import BEAT_BITS
 from hw.boards.parts import Part
 
@@ -45,7 +45,9 @@ def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
     constants = _blocks(config.const_depth, 64)
     # Rows that wait for their mean and variance, and each channel's bias and scale.
     norm = -(-4 * config.ln_overlap // DEPTH) + 2 * _blocks(config.ln_channels, WIDTH)
-    scores = 2 * -(-config.softmax_length // DEPTH) + -(-config.max_rows // DEPTH)
+    # Two blocks of scores, four to a word, rows and words at powers of two; and the rows' maxima.
+    words = 2 << (config.rows - 1).bit_length() + (config.softmax_length // LANES - 1).bit_length()
+    scores = -(-words // DEPTH) + -(-config.max_rows // DEPTH)
     dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
     base, row = LUTS[part.family]
     lut = base + row * config.rows + (OFFICIAL_LUTS[part.family] if config.packed_full_range else 0)
