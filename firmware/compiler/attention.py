@@ -187,7 +187,7 @@ class _Attention:
             post,
             (constants, 0, 4),
             {"OUT_BASE": base, "OUT_SLAB": self.output.slab, "OUT_ROW": counted},
-            [Access(self.output.space, places, columns, write=True, event="written"), *accesses],
+            [Access(self.output.name, places, columns, write=True, event="written"), *accesses],
             halves=self.halves,
         )
         if block == self.blocks - 1:

@@ -238,7 +238,7 @@ class _Compiler:
 
     def _with_image_at(self, base: int, operation: Operation) -> Operation:
         """The operation, for an image that lies elsewhere."""
-        if all(access.space != self.image.space for access in operation.accesses):
+        if all(access.space != self.image.name for access in operation.accesses):
             return operation
         source = operation.registers["SRC_BASE"]
         assert isinstance(source, int)

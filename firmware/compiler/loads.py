@@ -197,7 +197,7 @@ class Loads:
         accesses = [
             written,
             *(
-                Access(home.space, (start, min(home.rows, start + between * count)), (0, home.columns))
+                Access(home.name, (start, min(home.rows, start + between * count)), (0, home.columns))
                 for start in (begin + parity * apart for parity in range(parities))
             ),
         ]
@@ -293,7 +293,7 @@ class Loads:
             },
             [
                 Access("B", (place, place + tiles * stride), write=True),
-                Access(home.space, rows, (4 * first, 4 * last)),
+                Access(home.name, rows, (4 * first, 4 * last)),
             ],
         )
 
@@ -314,7 +314,7 @@ class Loads:
             },
             [
                 Access("A", (place, place + blocks * stride), write=True),
-                Access(home.space, rows, (4 * first, 4 * last)),
+                Access(home.name, rows, (4 * first, 4 * last)),
             ],
         )
 

@@ -68,7 +68,7 @@ def lower_mean(emitter: Emitter, name: str, source: Home, output: Home) -> None:
             {"mode": PostMode.Q8},
             (constants, 0, 4),
             {"OUT_BASE": output.column_base(first), "OUT_SLAB": output.slab, "OUT_ROW": 0},
-            [Access(output.space, (0, 1), (4 * first, 4 * used), write=True, event="written")],
+            [Access(output.name, (0, 1), (4 * first, 4 * used), write=True, event="written")],
         )
         emitter.b.release(b)
     emitter.a.release(a)

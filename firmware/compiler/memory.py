@@ -32,11 +32,6 @@ class Home:
     size: int
 
     @property
-    def space(self) -> str:
-        """What accesses call it."""
-        return f"memory {self.name}"
-
-    @property
     def slab(self) -> int:
         """Beats from one slab to the next."""
         return slab_beats(self.rows)
@@ -107,7 +102,7 @@ class Memory:
 
     def home(self, name: str, rows: int, columns: int, size: int) -> Home:
         """A place for a matrix that the program writes."""
-        beats = -(-matrix_beats(rows, columns, size) // 4) * 4
+        beats = Home(name, 0, rows, columns, size).end
         large_enough = [span for span in self._free if span[1] - span[0] >= beats]
         if not large_enough:
             return self._new(name, rows, columns, size)

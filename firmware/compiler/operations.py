@@ -16,7 +16,7 @@ class Access:
 
     Parameters
     ----------
-    space : "A", "B", "constants", "norm", "scores", "maxima", "row map", or a matrix in memory (`Home.space`)
+    space : "A", "B", "constants", "norm", "scores", "maxima", "row map", or a tensor's name for its home in memory
     rows, columns : half-open ranges; one-dimensional spaces have columns (0, 1)
     write : whether it is written
     event : which event of the operation says that this access is over: "done", "read" or "written"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hw.boards.design import TOP, Design
 from hw.toolchains.ecp5_netlist import improve
 from hw.toolchains.process import find, run_tool
 from hw.toolchains.utilisation import Utilisation, by_unit, read
+from sim.reference.errors import replaced_when_complete
 
 __all__ = ["Netlist", "script", "synthesise", "yosys"]
 
@@ -74,8 +74,7 @@ def synthesise(design: Design, family: str, folder: Path, seconds: float = SECON
     used = read((folder / TOTAL).read_text(), TOP)
     if family == "ecp5":
         text, improved = improve((folder / NETLIST).read_text(), TOP)
-        beside = folder / f"{NETLIST}.partial"
-        beside.write_text(text)
-        os.replace(beside, folder / NETLIST)
+        with replaced_when_complete(folder / NETLIST) as temporary:
+            temporary.write_text(text)
         used = replace(used, ff=used.ff - improved.registers)
     return Netlist(folder / NETLIST, used, by_unit((folder / UNITS).read_text()))

@@ -209,10 +209,7 @@ def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> I
     """Block by block what a residual adds to its skip."""
     registers = operation.registers
     shape = _fields(registers["BLOCKS"])
-    # In memory a residual's operation writes its output and reads its skip.
-    memory = [access for access in operation.accesses if access.space.startswith("memory ")]
-    output = next(access for access in memory if access.write)
-    skip = next(access for access in memory if not access.write)
+    output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
     offset = 0 if layer.tokens is None else len(layer.tokens)
     first, column = skip.rows[0] - offset, output.columns[0]
     assert layer.inner is not None
@@ -221,3 +218,9 @@ def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> I
         start = first + block * rows_of
         values = _branch_rows(tap, rows, _number(registers["TILES"]))
         yield Piece(layer.inner, (slice(start, start + rows), slice(column, column + values.shape[1])), values)
+
+
+def _skip_name(layer: Matmul) -> str:
+    """What a residual's skip is called in memory."""
+    assert layer.residual is not None
+    return layer.residual.skip if isinstance(layer.residual.skip, str) else f"{layer.name}.skip"
