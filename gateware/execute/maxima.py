@@ -1,6 +1,6 @@
 """The largest value of every matrix row, kept while a matrix drains: what ShiftGELU must know of a hidden row."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,10 @@ def _greater(a: Value, b: Value) -> Value:
 
 
 class RowMaxima(wiring.Component):
-    """One int8 a row. Four values of a row come a cycle; a row may come again after 4 cycles.
+    """One int8 a row. Four values of a row come a cycle, of any row: the same one may come again in the next cycle.
+
+    An update is in the memory 3 cycles after it came. One that follows sooner on the same row takes the value of the
+    one before on its way to the memory. A look-up waits for the updates that are on their way when it is taken.
 
     Parameters
     ----------
@@ -28,9 +31,10 @@ class RowMaxima(wiring.Component):
     update : In
         ``valid``; ``row``; ``fresh``: forget the row's earlier values; ``values``: four int8.
     group : In(stream)
-        A row group (four rows) whose maxima are wanted.
+        A row group (four rows) whose maxima are wanted: with every update up to the cycle of the transfer. A later
+        update of these rows may count or not, until ``o`` is valid.
     o : Out(stream of 4 x signed(8))
-        They, 6 cycles later.
+        They, 6 to 8 cycles later. The next group is taken after them.
     """
 
     def __init__(self, max_rows: int) -> None:
@@ -52,7 +56,7 @@ class RowMaxima(wiring.Component):
         writer = ram.write_port()
         before, reader = ram.read_port(), ram.read_port()
 
-        # Update: read the row and halve the values; then the greater of both; then write.
+        # Update: read the row and halve the values; then the greatest of the values; then compare, and write.
         valid = [Signal(name=f"valid_{stage}") for stage in range(2)]
         row = [Signal(self.row_bits, name=f"row_{stage}", reset_less=True) for stage in range(2)]
         fresh = Signal(reset_less=True)
@@ -69,7 +73,18 @@ class RowMaxima(wiring.Component):
             row[1].eq(row[0]),
         ]
         four, known, fresh_next = Signal(signed(8), reset_less=True), Signal(signed(8), reset_less=True), Signal()
-        m.d.sync += [four.eq(_greater(low, high)), known.eq(before.data), fresh_next.eq(fresh)]
+        # The update just before this one is compared while this one's row is read; the one before that is written in
+        # the cycle in which it is read. Neither is in what the memory gives.
+        one_before, two_before = Signal(), Signal()
+        last_top = Signal(signed(8), reset_less=True)
+        m.d.sync += [
+            one_before.eq(valid[0] & (row[0] == self.update.row)),
+            two_before.eq(valid[1] & (row[1] == self.update.row)),
+            last_top.eq(top),
+            four.eq(_greater(low, high)),
+            known.eq(Mux(one_before, top, Mux(two_before, last_top, before.data))),
+            fresh_next.eq(fresh),
+        ]
         m.d.comb += [
             top.eq(Mux(fresh_next, four, _greater(four, known))),
             writer.en.eq(valid[1]),
@@ -77,21 +92,26 @@ class RowMaxima(wiring.Component):
             writer.data.eq(top),
         ]
 
-        # Look-up: four reads, one after the other.
+        # Look-up: four reads, one after the other. An update of the cycle of the transfer is written two cycles later,
+        # and one of the cycle before in the next cycle; the first read comes after that.
         index, collecting = Signal(range(GROUP + 1)), Signal()
         lane, arriving = Signal(range(GROUP)), Signal()
-        held = Signal(self.row_bits - 2)
+        held, settling = Signal(self.row_bits - 2), Signal(2)
         m.d.comb += [
             self.group.ready.eq(~collecting & ~self.o.valid & ~arriving),
             reader.addr.eq((held << 2) | index[:2]),
         ]
+        m.d.sync += settling.eq(settling >> 1)
         with m.If(self.group.valid & self.group.ready):
             m.d.sync += [held.eq(self.group.payload), collecting.eq(1), index.eq(0)]
-        with m.If(collecting):
+            m.d.sync += settling.eq(Cat(valid[0] | self.update.valid, self.update.valid))
+        reading = Signal()
+        m.d.comb += reading.eq(collecting & ~settling[0])
+        with m.If(reading):
             m.d.sync += [index.eq(index + 1), lane.eq(index)]
             with m.If(index == GROUP - 1):
                 m.d.sync += collecting.eq(0)
-        m.d.sync += arriving.eq(collecting)
+        m.d.sync += arriving.eq(reading)
         with m.If(arriving):
             m.d.sync += self.o.payload[lane].eq(reader.data)
             with m.If(lane == GROUP - 1):
