@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from firmware.norm_constants import norm_constants
 from firmware.weights import check_buffers, load_arrays
 from sim.reference.errors import UserError
 from sim.reference.model_check import check_tensors
-from sim.reference.model_shape import INTEGERS, ModelShape
-from sim.reference.scales import embedding_integers
+from sim.reference.model_shape import INTEGERS, ModelShape, NormLayer
+from sim.reference.scales import INT32_MAX, embedding_integers
 
 Array = npt.NDArray[np.generic]
 NPZ_PREFIX = "sd/"
@@ -81,8 +82,13 @@ def _load_torch(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def import_checkpoint(arrays: Mapping[str, Array], shape: ModelShape, source: str) -> dict[str, Array]:
+def import_checkpoint(
+    arrays: Mapping[str, Array], shape: ModelShape, source: str, warnings: list[str] | None = None
+) -> dict[str, Array]:
     """The tensors of the integer model (`ModelShape.layout`) from the authors' state.
+
+    Integers and scales are taken as they are. Only where a LayerNorm's gamma is so near 0 that no integer can hold
+    beta/gamma, the constants of that channel are those that `norm_constants` makes, and `warnings` gets a sentence.
 
     Raises
     ------
@@ -99,6 +105,7 @@ def import_checkpoint(arrays: Mapping[str, Array], shape: ModelShape, source: st
         if key not in known:
             raise UserError(f"{source}: {key!r} is no key of this architecture's checkpoint; check the ARCH argument.")
     check_buffers(arrays, shape, source)
+    arrays = _with_raised_gammas(arrays, shape, source, warnings if warnings is not None else [])
     tensors: dict[str, Array] = {}
     for key, dimensions in used.items():
         _check_key(arrays, key, dimensions, source)
@@ -119,6 +126,38 @@ def import_checkpoint(arrays: Mapping[str, Array], shape: ModelShape, source: st
         tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
     check_tensors(tensors, shape, source)
     return tensors
+
+
+def _with_raised_gammas(
+    arrays: Mapping[str, Array], shape: ModelShape, source: str, warnings: list[str]
+) -> Mapping[str, Array]:
+    """The state, with constants that the integer model can hold in the channels whose gamma is too near 0."""
+    repaired = dict(arrays)
+    for layer in shape.layers():
+        keys = [f"{layer.name}.{part}" for part in ("bias_integer", "norm_scaling_factor", "weight", "bias")]
+        if not isinstance(layer, NormLayer) or any(key not in arrays for key in keys):
+            continue
+        bias, scale = (arrays[key] for key in keys[:2])
+        if (
+            bias.shape != (layer.channels,)
+            or scale.shape != bias.shape
+            or {bias.dtype.kind, scale.dtype.kind} - {*"fiu"}
+        ):
+            continue  # the checks of every key have a sentence for it
+        lost = np.flatnonzero(~(np.abs(bias.astype(np.float64)) <= INT32_MAX) | (scale == 0))
+        if not lost.size:
+            continue
+        for key in keys[2:]:
+            _check_key(arrays, key, (layer.channels,), source)
+        found: list[str] = []
+        gamma, beta = (arrays[key].astype(np.float32) for key in keys[2:])
+        constants, raised = norm_constants(layer.name, gamma, beta, found)
+        if set(lost) <= set(raised):  # else gamma is not the reason, and the file is damaged
+            warnings += found
+            for key, values in constants.items():
+                repaired[key] = arrays[key].astype(np.float64)
+                repaired[key][raised] = values[raised]
+    return repaired
 
 
 def _check_key(arrays: Mapping[str, Array], key: str, dimensions: tuple[int, ...], source: str) -> None:
@@ -145,6 +184,6 @@ def _integers(arrays: Mapping[str, Array], key: str, kind: type[np.signedinteger
         wrong = high if high > limits.max else low
         raise UserError(
             f"{source}: {key!r} holds {wrong:.0f}, beyond {limits.min}..{limits.max}"
-            + ("; a gamma near 0 does that to a LayerNorm." if "norm" in key else ".")
+            + ("; the gamma beside it is not near 0 there, so the file is damaged." if "norm" in key else ".")
         )
     return values.astype(kind)

@@ -36,11 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
     model = IntegerVit(load_model(arguments.model))
     try:
-        machine = changed(config(arguments.board, model.model.arithmetic), arguments.set)
+        base = config(arguments.board, model.model.arithmetic)
+        machine = changed(base.with_probabilities(model.model.shape.softmax_bits), arguments.set)
     except (ConfigError, ValueError) as error:
         raise UserError(f"{error}.") from error
     compiled = compile_graph(model.graph, machine, model.model.shape.image)
     program_of(model, compiled, machine).save(arguments.output)
+    if machine.official_softmax_bits != base.official_softmax_bits:
+        setting = f"official_softmax_bits={machine.official_softmax_bits}"
+        print(
+            f"The program has {setting}, which the model needs and {machine.name} has not by itself; a board for it is "
+            f"built with `--arithmetic {machine.arithmetic.name} --set {setting}`.",
+            file=sys.stderr,
+        )
     report = layer_report(compiled, machine)
     if arguments.json:
         print(json.dumps(report))

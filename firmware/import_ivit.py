@@ -21,9 +21,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Imports, writes the model and says so; 0."""
     shape = parse_architecture(arguments.arch)
     preprocessing = preprocessing_from(arguments, shape.image)
-    tensors = import_checkpoint(load_checkpoint(arguments.checkpoint), shape, str(arguments.checkpoint))
+    warnings: list[str] = []
+    tensors = import_checkpoint(load_checkpoint(arguments.checkpoint), shape, str(arguments.checkpoint), warnings)
     model = IntegerModel(shape, "official", preprocessing, tensors)
     model.save(arguments.output)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{arguments.output}: {len(tensors)} tensors, arithmetic official, checksum {model.checksum()[:16]}")
     return 0
 

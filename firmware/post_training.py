@@ -11,6 +11,7 @@ import numpy.typing as npt
 from firmware.calibration import Calibration
 from firmware.float_model import FloatArray, gelu
 from firmware.gelu_search import best_scale, table_error
+from firmware.norm_constants import norm_constants
 from sim.reference import scales as constants
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.model_shape import INTEGERS, Feeds, LinearLayer, ModelShape
@@ -92,7 +93,8 @@ def integer_tensors(
         if isinstance(layer, LinearLayer):
             tensors |= _linear(layer, weights, activations[layer.source])
         else:
-            tensors |= _norm(layer.name, weights, warnings if warnings is not None else [])
+            gamma, beta = (weights[f"{layer.name}.{part}"] for part in ("weight", "bias"))
+            tensors |= norm_constants(layer.name, gamma, beta, warnings if warnings is not None else [])[0]
     for embedding in shape.embeddings():
         integers = constants.embedding_integers(weights[embedding.name], activations[embedding.target], embedding.bits)
         tensors[embedding.integer] = integers.astype(INTEGERS[embedding.bits])
@@ -175,17 +177,3 @@ def _linear(
         biases = constants.quantise(weights[f"{layer.name}.bias"], (scale * input_scale).astype(np.float32), 32)
         tensors[f"{layer.name}.bias_integer"] = biases.astype(np.int32)
     return tensors
-
-
-def _norm(name: str, weights: Mapping[str, FloatArray], warnings: list[str]) -> dict[str, npt.NDArray[np.generic]]:
-    beta = weights[f"{name}.bias"]
-    gamma, raised = constants.raised_gamma(weights[f"{name}.weight"], beta)
-    if raised:
-        warnings.append(
-            f"{name}: gamma of channel{'s' if len(raised) > 1 else ''} {', '.join(map(str, raised))} is too near 0 for "
-            "I-LayerNorm and was raised to max(|beta|/24, 1e-4)."
-        )
-    return {
-        f"{name}.bias_integer": constants.norm_bias(gamma, beta).astype(np.int32),
-        f"{name}.norm_scaling_factor": constants.norm_scales(gamma),
-    }

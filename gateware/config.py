@@ -12,9 +12,11 @@ from typing import Any
 
 from sim.reference.arithmetic import LEAN, Arithmetic, preset
 
-__all__ = ["PRESETS", "AcceleratorConfig", "ConfigError", "changed", "config", "settings"]
+__all__ = ["PRESETS", "PROBABILITY_BITS", "AcceleratorConfig", "ConfigError", "changed", "config", "settings"]
 
 LANES = 4  # rows in a row group, columns in an output tile: what makes a beat an operand of either kind
+
+PROBABILITY_BITS = (16, 8)  # what Shiftmax can write: operands are octets
 
 
 class ConfigError(ValueError):
@@ -81,7 +83,7 @@ class AcceleratorConfig:
             f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
         )
         _require(
-            self.probability_bits in (8, 16),
+            self.probability_bits in PROBABILITY_BITS,
             f"softmax_bits must be 8 or 16 in a machine, as operands are octets, not {self.probability_bits}",
         )
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
@@ -111,7 +113,7 @@ class AcceleratorConfig:
         )
         _require(not self.max_rows & self.max_rows - 1, f"max_rows must be a power of two, not {self.max_rows}")
         _require(
-            self.official_softmax_bits in (8, 16),
+            self.official_softmax_bits in PROBABILITY_BITS,
             f"official_softmax_bits must be 8 (Swin) or 16 (ViT), not {self.official_softmax_bits}",
         )
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
@@ -160,6 +162,12 @@ class AcceleratorConfig:
     def with_arithmetic(self, arithmetic: Arithmetic) -> AcceleratorConfig:
         """The same machine for another arithmetic."""
         return dataclasses.replace(self, arithmetic=arithmetic)
+
+    def with_probabilities(self, bits: int) -> AcceleratorConfig:
+        """The same machine for a model whose graph has probabilities of so many bits (`ModelShape.softmax_bits`): the
+        same object where the arithmetic settles their width itself.
+        """
+        return self if self.arithmetic.softmax_bits else dataclasses.replace(self, official_softmax_bits=bits)
 
 
 PRESETS: dict[str, AcceleratorConfig] = {

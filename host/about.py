@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
-from gateware.config import PRESETS, AcceleratorConfig, config
+from gateware.config import PRESETS, PROBABILITY_BITS, AcceleratorConfig, config, settings
 from gateware.link.packets import ErrorCode, Identity, MachineState
 from sim.reference.arithmetic import PRESETS as ARITHMETICS
 
@@ -43,18 +44,17 @@ class About:
 
 
 def configuration(fingerprint: int) -> AcceleratorConfig | None:
-    """The preset with that fingerprint, None where there is none."""
-    for name in PRESETS:
-        for arithmetic in ARITHMETICS:
-            if (found := config(name, arithmetic)).fingerprint == fingerprint:
-                return found
+    """The preset with that fingerprint, in any arithmetic and for either family of models; None where there is none."""
+    for name, arithmetic, bits in itertools.product(PRESETS, ARITHMETICS, PROBABILITY_BITS):
+        if (found := config(name, arithmetic).with_probabilities(bits)).fingerprint == fingerprint:
+            return found
     return None
 
 
 def configuration_name(fingerprint: int) -> str | None:
-    """`PRESET, ARITHMETIC arithmetic` of that preset."""
+    """`PRESET, ARITHMETIC arithmetic` of that preset, and what it has other than by itself."""
     found = configuration(fingerprint)
-    return f"{found.name}, {found.arithmetic.name} arithmetic" if found else None
+    return ", ".join([found.name, f"{found.arithmetic.name} arithmetic", *settings(found)]) if found else None
 
 
 def state_text(state: MachineState) -> str:

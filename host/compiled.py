@@ -28,7 +28,7 @@ def program_of_file(path: Path, machine: Callable[[str], AcceleratorConfig]) -> 
         if kind_of(path) != MODEL_FORMAT:
             return load_program(path)
         model = IntegerVit(load_model(path))
-        configuration = machine(model.model.arithmetic)
+        configuration = machine(model.model.arithmetic).with_probabilities(model.model.shape.softmax_bits)
         return program_of(model, compile_graph(model.graph, configuration, model.model.shape.image), configuration)
     except UserError as error:
         raise HostError(str(error)) from error

@@ -82,7 +82,7 @@ def about_model(path: Path, board: str) -> Section:
         "classes": model.model.shape.classes,
     }
     try:
-        machine = config(board, model.model.arithmetic)
+        machine = config(board, model.model.arithmetic).with_probabilities(model.model.shape.softmax_bits)
     except ConfigError as error:
         raise HostError(f"{error}.") from error
     report = layer_report(compile_graph(model.graph, machine, model.model.shape.image), machine)

@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     part, preset = PARTS[arguments.part]
     model = IntegerVit(load_model(arguments.model))
     try:
-        base = config(preset, model.model.arithmetic)
+        base = config(preset, model.model.arithmetic).with_probabilities(model.model.shape.softmax_bits)
     except ConfigError as error:
         raise UserError(f"{error}.") from error
     fitting = thinned(list(candidates(base, part)), arguments.grids)

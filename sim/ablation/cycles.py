@@ -22,7 +22,7 @@ __all__ = ["emulated_cycles", "predicted_cycles"]
 
 def predicted_cycles(model: IntegerModel, arithmetic: Arithmetic, board: str) -> int:
     """Cycles of a frame by the compiler's model of its costs. Raises CompileError: the model does not fit."""
-    machine = config(board).with_arithmetic(arithmetic)
+    machine = config(board).with_arithmetic(arithmetic).with_probabilities(model.shape.softmax_bits)
     compiled = compile_graph(_variant(model, arithmetic).graph, machine, model.shape.image)
     return round(predict(machine, compiled.operations).cycles)
 
@@ -35,7 +35,7 @@ def emulated_cycles(model: IntegerModel, arithmetic: Arithmetic, board: str, ima
     UserError : a tensor differs from the reference
     CompileError : the model does not fit the machine
     """
-    machine = config(board).with_arithmetic(arithmetic)
+    machine = config(board).with_arithmetic(arithmetic).with_probabilities(model.shape.softmax_bits)
     found = measure(Workload("ablation", _variant(model, arithmetic), image, ""), machine, "arty_a7")
     if found.different:
         raise UserError(f"{arithmetic.name} on {board}: {found.different[0]}")

@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.workloads or ["digits"]:
         chosen = workload(name, arguments)
         try:
-            machine = changed(config(arguments.board, chosen.model.model.arithmetic), arguments.set)
+            model = chosen.model.model
+            base = config(arguments.board, model.arithmetic).with_probabilities(model.shape.softmax_bits)
+            machine = changed(base, arguments.set)
         except ConfigError as error:
             raise UserError(f"{error}.") from error
         with progress.status(f"{name} on {machine.name}, {machine.arithmetic.name}"):

@@ -76,10 +76,10 @@ def norm_bias(gamma: FloatArray, beta: FloatArray) -> IntArray:
 
 
 def raised_gamma(gamma: FloatArray, beta: FloatArray) -> tuple[FloatArray, list[int]]:
-    """gamma with the channels that I-LayerNorm cannot carry (0, or a bias outside 32 bit) raised to
+    """gamma with the channels that I-LayerNorm cannot carry (a scale of 0, or a bias outside 32 bit) raised to
     max(|beta| / limit, 1e-4), and those channels. limit is 24, less below 192 channels, where 24 would overflow.
     """
-    channels = np.flatnonzero((gamma == 0) | (np.abs(norm_bias(gamma, beta)) > INT32_MAX))
+    channels = np.flatnonzero((norm_scales(gamma) == 0) | (np.abs(norm_bias(gamma, beta)) > INT32_MAX))
     limit = min(24.0, 24.0 * math.sqrt(len(gamma) / 192))
     magnitude = np.maximum(np.abs(beta[channels]) / limit, 1e-4).astype(np.float32)
     raised = gamma.copy()

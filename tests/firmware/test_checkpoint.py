@@ -15,7 +15,9 @@ from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.model_shape import NormLayer
 from sim.reference.preprocess import Preprocessing
+from sim.reference.scales import norm_bias, norm_scales, raised_gamma
 from tests.firmware.authors_state import authors_state
 from tests.shared_data import shared_data
 
@@ -75,7 +77,8 @@ def put(key: str, value: object) -> Callable[[State], None]:
         (put("head.weight_integer", 0.5), "'head.weight_integer' holds 0.5, but integers"),
         (put("head.bias_integer", np.nan), "'head.bias_integer' holds NaN"),
         (put("head.bias_integer", 2.0**31 - 128), "32-bit accumulator"),
-        (put("blocks.1.norm2.bias_integer", -(2.0**32)), "gamma near 0"),
+        (put("blocks.1.norm2.bias_integer", -(2.0**32)), "the gamma beside it is not near 0"),
+        (put("blocks.1.norm2.bias_integer", np.inf), "'blocks.1.norm2.bias_integer' holds NaN or infinity"),
     ],
 )
 def test_what_is_wrong_is_named(state: State, change: Callable[[State], None], message: str):
@@ -133,6 +136,35 @@ def test_a_whole_swin_t_is_imported_and_runs(rng: np.random.Generator):
     assert found["layers.0.blocks.1.attn.qact2"].shape == (64, 3, 49, 49)
     assert found["qact2"].shape == (1, 49, 768)
     assert found["head"].shape == (1, 1000) and found["head"].std() > 1000
+
+
+@pytest.mark.parametrize("arch", [ARCH, SWIN])
+@pytest.mark.parametrize(("gamma", "beta"), [(1e-7, 0.4), (-1e-7, 0.4), (0, -0.4), (0, 0), (1e-42, 0)])
+def test_a_gamma_near_0_is_raised_as_the_quantiser_raises_it(
+    tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str], arch: str, gamma: float, beta: float
+):
+    shape = parse_architecture(arch)
+    state, expected = authors_state(shape, rng)
+    name = next(layer.name for layer in shape.layers() if isinstance(layer, NormLayer))
+    state[f"{name}.weight"][5], state[f"{name}.bias"][5] = gamma, beta
+    # As the authors' code computes them: in float32, and kept in float32 however large.
+    unit = np.sqrt(np.float32(len(state[f"{name}.weight"]))) / np.float32(2**30)
+    with np.errstate(all="ignore"):
+        state[f"{name}.bias_integer"][5] = np.floor(np.float32(beta) / np.float32(gamma) / unit)
+        state[f"{name}.norm_scaling_factor"][5] = unit * np.float32(gamma)
+    np.savez(tmp_path / "c.npz", **state)
+    output = tmp_path / "m.model"
+    assert import_ivit.main([str(tmp_path / "c.npz"), "--arch", arch, "-o", str(output)]) == 0
+    raised, channels = raised_gamma(state[f"{name}.weight"], state[f"{name}.bias"])
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: {name}: gamma of channel 5 is too near 0")
+    assert warning.endswith(f"was raised to {raised[5]:.3g}.\n")
+    assert channels == [5] and abs(raised[5]) >= 1e-4
+    expected[f"{name}.bias_integer"] = norm_bias(raised, state[f"{name}.bias"])
+    expected[f"{name}.norm_scaling_factor"] = norm_scales(raised)
+    tensors = load_model(output).tensors
+    for key, tensor in expected.items():
+        np.testing.assert_array_equal(tensors[key], tensor, err_msg=key)
 
 
 def test_another_depth_is_noticed(state: State):

@@ -30,7 +30,7 @@ T, B, E, V = Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC
 
 
 def machine(board: str, arithmetic: str) -> AcceleratorConfig:
-    return dataclasses.replace(config(board, arithmetic), official_softmax_bits=8)
+    return config(board, arithmetic).with_probabilities(8)
 
 
 def swin(shape: SwinShape, arithmetic: str, rng: np.random.Generator) -> IntegerVit:

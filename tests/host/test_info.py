@@ -91,6 +91,8 @@ def test_names_of_configurations():
             assert configuration_name(config(name, arithmetic).fingerprint) == f"{name}, {arithmetic} arithmetic"
     other = dataclasses.replace(config("tiny"), rows=5)
     assert configuration_name(other.fingerprint) is None
+    swin = config("tiny", "official").with_probabilities(8)
+    assert configuration_name(swin.fingerprint) == "tiny, official arithmetic, official_softmax_bits=8"
 
 
 @pytest.mark.parametrize(
