@@ -1,4 +1,4 @@
-"""A LayerNorm's integer constants from its float gamma and beta. A gamma that is too near 0 is raised, and this is said."""
+"""A LayerNorm's integer constants from its float gamma and beta; a gamma that is too near 0 is raised, and said."""
 
 from __future__ import annotations
 
