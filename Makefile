@@ -36,7 +36,7 @@ test: lint
 	$(PY) -m pytest -n $(TEST_WORKERS) --durations=20
 
 netlists: venv
-	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/test_netlist.py
+	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/asic/test_netlist.py
 
 bitstream: venv
 	$(PY) -m hw.build --board ulx3s_85f

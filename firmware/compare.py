@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from firmware.comparison import compare, read_labels
-from firmware.float_models import float_model
-from firmware.timm_names import load_weights
+from firmware.float_models.registry import float_model
+from firmware.quantiser.agreement import compare, read_labels
+from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit

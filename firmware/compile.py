@@ -16,7 +16,7 @@ from rich.console import Console
 
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report, print_report
-from firmware.program_file import program_of
+from firmware.program.file import program_of
 from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from firmware.assembler import SEMAPHORE_FIELDS, fields_of
+from firmware.program.assembler import SEMAPHORE_FIELDS, fields_of
 from gateware.isa import (
     ISA_VERSION,
     REGISTERS,

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware.checkpoint import import_checkpoint, load_checkpoint
-from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
+from firmware.quantiser.ivit_checkpoint import import_checkpoint, load_checkpoint
+from firmware.quantiser.preprocess_options import add_preprocessing_options, preprocessing_from
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import exit_status
 from sim.reference.model_file import IntegerModel

@@ -15,13 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from firmware.calibration import METHODS, Calibration
-from firmware.float_model import FloatModel
-from firmware.float_models import float_model
-from firmware.network_error import network_errors
-from firmware.post_training import Quantised, attention_warnings, quantise_model
-from firmware.preprocess_options import add_preprocessing_options, preprocessing_from
-from firmware.timm_names import load_weights
+from firmware.float_models.blocks import FloatModel
+from firmware.float_models.registry import float_model
+from firmware.quantiser.calibration import METHODS, Calibration
+from firmware.quantiser.network_error import network_errors
+from firmware.quantiser.post_training import Quantised, attention_warnings, quantise_model
+from firmware.quantiser.preprocess_options import add_preprocessing_options, preprocessing_from
+from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import parse_architecture
 from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status, replaced_when_complete

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
 from gateware.control.taps import tap_layouts, tap_members
-from gateware.core import COUNTERS, READERS, WRITERS, Core
+from gateware.core import READERS, WRITERS, Core
+from gateware.counters import COUNTERS
 from gateware.isa import ErrorCode
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
@@ -48,7 +49,7 @@ class Accelerator(wiring.Component):
     error : Out(ErrorCode)
         Why the last program stopped; 0 if it has come to its end.
     counters : Out
-        `core.COUNTERS` of the program that runs or has run last.
+        `gateware.counters.COUNTERS` of the program that runs or has run last.
     """
 
     def __init__(self, config: AcceleratorConfig, taps: bool = False) -> None:

@@ -8,41 +8,25 @@ from gateware.array.grid import SystolicArray
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.counters import Counters
 from gateware.control.fetch import ENGINES, Fetch
-from gateware.control.loader import Loader
 from gateware.control.semaphores import Semaphores
 from gateware.control.sequencer import Sequencer
 from gateware.control.taps import connect_taps, tap_members
-from gateware.control.transforms import Transforms
-from gateware.control.vector import VectorEngine
-from gateware.execute.drain import Drain
-from gateware.execute.issue import StepIssuer
-from gateware.execute.maxima import RowMaxima
+from gateware.counters import COUNTERS
+from gateware.engines.execute.drain import Drain
+from gateware.engines.execute.issue import StepIssuer
+from gateware.engines.execute.maxima import RowMaxima
+from gateware.engines.load.loader import Loader
+from gateware.engines.load.transforms import Transforms
+from gateware.engines.vector.vector import VectorEngine
 from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
 from gateware.memory.port import ReadPort, WritePort
 
-__all__ = ["COUNTERS", "READERS", "WRITERS", "Core"]
+__all__ = ["READERS", "WRITERS", "Core"]
 
 READERS = ("fetch", "load_t", "load_b", "skip")
 WRITERS = ("store", "log")
-COUNTERS = (
-    "cycles",
-    "steps",
-    "exec_wait",  # EXEC stands at a WAIT and nothing runs in the array
-    "exec_blocked",  # a tile's last step waits for the drain
-    "exec_empty",  # EXEC has no instruction and nothing runs in the array
-    "load_t_busy",
-    "load_t_wait",
-    "load_b_busy",
-    "load_b_wait",
-    "vector_busy",
-    "drain_starved",  # the lanes wait for the array
-    "drain_stalled",  # results wait for the lanes
-    "memory_reads",
-    "memory_writes",
-    "fetch_stalled",
-)
 
 
 class Core(wiring.Component):

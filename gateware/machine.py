@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from gateware.accelerator import Accelerator
 from gateware.config import AcceleratorConfig
 from gateware.control.taps import tap_layouts, tap_members
-from gateware.core import COUNTERS
+from gateware.counters import COUNTERS
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity

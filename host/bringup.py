@@ -18,14 +18,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from host.about import configuration_name
-from host.device import DEVICES, Device
-from host.dram.bring_up import Eye, Lane
+from host.command.errors import run_command
+from host.command.terminal import output, tracker
+from host.devices.base import DEVICES, Device
+from host.devices.device_info import configuration_name
 from host.dram.constants import constants_of, initialise
+from host.dram.leveling import Eye, Lane
 from host.dram.memory_test import memory_test
-from host.errors import run_command
 from host.link.connection import Connection
-from host.terminal import output, tracker
 from hw.dram.initialisation import Phy
 
 DEFAULT_BYTES = 1 << 20

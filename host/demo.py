@@ -13,11 +13,11 @@ from pathlib import Path
 from PIL import Image
 from rich.table import Table
 
-from firmware import digits
-from host.device import DEFAULT_DEVICE, DEVICES, Device
-from host.errors import HostError, run_command
-from host.prediction import Prediction
-from host.terminal import output, percent, tracked
+from firmware.training import digits
+from host.command.errors import HostError, run_command
+from host.command.terminal import output, percent, tracked
+from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.devices.prediction import Prediction
 
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "models" / "digits.safetensors"
 REFERENCE = "reference"

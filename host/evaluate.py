@@ -19,14 +19,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from host.boards import Job, model_of, on_cluster, side_by_side
-from host.device import DEFAULT_DEVICE, DEVICES, Device
-from host.errors import HostError, run_command
-from host.images import read_image
-from host.journal import Journal, checksum
-from host.labels import Labelled, check_files, read_labels
-from host.tally import Outcome, Tally
-from host.terminal import output, percent, tracked
+from host.command.errors import HostError, run_command
+from host.command.terminal import output, percent, tracked
+from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.evaluation.labels import Labelled, check_files, read_labels
+from host.evaluation.log import Journal, checksum
+from host.evaluation.metrics import Outcome, Tally
+from host.evaluation.workers import Job, model_of, on_cluster, side_by_side
+from host.images.files import read_image
 
 WIDEST_MATRIX = 20
 """Classes above which a confusion matrix no longer fits a terminal and the most frequent confusions are shown."""

@@ -17,14 +17,14 @@ from rich.table import Table
 
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report
-from firmware.layout import BEAT
-from firmware.program_file import load_program
+from firmware.program.file import load_program
+from firmware.program.layout import BEAT
 from gateware.config import ConfigError, config
-from host.device import DEVICES, Device
-from host.errors import HostError, run_command
-from host.model_file import MODEL_FORMAT, kind_of
-from host.serial_device import known_ports
-from host.terminal import output
+from host.command.errors import HostError, run_command
+from host.command.terminal import output
+from host.devices.base import DEVICES, Device
+from host.devices.model_file import MODEL_FORMAT, kind_of
+from host.devices.serial_port import known_ports
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit

@@ -19,11 +19,11 @@ from PIL import Image
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from host.device import DEFAULT_DEVICE, DEVICES, Device
-from host.errors import HostError, reason, run_command
-from host.images import read_image
-from host.terminal import output
-from sim.emulator.layers import Layer
+from firmware.program.log import Layer
+from host.command.errors import HostError, reason, run_command
+from host.command.terminal import output
+from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.images.files import read_image
 from sim.emulator.timeline import ENGINES, chrome_trace, draw
 
 COLUMNS: tuple[tuple[str, Callable[[Layer], float], str], ...] = (

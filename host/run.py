@@ -19,12 +19,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from host.device import DEFAULT_DEVICE, DEVICES, Device
-from host.errors import HostError, run_command
-from host.images import find_images, read_image
-from host.live import camera, watch
-from host.prediction import Prediction
-from host.terminal import output, percent, tracked
+from host.command.errors import HostError, run_command
+from host.command.terminal import output, percent, tracked
+from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.devices.prediction import Prediction
+from host.images.files import find_images, read_image
+from host.images.live import camera, watch
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,13 +18,13 @@ from hw.asic.build import build_asic, print_area
 from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
 from hw.boards.asic import Asic
 from hw.boards.board import Board, BoardError
+from hw.boards.fit import misfits
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
-from hw.boards_page import write_page
 from hw.dram.settings import DramError
-from hw.fit import misfits
 from hw.program import program
-from hw.report import print_report, report, write_report
+from hw.reports.boards_page import write_page
+from hw.reports.build_report import print_report, report, write_report
 from hw.toolchains import openxc7, trellis, vivado, yosys
 from hw.toolchains.errors import ToolError, ToolMissing
 from hw.toolchains.outcome import Outcome, Routed, check_bitstream

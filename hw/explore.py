@@ -22,8 +22,8 @@ from firmware.compiler.compiler import compile_graph
 from firmware.compiler.cost import predict
 from firmware.compiler.errors import CompileError
 from gateware.config import AcceleratorConfig, ConfigError, config
+from hw.boards.fit import Estimate, estimate
 from hw.boards.parts import LFE5U_85F, XC7A35T, XC7A100T, Part
-from hw.fit import Estimate, estimate
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model

@@ -13,10 +13,12 @@ ROOMS = ("firmware", "gateware", "host", "hw", "sim")
 ALLOWED = {
     "sim.reference": {"sim.reference"},
     "gateware": {"gateware", "sim.reference"},
-    "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.isa"},
+    "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.counters", "gateware.isa"},
     "hw": {"hw", "gateware", "firmware", "sim.reference"},  # models, where sizes are explored for one
     "sim": {"sim", "gateware", "firmware"},
-    "sim.ablation": {"sim", "gateware", "firmware", "hw.units"},  # what a variant's unit takes
+    "sim.studies": {"sim", "gateware", "firmware", "hw.units"},  # what a variant's unit takes
+    "sim.ablation": {"sim.studies"},
+    "sim.bench": {"sim.studies"},
     "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
     "host": {
         "host",
@@ -24,9 +26,9 @@ ALLOWED = {
         "sim.reference",
         "sim.emulator",
         "gateware.config",
+        "gateware.counters",
         "gateware.link",
         "gateware.isa",
-        "gateware.core",  # the names of its counters
         "gateware.machine",  # what an emulated board is made of
         "hw.dram.initialisation",  # `dram.json`, which hw.build writes and the host reads
         "hw.dram.settings",  # its DramError
@@ -92,7 +94,7 @@ def test_imports_point_one_way(path: Path):
         ("firmware.compile", "from gateware import array"),
         ("firmware.compile", "def late():\n    import hw.build"),
         ("firmware.compile", "importlib.import_module('host.run')"),
-        ("host.run", "from sim.benches import link"),
+        ("host.run", "from sim.cocotb import link"),
         ("hw.build", "from host import run"),
         ("gateware.isa", "from tests.shared_data import shared_data"),
     ],
@@ -105,7 +107,7 @@ def test_a_wrong_import_is_seen(module: str, source: str):
     ("module", "source"),
     [
         ("sim.reference.rescale", "from . import rounding\nfrom .rounding import rne\nimport numpy as np"),
-        ("gateware.nonlinear.softmax", "from sim.reference.shiftmax import Shiftmax"),
+        ("gateware.softmax.shiftmax", "from sim.reference.shiftmax import Shiftmax"),
         ("firmware.compile", "from gateware import config, isa\nfrom gateware.isa import Opcode"),
         ("host.run", "from sim.emulator.board import Board\nfrom gateware.link.packets import crc"),
     ],

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firmware import digits, quantize
-from firmware.float_models import float_model
-from firmware.timm_names import load_weights
-from host.device import Device
+from firmware import quantize
+from firmware.float_models.registry import float_model
+from firmware.quantiser.timm_names import load_weights
+from firmware.training import digits
+from host.devices.base import Device
 from sim.reference.architecture import parse_architecture
 from sim.reference.model_file import load_model
 

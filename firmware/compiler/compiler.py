@@ -25,7 +25,7 @@ from firmware.compiler.memory import Home, Memory
 from firmware.compiler.operations import Operation
 from firmware.compiler.ranges import check_ranges
 from firmware.compiler.schedule import assemble, dependencies
-from firmware.layout import BEAT, LANES
+from firmware.program.layout import BEAT, LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import LOG_BEATS
 from sim.reference.graph import Graph

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from firmware import layout
 from firmware.compiler.operations import Operation
 from firmware.compiler.schedule import Stream, dependencies
+from firmware.program import layout
 from gateware.config import AcceleratorConfig
 from gateware.isa import SOURCE_LEVELS, Engine, PostMode, Transform
 

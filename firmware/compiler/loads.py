@@ -10,7 +10,7 @@ from firmware.compiler.maps import PARITIES, merged_strides
 from firmware.compiler.memory import Home, Memory, Ring
 from firmware.compiler.operations import Access, Operation
 from firmware.compiler.records import SHIFT_LIMIT, records
-from firmware.layout import LANES
+from firmware.program.layout import LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform, loop_registers
 

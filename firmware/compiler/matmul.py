@@ -14,7 +14,7 @@ from firmware.compiler.layers import Gelu, Matmul, Norm
 from firmware.compiler.memory import Home
 from firmware.compiler.operations import Access
 from firmware.compiler.records import SHIFT_LIMIT, records
-from firmware.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
+from firmware.program.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
 from gateware.isa import PostMode
 from sim.reference.rescale import ResidualAdd
 

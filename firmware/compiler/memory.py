@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError, MemoryFull
-from firmware.layout import BEAT, matrix_beats, pack_matrix, slab_beats, unpack_matrix
+from firmware.program.layout import BEAT, matrix_beats, pack_matrix, slab_beats, unpack_matrix
 
 __all__ = ["Home", "Memory", "Ring"]
 

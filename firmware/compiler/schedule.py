@@ -6,9 +6,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from firmware.assembler import Assembler
 from firmware.compiler.errors import CompileError
 from firmware.compiler.operations import Access, Operation
+from firmware.program.assembler import Assembler
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine
 

@@ -1,1 +1,1 @@
-"""Quantisation-aware fine-tuning (needs the `training` extra)."""
+"""The commands of fine-tuning; what they do is in `firmware.training`."""

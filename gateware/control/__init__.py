@@ -1,1 +1,1 @@
-"""Instruction fetch, queues, semaphores, counters."""
+"""Instruction fetch, sequencers, semaphores, counters, taps."""

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
 from gateware.isa import ADDRESS_BITS, COUNT_BITS, Engine, InstructionWord, Op, register
-from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
+from gateware.stream.fifo import StreamFifo
 
 __all__ = ["ENGINES", "Fetch"]
 

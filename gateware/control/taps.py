@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from gateware.config import LANES, AcceleratorConfig
-from gateware.control.loader import Loader
-from gateware.control.vector import VectorEngine
-from gateware.execute.drain import Drain
+from gateware.engines.execute.drain import Drain
+from gateware.engines.load.loader import Loader
+from gateware.engines.vector.vector import VectorEngine
 from gateware.memory.port import BEAT_BITS
 
 __all__ = ["connect_taps", "tap_layouts", "tap_members"]

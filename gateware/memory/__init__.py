@@ -1,1 +1,1 @@
-"""Memory port, buffers, and the engines' ways to them."""
+"""The memory port, the arbiter, and the operand buffers."""

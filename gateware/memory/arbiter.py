@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
-from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
-from gateware.memory.register import StreamRegister
+from gateware.stream.fifo import StreamFifo
+from gateware.stream.register import StreamRegister
 
 __all__ = ["MemoryArbiter"]
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.isa import ADDRESS_BITS
-from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import BEAT_BITS, ReadPort
 from gateware.memory.strides import StridedCounter, descriptor_layout
+from gateware.stream.fifo import StreamFifo
 
 __all__ = ["ReadBeat", "StridedReader"]
 

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from gateware.arith.adder import add
 from gateware.arith.checks import require_range
 from gateware.isa import PostMode
-from gateware.memory.fifo import StreamFifo
 from gateware.postprocess.feeder import (
     LANES,
     MODE_BITS,
@@ -19,6 +18,7 @@ from gateware.postprocess.feeder import (
     set_layout,
 )
 from gateware.postprocess.lane import TERM_BITS, RescaleLane, sum_layout
+from gateware.stream.fifo import StreamFifo
 
 __all__ = ["LANES", "PostProcessor", "job_layout", "record_layout", "residual_layout", "result_layout"]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from host.errors import HostError
+from host.command.errors import HostError
 
 __all__ = ["LEAST_BYTES", "Memory", "memory_test"]
 

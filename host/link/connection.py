@@ -168,7 +168,7 @@ class Connection:
             raise MachineStopped(state)
 
     def counters(self) -> tuple[int, ...]:
-        """The machine's counters, in the order of `gateware.core.COUNTERS`."""
+        """The machine's counters, in the order of `gateware.counters.COUNTERS`."""
         size = WORD_BYTES * self.identity.counters
         payload = self._one(Order(Command.COUNTERS, expected=size), "give its counters").payload
         return tuple(int.from_bytes(payload[at : at + WORD_BYTES], "little") for at in range(0, size, WORD_BYTES))

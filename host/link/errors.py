@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateware.isa import ERROR_SENTENCES
 from gateware.link.packets import ErrorCode, MachineState, Status
-from host.errors import HostError
+from host.command.errors import HostError
 
 __all__ = ["LinkError", "MachineStopped", "NoAnswer", "RequestRefused", "SessionLost", "TransportError"]
 

@@ -14,7 +14,7 @@ from typing import Self
 import serial
 
 from gateware.link.uart import BOARD_BAUD
-from host.errors import reason
+from host.command.errors import reason
 from host.link.errors import TransportError
 
 __all__ = ["BAUD", "InProcessTransport", "SerialTransport", "SocketTransport", "Transport"]

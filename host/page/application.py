@@ -13,10 +13,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from host.errors import HostError
-from host.images import decode_image
+from firmware.program.log import Layer
+from host.command.errors import HostError
+from host.images.files import decode_image
 from host.page.shared_device import Labelled, SharedDevice
-from sim.emulator.layers import Layer
 from sim.emulator.timeline import ENGINES
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "MOST_WAITING", "application"]

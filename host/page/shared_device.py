@@ -12,9 +12,9 @@ from typing import Self, TypeVar
 
 from PIL import Image
 
-from host.device import Device, LoadedModel
-from host.errors import HostError
-from host.prediction import Prediction
+from host.command.errors import HostError
+from host.devices.base import Device, LoadedModel
+from host.devices.prediction import Prediction
 
 __all__ = ["Labelled", "SharedDevice"]
 

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from hw.asic.cells import Library, read_library
 from hw.asic.synthesis import CELLS, MEMORIES, NETLIST, Area, synthesise
 from hw.boards.asic import CONFIGURATION, CONSTRAINTS, TOP_NAME, VERILOG, Asic
-from hw.report import plain_report
+from hw.reports.build_report import plain_report
 from hw.toolchains.errors import ToolError, ToolMissing
 
 __all__ = ["build_asic", "by_unit", "print_area", "total"]

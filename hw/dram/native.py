@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from gateware.memory.fifo import StreamFifo
 from gateware.memory.port import BEAT_BITS, BEAT_BYTES, MemoryPort
+from gateware.stream.fifo import StreamFifo
 
 __all__ = ["NativeAdapter", "NativePort"]
 

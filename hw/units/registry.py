@@ -8,10 +8,10 @@ from amaranth.lib import wiring
 
 from gateware.array.grid import SystolicArray
 from gateware.config import AcceleratorConfig
-from gateware.nonlinear.layernorm import LayerNorm
-from gateware.nonlinear.shiftgelu import ShiftGELU
-from gateware.nonlinear.shiftmax import Shiftmax
+from gateware.gelu.shiftgelu import ShiftGELU
+from gateware.layernorm.layernorm import LayerNorm
 from gateware.postprocess.postprocessor import PostProcessor
+from gateware.softmax.shiftmax import Shiftmax
 from hw.units.errors import UnitsError
 
 __all__ = ["BOARDS", "UNITS", "Unit", "select"]

@@ -1,1 +1,1 @@
-"""The performance table, from runs of whole networks on the emulated board."""
+"""The commands of the performance study; what they do is in `sim.studies.performance`."""

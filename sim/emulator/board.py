@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.compiler import Compiled, tensors_of
-from firmware.layout import BEAT, pack_matrix
-from firmware.program_file import Program
+from firmware.program.file import Program
+from firmware.program.layout import BEAT, pack_matrix
+from firmware.program.log import Layer, layers_of, log_bytes
 from gateware.control.taps import tap_layouts
-from gateware.core import COUNTERS
+from gateware.counters import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
-from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
 from sim.reference.addressing import patches
@@ -43,7 +43,7 @@ class Frame:
     ----------
     logits : integers of the classes
     cycles : from the start to the last byte in memory
-    counters : `gateware.core.COUNTERS` of the whole frame
+    counters : `gateware.counters.COUNTERS` of the whole frame
     layers : the same of each layer of the program's marks, in order
     memory : what memory did
     """

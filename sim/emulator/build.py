@@ -17,8 +17,8 @@ from amaranth.hdl import Elaboratable
 
 from sim.emulator.ports import design_header
 from sim.emulator.registered import RegisteredInputs
-from sim.object_cache import launcher
-from sim.verilator import verilator_command
+from sim.verilator.installed import verilator_command
+from sim.verilator.object_cache import launcher
 
 __all__ = ["BuildError", "build_design", "build_patterns"]
 

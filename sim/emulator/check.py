@@ -15,9 +15,9 @@ import numpy as np
 from rich.console import Console
 
 from firmware.compiler.compiler import compile_graph
-from firmware.program_file import load_program
+from firmware.program.file import load_program
 from sim.emulator.board import Board
-from sim.emulator.compare import compare
+from sim.emulator.exactness import compare
 from sim.emulator.profiles import PROFILES
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit

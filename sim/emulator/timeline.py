@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sim.emulator.layers import Layer
+from firmware.program.log import Layer
 
 __all__ = ["ENGINES", "chrome_trace", "draw"]
 

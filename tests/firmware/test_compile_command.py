@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from firmware import compile as compile_command
-from firmware.program_file import load_program
-from firmware.random_model import random_model
+from firmware.program.file import load_program
+from firmware.quantiser.random_model import random_model
 from sim.reference.architecture import parse_architecture
 
 VIT = "vit:image=16,patch=8,dim=32,depth=1,heads=2,classes=5"

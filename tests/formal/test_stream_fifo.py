@@ -12,9 +12,9 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In
 
-from gateware.memory.fifo import StreamFifo
-from gateware.memory.register import HalfRateRegister, StreamRegister
 from gateware.memory.rowbuffer import RowBuffer
+from gateware.stream.fifo import StreamFifo
+from gateware.stream.register import HalfRateRegister, StreamRegister
 from tests.formal.prove import prove, refute
 
 DEPTH = 2

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from host.device import DEVICES, Answer, Device, LoadedModel, register
-from host.errors import HostError
+from host.command.errors import HostError
+from host.devices.base import DEVICES, Answer, Device, LoadedModel, register
 
 NAMES = ("black", "dark", "light", "white")
 

@@ -11,22 +11,22 @@ from gateware.config import config
 from gateware.link.packets import Command, Request, Status
 from gateware.machine import Machine
 from host import bringup
-from host.device import DEVICES, register
+from host.command.errors import HostError
+from host.devices.base import DEVICES, register
+from host.devices.emulated_link import EmulatedLink
+from host.devices.linked import LinkedDevice
 from host.dram import constants as constants_module
-from host.dram.bring_up import Lane
 from host.dram.constants import FILE, awake, initialise
-from host.emulated_link import EmulatedLink
-from host.errors import HostError
+from host.dram.leveling import Lane
 from host.link.connection import Connection
 from host.link.transport import InProcessTransport
-from host.linked_device import LinkedDevice
 from hw.dram.generate import generate
 from hw.dram.initialisation import Initialisation
 from hw.dram.settings import ARTY_A7
 from sim.emulator.emulation import Emulation, RunState
-from tests.gateware.link_board import IDENTITY
-from tests.host.link_devices import DeviceModel
-from tests.host.phy_model import Phy
+from tests.gateware.link.link_board import IDENTITY
+from tests.host.devices.link_devices import DeviceModel
+from tests.host.dram.phy_model import Phy
 
 EYES = [(0, 5, range(3, 14)), (0, 1, range(20, 32))]
 CHOSEN = (Lane(0, 5, 8, 11), Lane(0, 1, 26, 12))

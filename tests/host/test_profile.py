@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateware.core import COUNTERS
+from firmware.program.log import Layer, layers_of, log_bytes
+from gateware.counters import COUNTERS
 from host import profile
-from sim.emulator.layers import Layer, layers_of, log_bytes
 from sim.emulator.timeline import ENGINES, chrome_trace
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"

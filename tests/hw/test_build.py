@@ -11,8 +11,8 @@ import pytest
 
 from hw import build as command
 from hw.toolchains.utilisation import Utilisation
-from tests.hw import fake_tools as fake
-from tests.hw.fake_tools import tools
+from tests.hw.toolchains import fake_tools as fake
+from tests.hw.toolchains.fake_tools import tools
 
 __all__ = ["tools"]  # a fixture
 
@@ -108,11 +108,11 @@ def test_building_and_programming(tools, tmp_path, monkeypatch, capsys, mhz, loa
     assert (loaded.read_text() if loaded.exists() else None) == ("-b ulx3s top.bit" if status == 0 else None)
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 # What is started in the background may have been told to ignore an interrupt.
 COMMAND = """import signal, sys
 from hw import build
-from tests.hw.fake_tools import SmallEcp5
+from tests.hw.toolchains.fake_tools import SmallEcp5
 signal.signal(signal.SIGINT, signal.default_int_handler)
 build.BOARDS["small"] = SmallEcp5
 sys.exit(build.main(["--board", "small", "--out", sys.argv[1]]))"""

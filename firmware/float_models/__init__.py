@@ -1,0 +1,1 @@
+"""The float models that are quantised."""

@@ -1,0 +1,1 @@
+"""Programs: words, layout in memory, files, the log of a frame."""

@@ -1,0 +1,1 @@
+"""From checkpoints to integer models: names, calibration, scales, the I-ViT authors' checkpoints."""

@@ -1,0 +1,1 @@
+"""EXEC: steps into the array, and what becomes of the results."""

@@ -1,0 +1,79 @@
+"""The memory of channel constants, and its reader in the order of the tiles."""
+
+from amaranth.hdl import Module, Shape, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.arith.checks import require_range
+from gateware.stream.fifo import StreamFifo
+
+__all__ = ["ConstantMemory", "constant_record"]
+
+SHIFT_BITS = 7
+COLUMNS = 4
+
+
+def constant_record(multiplier_bits: int) -> data.StructLayout:
+    """Bias, and the dyadic m / 2^e; |m| is below 2^multiplier_bits."""
+    return data.StructLayout(
+        {"bias": signed(32), "multiplier": Shape(multiplier_bits + 1, signed=True), "shift": SHIFT_BITS}
+    )
+
+
+class ConstantMemory(wiring.Component):
+    """Gives each tile the records of its four columns, one a cycle.
+
+    Parameters
+    ----------
+    depth : int
+        Channels.
+    multiplier_bits : int
+        Magnitude of a multiplier.
+
+    Members
+    -------
+    write, address, record : In
+        Write port.
+    tile : In(stream)
+        The first column's channel.
+    o : Out(stream of constant_record(multiplier_bits))
+    """
+
+    def __init__(self, depth: int, multiplier_bits: int) -> None:
+        require_range("ConstantMemory", "depth", depth, COLUMNS)
+        self.depth, self.record = depth, constant_record(multiplier_bits)
+        self.address_bits = (depth - 1).bit_length()
+        super().__init__(
+            {
+                "write": In(1),
+                "address": In(self.address_bits),
+                "value": In(self.record),
+                "tile": In(stream.Signature(self.address_bits)),
+                "o": Out(stream.Signature(self.record)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = memory.Memory(shape=self.record, depth=self.depth, init=[])
+        m.submodules.queue = queue = StreamFifo(self.record, 8)
+        writer, reader = ram.write_port(), ram.read_port()
+        connect(m, queue.o, flipped(self.o))
+        here, left = Signal(self.address_bits), Signal(range(COLUMNS + 1))
+        reading, arriving = Signal(), Signal()
+        m.d.comb += [
+            writer.en.eq(self.write),
+            writer.addr.eq(self.address),
+            writer.data.eq(self.value),
+            reader.addr.eq(here),
+            self.tile.ready.eq(left == 0),
+            reading.eq((left != 0) & (queue.level < 6)),
+            queue.i.valid.eq(arriving),
+            queue.i.payload.eq(reader.data),
+        ]
+        m.d.sync += arriving.eq(reading)
+        with m.If(self.tile.ready & self.tile.valid):
+            m.d.sync += [here.eq(self.tile.payload), left.eq(COLUMNS)]
+        with m.Elif(reading):
+            m.d.sync += [here.eq(here + 1), left.eq(left - 1)]
+        return m

@@ -1,0 +1,320 @@
+"""The back of EXEC: what becomes of the array's results."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from gateware.array.layouts import result_layout
+from gateware.config import LANES, AcceleratorConfig
+from gateware.control.sequencer import register_layout, run_layout
+from gateware.engines.execute.constants import ConstantMemory, constant_record
+from gateware.engines.execute.row_map import RowMap
+from gateware.engines.execute.skip import SkipFetch
+from gateware.engines.execute.store import RowStore
+from gateware.engines.execute.walker import TileWalker
+from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
+from gateware.memory.port import ReadPort, WritePort
+from gateware.postprocess.postprocessor import PostProcessor, kept_layout
+from gateware.stream.fifo import StreamFifo
+
+__all__ = ["Drain", "score_layout"]
+
+PAIR = data.ArrayLayout(4, 2)  # semaphores that an operation gives at its end
+FRONT = ("a_base", "a_block_stride", "b_base", "b_tile_stride", "steps")  # registers that only the front needs
+
+
+def score_layout(rows: int, length: int) -> data.StructLayout:
+    """Four scores of a row, on their way to Shiftmax's memory, and which of them are masked."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "half": 1,
+            "row": range(rows),
+            "word": range(length // LANES),
+            "data": data.ArrayLayout(signed(8), LANES),
+            "mask": LANES,
+        }
+    )
+
+
+class Drain(wiring.Component):
+    """Takes the operations that the step issuer starts, in order, and their tiles from the array.
+
+    A tile's rows wait in a queue for the postprocessor; its results become scores, or beats in memory, and their row
+    maxima are kept where the operation asks for it. One operation is taken ahead.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Attributes
+    ----------
+    tiles_waiting : int
+        Tiles that the queue holds.
+
+    Members
+    -------
+    registers, run : In
+        The operation, with ``take`` : In(1) when it begins; ``ready`` : Out(1): it may.
+    rows : In(result_layout)
+        From the array.
+    release : Out(1)
+        A tile has left the queue.
+    constant : In
+        Write port of the constant memory: ``write``, ``address``, ``value``.
+    row_map : In
+        Write port of the row map, the same.
+    skip : Out(ReadPort), store : Out(WritePort)
+    scores : Out(score_layout), score_length : Out(12)
+    update : Out
+        For the row maxima.
+    written : Out(stream of SemaphoreValue) x 2
+        Results are in memory, or in the score memory: `written` and `written2` of the operation.
+    kept : Out(kept_layout(rows))
+        The postprocessor's.
+    outside : Out(1)
+        Results or skip operands are not in memory.
+    idle : Out(1)
+    """
+
+    def __init__(self, config: AcceleratorConfig) -> None:
+        self.config = config
+        depth = 1 << (2 * config.rows - 1).bit_length()
+        self.queue_depth, self.tiles_waiting = depth, depth // config.rows
+        self.max_row_bits = (config.max_rows - 1).bit_length()
+        record = constant_record(config.multiplier_bits)
+        super().__init__(
+            {
+                "registers": In(register_layout(Engine.EXEC)),
+                "run": In(run_layout(Engine.EXEC)),
+                "take": In(1),
+                "ready": Out(1),
+                "rows": In(result_layout(config.rows, LANES, config.acc_width)),
+                "release": Out(1),
+                "constant": In(
+                    wiring.Signature(
+                        {"write": Out(1), "address": Out((config.const_depth - 1).bit_length()), "value": Out(record)}
+                    )
+                ),
+                "row_map": In(
+                    wiring.Signature({"write": Out(1), "address": Out(self.max_row_bits), "value": Out(ROW_MAP_BITS)})
+                ),
+                "skip": Out(ReadPort(config.address_bits)),
+                "store": Out(WritePort(config.address_bits)),
+                "scores": Out(score_layout(config.rows, config.softmax_length)),
+                "score_length": Out(12),
+                "update": Out(
+                    data.StructLayout(
+                        {
+                            "valid": 1,
+                            "fresh": 1,
+                            "row": self.max_row_bits,
+                            "values": data.ArrayLayout(signed(8), LANES),
+                        }
+                    )
+                ),
+                "written": Out(stream.Signature(SemaphoreValue)).array(2),
+                "kept": Out(kept_layout(config.rows)),
+                "outside": Out(1),
+                "idle": Out(1),
+                "starved": Out(1),
+                "stalled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        cfg = self.config
+        names = [name for name in register_layout(Engine.EXEC).members if name not in FRONT]
+        operation = data.StructLayout(
+            {**{name: register_layout(Engine.EXEC).members[name] for name in names}, "written": PAIR}
+        )
+        pending, op = Signal(operation, reset_less=True), Signal(operation, reset_less=True)
+        waiting, active, starting = Signal(), Signal(), Signal()
+        m.d.comb += self.ready.eq(~waiting)
+        with m.If(self.take):
+            m.d.sync += [waiting.eq(1), pending.written.eq(Cat(self.run.written, self.run.written2))]
+            m.d.sync += [pending[name].eq(self.registers[name]) for name in names]
+
+        m.submodules.queue = queue = StreamFifo(data.ArrayLayout(signed(cfg.acc_width), LANES), self.queue_depth)
+        m.submodules.post = post = PostProcessor(cfg.rows, cfg.acc_width, cfg.multiplier_bits)
+        m.submodules.constants = constants = ConstantMemory(cfg.const_depth, cfg.multiplier_bits)
+        m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
+        m.submodules.row_map = row_map = RowMap(cfg.max_rows)
+        m.submodules.skip = skip = SkipFetch(cfg.rows, cfg.address_bits)
+        m.submodules.jobs = jobs = TileWalker(cfg.rows)
+        m.submodules.places = places = TileWalker(cfg.rows)
+        connect(m, queue.o, post.acc)
+        connect(m, constants.o, post.constants)
+        connect(m, skip.o, post.skip)
+        connect(m, skip.memory, flipped(self.skip))
+        m.d.comb += self.kept.eq(post.kept)
+        connect(m, store.memory, flipped(self.store))
+        m.d.comb += self.outside.eq(store.outside | skip.outside)
+
+        # Operations, one after the other: the next one begins when the last row of this one has left the lanes.
+        residual = Signal()
+        m.d.sync += starting.eq(0)
+        with m.If(waiting & ~active & skip.idle):
+            m.d.sync += [waiting.eq(0), active.eq(1), starting.eq(1), op.eq(pending)]
+        m.d.comb += residual.eq(op.post.mode == PostMode.RESIDUAL)
+        columns = Signal(3)
+        m.d.comb += columns.eq(
+            Array([Const(4), Const(1), Const(2), Const(2)])[op.post.mode]  # beat columns a tile: RAW, Q8, Q16, RESIDUAL
+        )
+        for walk, base, slab, row in (
+            (jobs.walk, op.out_base, op.out_slab, op.out_row),
+            (places.walk, op.out_base, op.out_slab, op.out_row),
+            (skip.walk, op.skip_base, op.skip_slab, op.skip_row),
+        ):
+            m.d.comb += [
+                walk.base.eq(base),
+                walk.slab.eq(slab),
+                walk.columns.eq(columns),
+                walk.row.eq(row),
+                walk.tiles.eq(op.tiles),
+                walk.blocks.eq(op.blocks.blocks),
+                walk.rows_last.eq(op.blocks.rows_last),
+            ]
+        m.d.comb += [jobs.start.eq(starting), places.start.eq(starting), skip.start.eq(starting & residual)]
+
+        self._elaborate_jobs(m, op, starting, jobs, post, constants)
+        self._elaborate_results(m, op, active, places, post, store)
+        m.d.comb += [
+            row_map.write.eq(self.row_map.write),
+            row_map.address.eq(self.row_map.address),
+            row_map.value.eq(self.row_map.value),
+            row_map.row.eq(store.row),
+            store.target.eq(row_map.target),
+            store.scatter.eq(op.post.scatter),
+        ]
+
+        # The array's rows.
+        m.d.comb += [
+            queue.i.valid.eq(self.rows.valid),
+            queue.i.payload.eq(self.rows.data),
+            self.starved.eq(active & post.acc.ready & ~queue.o.valid),
+            self.stalled.eq(queue.o.valid & ~post.acc.ready),
+        ]
+        row = Signal(range(cfg.rows))
+        m.d.sync += self.release.eq(0)
+        with m.If(queue.o.valid & queue.o.ready):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == cfg.rows - 1):
+                m.d.sync += [row.eq(0), self.release.eq(1)]
+
+        # Telling: memory's answers come later than the operation's end, but in order.
+        m.submodules.expected = expected = StreamFifo(PAIR, 8)
+        m.submodules.told = told = StreamFifo(PAIR, 8)
+        in_scores, scored = Signal(), Signal(PAIR)
+        m.d.comb += [
+            expected.i.payload.eq(op.written),
+            expected.i.valid.eq(starting & ~op.post.to_scores),
+            expected.o.ready.eq(store.stored),
+            told.i.valid.eq(store.stored | in_scores),
+            told.i.payload.eq(Mux(store.stored, expected.o.payload.as_value(), scored.as_value())),
+        ]
+        done = Signal()
+        m.d.comb += done.eq(places.step & places.at.last_tile & places.at.last_block)
+        with m.If(in_scores & ~store.stored):
+            m.d.sync += in_scores.eq(0)
+        with m.If(done):
+            m.d.sync += active.eq(0)
+            with m.If(op.post.to_scores):
+                m.d.sync += [in_scores.eq(1), scored.eq(op.written)]
+        given = Signal(2)
+        for index, port in enumerate(self.written):
+            m.d.comb += [
+                port.valid.eq(told.o.valid & ~given[index]),
+                port.payload.semaphore.eq(told.o.payload[index]),
+                port.payload.count.eq(1),
+            ]
+            with m.If(port.valid & port.ready):
+                m.d.sync += given[index].eq(1)
+        m.d.comb += told.o.ready.eq(Cat(g | p.ready for g, p in zip(given, self.written, strict=True)).all())
+        with m.If(told.o.valid & told.o.ready):
+            m.d.sync += given.eq(0)
+        m.d.comb += self.idle.eq(~waiting & ~active & store.idle & ~told.o.valid & (told.level == 0) & ~in_scores)
+        return m
+
+    def _elaborate_jobs(
+        self,
+        m: Module,
+        op: data.View,
+        starting: Signal,
+        jobs: TileWalker,
+        post: PostProcessor,
+        constants: ConstantMemory,
+    ) -> None:
+        """A job for the postprocessor and a request for constants a tile."""
+        m.d.comb += [
+            constants.write.eq(self.constant.write),
+            constants.address.eq(self.constant.address),
+            constants.value.eq(self.constant.value),
+            post.job.payload.mode.eq(op.post.mode),
+            post.job.payload.clamp_packed.eq(op.post.clamp_packed),
+            post.job.payload.octets.eq(op.post.octets),
+            post.job.payload.rows.eq(jobs.at.rows),
+            post.branch.multiplier.eq(_joined(op.branch_lo, op.branch_hi)),
+            post.branch.shift.eq(op.shifts.branch),
+            post.skip_factor.multiplier.eq(_joined(op.skip_lo, op.skip_hi)),
+            post.skip_factor.shift.eq(op.shifts.skip),
+        ]
+        job_sent, constants_sent = Signal(), Signal()
+        channel = Signal(constants.address_bits)
+        m.d.comb += [
+            post.job.valid.eq(jobs.at.valid & ~job_sent),
+            constants.tile.valid.eq(jobs.at.valid & ~constants_sent),
+            constants.tile.payload.eq(channel),
+            jobs.step.eq(jobs.at.valid & (job_sent | post.job.ready) & (constants_sent | constants.tile.ready)),
+        ]
+        with m.If(jobs.step):
+            m.d.sync += [job_sent.eq(0), constants_sent.eq(0), channel.eq(channel + op.const_tile_stride)]
+            with m.If(jobs.at.last_tile):
+                m.d.sync += channel.eq(op.const_base)
+        with m.Else():
+            with m.If(post.job.valid & post.job.ready):
+                m.d.sync += job_sent.eq(1)
+            with m.If(constants.tile.valid & constants.tile.ready):
+                m.d.sync += constants_sent.eq(1)
+        with m.If(starting):
+            m.d.sync += channel.eq(op.const_base)
+
+    def _elaborate_results(
+        self, m: Module, op: data.View, active: Signal, places: TileWalker, post: PostProcessor, store: RowStore
+    ) -> None:
+        """Rows to the score memory or to the store; their maxima."""
+        result, half = post.o.payload, Signal()
+        taken = Signal()
+        octets = [result.data[column][:8].as_signed() for column in range(LANES)]
+        m.d.comb += [
+            store.at.eq(places.at),
+            store.columns.eq(places.walk.columns),
+            store.i.payload.data.eq(result.data),
+            store.i.payload.row.eq(result.row),
+            store.i.payload.last.eq(result.last),
+            store.i.valid.eq(post.o.valid & places.at.valid & ~op.post.to_scores),
+            post.o.ready.eq(places.at.valid & (op.post.to_scores | store.i.ready)),
+            taken.eq(post.o.valid & post.o.ready),
+            places.step.eq(taken & result.last),
+            self.score_length.eq(op.score_length),
+        ]
+        m.d.sync += [
+            self.scores.valid.eq(taken & op.post.to_scores),
+            self.scores.half.eq(half),
+            self.scores.row.eq(result.row),
+            self.scores.word.eq(places.at.tile),
+            self.scores.mask.eq(result.masked & (op.post.mode == PostMode.RESIDUAL).replicate(LANES)),
+            self.update.valid.eq(taken & op.post.track_max),
+            self.update.fresh.eq(op.post.max_first & places.at.first_tile),
+            self.update.row.eq(places.at.row + result.row),
+        ]
+        for column in range(LANES):
+            m.d.sync += [self.scores.data[column].eq(octets[column]), self.update["values"][column].eq(octets[column])]
+        with m.If(places.step & places.at.last_tile & op.post.to_scores):
+            m.d.sync += half.eq(~half)
+
+
+def _joined(low: Value, high: Value) -> Value:
+    """The two's complement number whose low 24 bits and high 8 bits stand in two registers."""
+    return Cat(low, high).as_signed()

@@ -1,0 +1,262 @@
+"""Results to memory: rows of a tile are assembled to beats of four rows, and a slab's beats leave as one burst."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.engines.execute.walker import PLACE_BITS, ROW_BITS, position_layout
+from gateware.isa import ROW_MAP_BITS
+from gateware.memory.port import WritePort
+
+__all__ = ["RowStore", "result_row_layout"]
+
+LANES = 4
+COLUMNS = 4  # beat columns of a slab
+
+
+def result_row_layout(rows: int) -> data.StructLayout:
+    """Four results of row ``row`` of a tile; ``last``: the tile's last row."""
+    return data.StructLayout({"data": data.ArrayLayout(signed(32), 4), "row": range(rows), "last": 1})
+
+
+class RowStore(wiring.Component):
+    """Writes tiles to where a ``TileWalker`` says that they lie.
+
+    A row of int8 results is taken a cycle, int16 in two, int32 in four (``columns`` says which). Two pages: while
+    one slab's beats of a block leave (one a cycle, with a mask where a row group is not complete), the next is filled.
+
+    With ``scatter``, of int8 results only, each row goes to the matrix row that is its entry in a map. A page is then a
+    tile, its cells are the tile's rows, each copied to all four lanes, and a beat a row leaves, masked to its lane.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of a tile.
+    address_bits : int
+        Bits of a beat address of the memory.
+
+    Members
+    -------
+    at : In(position_layout(rows)), columns : In(3)
+        The tile that ``i`` belongs to, and its beat columns (1, 2 or 4).
+    scatter : In(1)
+        Of that tile.
+    row : Out(13), target : In(ROW_MAP_BITS)
+        The matrix row of ``i``, and one cycle later its entry in the map.
+    step : Out(1)
+        The tile's last row is taken in this cycle.
+    i : In(stream of result_row_layout(rows))
+    memory : Out(WritePort)
+    stored : Out(1)
+        The last beat of an operation has just been taken by memory.
+    outside : Out(1)
+        A beat is not in memory; it is not written.
+    idle : Out(1)
+    """
+
+    def __init__(self, rows: int, address_bits: int) -> None:
+        self.rows, self.address_bits = rows, address_bits
+        self.groups = (rows + 2 * LANES - 2) // LANES  # that a block can touch, wherever it begins
+        super().__init__(
+            {
+                "at": In(position_layout(rows)),
+                "columns": In(3),
+                "scatter": In(1),
+                "row": Out(ROW_BITS),
+                "target": In(ROW_MAP_BITS),
+                "step": Out(1),
+                "i": In(stream.Signature(result_row_layout(rows))),
+                "memory": Out(WritePort(address_bits)),
+                "stored": Out(1),
+                "outside": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        at = self.at
+        group_bits = (self.groups - 1).bit_length()
+        cell = data.StructLayout({"column": 2, "group": group_bits, "page": 1})
+        lanes = []
+        for lane in range(LANES):
+            m.submodules[f"lane_{lane}"] = ram = memory.Memory(
+                shape=32, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
+            )
+            lanes.append((ram.write_port(), ram.read_port(domain="comb")))
+
+        # Fill: lane word by lane word.
+        page, occupied = Signal(), Signal(2)
+        phase = Signal(2)
+        place, row = Signal(cell), self.row
+        group = Signal(ROW_BITS - 2)
+        phase_last, put, row_done = Signal(), Signal(), Signal()
+        values = self.i.payload.data
+        octets = Cat(value[:8] for value in values)
+        halves = Array(Cat(values[2 * p][:16], values[2 * p + 1][:16]) for p in range(2))
+        words = Array(value.as_unsigned() for value in values)
+        word = Signal(32)
+        m.d.comb += [
+            row.eq(at.row + self.i.payload.row),
+            group.eq(row[2:] - at.row[2:]),
+            put.eq(self.i.valid & at.valid & ~occupied.bit_select(page, 1)),
+            phase_last.eq(phase == (self.columns - 1)[:2]),
+            row_done.eq(put & phase_last),
+            self.i.ready.eq(row_done),
+            place.page.eq(page),
+            place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[:group_bits])),
+            place.column.eq(Mux(self.scatter, self.i.payload.row[:2], at.column + phase)),
+            word.eq(Mux(self.columns[0], octets, Mux(self.columns[1], halves[phase[0]], words[phase]))),
+        ]
+        with m.If(put):
+            m.d.sync += phase.eq(Mux(phase_last, 0, phase + 1))
+        # One cycle between the row and the page: addition and multiplexers before, memory behind.
+        put_next, place_next, word_next, lane_next = Signal(), Signal(cell), Signal(32), Signal(2)
+        to_all = Signal()
+        m.d.sync += [
+            put_next.eq(put),
+            place_next.eq(place),
+            word_next.eq(word),
+            lane_next.eq(row[:2]),
+            to_all.eq(self.scatter),
+        ]
+        m.submodules.targets = targets = memory.Memory(
+            shape=ROW_MAP_BITS, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
+        )
+        targets_writer, targets_reader = targets.write_port(), targets.read_port(domain="comb")
+        m.d.comb += [
+            targets_writer.en.eq(put_next),
+            targets_writer.addr.eq(place_next),
+            targets_writer.data.eq(self.target),
+        ]
+        for lane, (writer, _) in enumerate(lanes):
+            m.d.comb += [
+                writer.en.eq(put_next & (to_all | (lane_next == lane))),
+                writer.addr.eq(place_next),
+                writer.data.eq(word_next),
+            ]
+
+        # A page that is full waits for its burst.
+        burst = data.StructLayout(
+            {
+                "slab": PLACE_BITS,
+                "row": ROW_BITS,
+                "rows": range(self.rows + 1),
+                "column": 2,
+                "column_end": 2,
+                "final": 1,
+                "scatter": 1,
+            }
+        )
+        waiting = Array(Signal(burst, name=f"burst_{index}", reset_less=True) for index in range(2))
+        first_column, fresh = Signal(2), Signal(init=1)
+        tile_done, page_done = Signal(), Signal()
+        m.d.comb += [
+            tile_done.eq(row_done & self.i.payload.last),
+            page_done.eq(tile_done & (at.slab_end | self.scatter)),
+            self.step.eq(tile_done),
+        ]
+        with m.If(tile_done):
+            m.d.sync += fresh.eq(page_done)
+            with m.If(fresh):
+                m.d.sync += first_column.eq(at.column)
+        freed = Signal(2)
+        with m.If(page_done):
+            m.d.sync += [
+                page.eq(~page),
+                # Scattered rows are cells 0, 1, ... in the order of groups and columns; the tile's own column is the
+                # same for all of them.
+                waiting[page].slab.eq(at.slab | Mux(self.scatter, at.column, 0)),
+                waiting[page].row.eq(Cat(Mux(self.scatter, 0, at.row[:2]), at.row[2:])),
+                waiting[page].rows.eq(at.rows),
+                waiting[page].column.eq(Mux(self.scatter, 0, Mux(fresh, at.column, first_column))),
+                waiting[page].column_end.eq(Mux(self.scatter, 3, (at.column + self.columns - 1)[:2])),
+                waiting[page].final.eq(at.last_tile & at.last_block),
+                waiting[page].scatter.eq(self.scatter),
+            ]
+        m.d.sync += occupied.eq((occupied | (page_done << page)) & ~freed)
+        self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes], targets_reader)
+        return m
+
+    def _elaborate_burst(
+        self,
+        m: Module,
+        occupied: Signal,
+        freed: Signal,
+        waiting: "Array[data.View]",
+        cell: data.StructLayout,
+        readers: "list[memory.ReadPort]",
+        targets: "memory.ReadPort",
+    ) -> None:
+        """Beats of the pages in turn, one a cycle: prepare for a cycle, then row groups, beat columns inside."""
+        turn, preparing, sending = Signal(), Signal(), Signal()
+        slab, base_group = Signal(PLACE_BITS, reset_less=True), Signal(ROW_BITS - 2, reset_less=True)
+        group, last_group = Signal(range(self.groups)), Signal(range(self.groups))
+        column, first_column, last_column = Signal(2), Signal(2), Signal(2)
+        first_lane, last_lane, final, scatter = Signal(2), Signal(2), Signal(), Signal()
+        end = Signal(ROW_BITS)
+        page = waiting[turn]
+        m.d.comb += end.eq(page.row + page.rows - 1)
+        with m.If(occupied.bit_select(turn, 1) & ~preparing & ~sending):
+            m.d.sync += preparing.eq(1)
+        with m.If(preparing):
+            m.d.sync += [
+                preparing.eq(0),
+                sending.eq(1),
+                slab.eq(page.slab),
+                base_group.eq(page.row[2:]),
+                group.eq(0),
+                last_group.eq(end[2:] - page.row[2:]),
+                column.eq(page.column),
+                first_column.eq(page.column),
+                last_column.eq(page.column_end),
+                first_lane.eq(page.row[:2]),
+                last_lane.eq(end[:2]),
+                final.eq(page.final),
+                scatter.eq(page.scatter),
+            ]
+        out = self.memory.beat
+        read = Signal(cell)
+        m.d.comb += [read.page.eq(turn), read.group.eq(group), read.column.eq(column)]
+        for reader in readers:
+            m.d.comb += reader.addr.eq(read)
+        place, outside = Signal(PLACE_BITS), Signal()
+        m.d.comb += [
+            targets.addr.eq(read),
+            place.eq(
+                slab
+                + Mux(scatter, Cat(Const(0, 2), targets.data[2:]), Cat(column, (base_group + group)[: ROW_BITS - 2]))
+            ),
+            outside.eq(place[self.address_bits :].any()),
+        ]
+        mask = Signal(LANES)
+        m.d.comb += mask.eq(
+            Cat(
+                Mux(
+                    scatter,
+                    targets.data[:2] == lane,
+                    ((group != 0) | (first_lane <= lane)) & ((group != last_group) | (last_lane >= lane)),
+                )
+                for lane in range(LANES)
+            )
+        )
+        last, out_final = Signal(), Signal()
+        m.d.comb += last.eq((group == last_group) & (column == Mux(scatter, last_lane, last_column)))
+        m.d.comb += self.stored.eq(out.valid & out.ready & out_final)
+        with m.If(out.ready | ~out.valid):
+            m.d.sync += [
+                out.valid.eq(sending & ~outside),
+                self.outside.eq(sending & outside),
+                out.payload.data.eq(Cat(reader.data for reader in readers)),
+                out.payload.mask.eq(Cat(lane.replicate(4) for lane in mask)),
+                out.payload.address.eq(place),
+                out_final.eq(final & last),
+            ]
+            with m.If(sending):
+                m.d.sync += column.eq(column + 1)
+                with m.If(column == last_column):
+                    m.d.sync += [column.eq(first_column), group.eq(group + 1)]
+                with m.If(last):
+                    m.d.sync += [sending.eq(0), turn.eq(~turn)]
+                    m.d.comb += freed.eq(Mux(turn, 0b10, 0b01))
+        m.d.comb += self.idle.eq((occupied == 0) & ~out.valid & ~preparing & ~sending)

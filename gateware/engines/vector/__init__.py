@@ -1,0 +1,1 @@
+"""VEC: Shiftmax of the scores."""

@@ -1,1 +1,0 @@
-"""The EXEC engine: steps into the array, and what becomes of the results."""

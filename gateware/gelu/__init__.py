@@ -1,0 +1,1 @@
+"""ShiftGELU, and the polynomial that the paper compares with."""

@@ -1,0 +1,1 @@
+"""I-LayerNorm: sums, ten integer square-root steps, normalisation."""

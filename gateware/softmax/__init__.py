@@ -1,0 +1,1 @@
+"""Shiftmax, and the alternatives that the paper compares with."""

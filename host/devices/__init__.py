@@ -1,0 +1,1 @@
+"""Devices: whatever takes an image and answers with integer logits."""

@@ -1,0 +1,167 @@
+"""Devices at the other end of a link: programs and images go over, logits and counters come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from firmware.program.file import Program
+from firmware.program.layout import BEAT, pack_matrix
+from firmware.program.log import Layer, layers_of, log_bytes
+from gateware.config import AcceleratorConfig
+from gateware.counters import COUNTERS
+from host.command.errors import HostError
+from host.devices.base import Answer, Device, LoadedModel
+from host.devices.compiled import program_of_file
+from host.devices.device_info import About, configuration
+from host.devices.prediction import Prediction
+from host.dram.constants import awake
+from host.link.connection import Connection
+from sim.reference.addressing import patches
+
+__all__ = ["LinkedDevice", "described"]
+
+FRAME_SECONDS = 600.0
+"""A program that runs longer is given up. On a board a frame takes far less, and the machine has a watchdog of its own;
+an emulated board in another process may need minutes."""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where an image goes (beat address), and the program (beat address) that reads it there."""
+
+    image: int
+    program: int
+
+
+class LinkedDevice(Device):
+    """Runs programs on a machine behind a connection.
+
+    While a frame is computed the next image goes over to another place, and the machine starts on it as soon as the
+    first is done; the logits are read meanwhile.
+
+    Parameters
+    ----------
+    spec : what it was opened as
+    connection : an open one; closed with the device
+    """
+
+    def __init__(self, spec: str, connection: Connection) -> None:
+        super().__init__(spec)
+        self.connection = connection
+        self.clock_mhz = connection.identity.clock_khz / 1000
+        self._program: Program | None = None
+
+    def load_file(self, program: Path) -> LoadedModel:
+        return self.load_program(program_of_file(program, self._configuration), str(program))
+
+    def _configuration(self, arithmetic: str) -> AcceleratorConfig:
+        """That of the machine, for a model to be compiled. Raises HostError."""
+        found = configuration(self.connection.identity.fingerprint)
+        if found is None or found.arithmetic.name != arithmetic:
+            what = f"computes in {found.arithmetic.name} arithmetic" if found else "is no known board"
+            raise HostError(
+                f"A model in {arithmetic} arithmetic cannot be compiled for the device {self.spec}, which {what}: "
+                "compile it for the configuration that the device was built from."
+            )
+        return found
+
+    def load_program(self, program: Program, name: str) -> LoadedModel:
+        """The same for a program in memory; `name` is for messages.
+
+        Begins a session anew where the last one failed, and brings memory up where it has not been since power-on.
+        """
+        identity = self.connection.identity
+        if program.config.fingerprint != identity.fingerprint:
+            raise HostError(
+                f"{name} was compiled for {program.board} in {program.arithmetic} arithmetic (fingerprint "
+                f"{program.config.fingerprint:08x}), and the device {self.spec} has the fingerprint "
+                f"{identity.fingerprint:08x}: compile it for that board, or build the device anew."
+            )
+        if program.beats > identity.memory_beats:
+            raise HostError(
+                f"{name} takes {program.beats * BEAT} bytes of memory, and the device {self.spec} has "
+                f"{identity.memory_bytes}: it does not fit."
+            )
+        self._program = None
+        if not self.connection.is_open:
+            self.connection.open()
+        self.connection.reset()
+        awake(self.connection)
+        self.upload(program)
+        self._program, self._model = program, described(program)
+        return self._model
+
+    def upload(self, program: Program) -> None:
+        """Everything that stands in memory beforehand."""
+        for base, content in program.pieces():
+            self.connection.write(base * BEAT, content)
+
+    def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
+        return list(self.answers(iter(images)))
+
+    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
+        """The answers to decoded pictures, in order; reads one picture ahead."""
+        model = self.model
+        for answer in self.answers(model.prepare(picture) for picture in images):
+            yield answer.under(model)
+
+    def answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
+        """The answers to prepared images, in order; reads one ahead."""
+        if self._program is None:
+            raise HostError(f"The device {self.spec} has no program yet: load one first.")
+        program, link = self._program, self.connection
+        slots = (_Slot(program.image_home.base, program.start), _Slot(program.alternate_image, program.alternate_start))
+        turn = 0
+        image = next(images, None)
+        if image is not None:
+            self._put(program, image, slots[turn])
+            link.run(slots[turn].program * BEAT)
+        while image is not None:
+            image = next(images, None)
+            turn = 1 - turn
+            if image is not None:
+                self._put(program, image, slots[turn])
+            link.wait(FRAME_SECONDS)
+            counters = dict(zip(COUNTERS, link.counters(), strict=True))
+            if image is not None:
+                # The logits of the frame before stay until this one ends.
+                link.run(slots[turn].program * BEAT)
+            output = program.output_home
+            content = np.frombuffer(link.read(output.base * BEAT, output.beats * BEAT), np.uint8)
+            yield Answer(output.unpack(content)[0], counters["cycles"], counters)
+
+    def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
+        rows = patches(image[None].astype(np.int64), program.patch)[0]
+        self.connection.write(slot.image * BEAT, pack_matrix(rows, program.image_home.size).tobytes())
+
+    def about(self) -> About:
+        return About(self.connection.identity, self.connection.status())
+
+    def link(self) -> Connection:
+        return self.connection
+
+    def layers(self) -> list[Layer]:
+        if self._program is None:
+            raise HostError(f"The device {self.spec} has no program yet: load one first.")
+        marks, log = self._program.marks, self._program.log
+        return layers_of(marks, self.connection.read(log * BEAT, log_bytes(len(marks))))
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def described(program: Program) -> LoadedModel:
+    """What the host must know of a program's model."""
+
+    def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
+        return program.quantised(program.preprocessing.apply(picture))
+
+    scales = program.logit_scales.astype(np.float64)
+    names = program.class_names or tuple(str(index) for index in range(len(scales)))
+    return LoadedModel(program.architecture, program.arithmetic, names, scales, prepare)

@@ -1,0 +1,1 @@
+"""Evaluation: labels, workers, metrics, the log of what is done."""

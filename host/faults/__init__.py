@@ -1,0 +1,1 @@
+"""Faults between host and device, each tried on an emulated board."""

@@ -1,0 +1,1 @@
+"""What builds came to: reports, pages, frames a second."""

@@ -1,0 +1,50 @@
+"""What a cocotb bench starts with: its parameters, a seeded generator, clock and reset, and a watchdog in cycles."""
+
+import json
+import os
+import random
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+from sim.cocotb.runner import PARAMETERS
+
+__all__ = ["PERIOD_NS", "generator", "parameters", "reset", "start", "watchdog"]
+
+PERIOD_NS = 10
+
+
+def parameters() -> dict[str, Any]:
+    """The parameters that were given to `run_bench`."""
+    return dict(json.loads(os.environ.get(PARAMETERS, "{}")))
+
+
+def generator(name: str = "") -> random.Random:
+    """A generator seeded with the run's seed and `name`, so that two of them are independent."""
+    seed = f"{os.environ.get('COCOTB_RANDOM_SEED', '1')} {name}"
+    cocotb.log.info("generator %r: seed %s", name, seed)
+    return random.Random(seed)
+
+
+async def reset(dut: Any, cycles: int = 2) -> None:
+    """Hold `rst` for some cycles; returns right after the edge that ends it."""
+    dut.rst.value = 1
+    for _ in range(cycles):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    await RisingEdge(dut.clk)
+
+
+async def start(dut: Any, cycles: int = 1_000_000) -> None:
+    """Start the clock, reset, and arm the watchdog of `cycles`. Set the inputs that matter in reset before."""
+    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    cocotb.start_soon(watchdog(dut, cycles))
+    await reset(dut)
+
+
+async def watchdog(dut: Any, cycles: int) -> None:
+    """Fail the test after `cycles` cycles."""
+    await Timer(cycles * PERIOD_NS, unit="ns")
+    raise AssertionError(f"watchdog: the bench did not finish within {cycles} cycles")

@@ -1,0 +1,1 @@
+"""Studies with the whole machine: performance, ablation."""

@@ -1,0 +1,1 @@
+"""The performance table, from runs of whole networks on the emulated board."""

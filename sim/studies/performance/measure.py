@@ -1,0 +1,78 @@
+"""One row of the table: a workload on a board."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from firmware.compiler.compiler import Compiled, compile_graph
+from firmware.compiler.cost import predict
+from firmware.program.file import program_of
+from gateware.config import AcceleratorConfig
+from sim.emulator.board import Board, Frame
+from sim.emulator.exactness import compare
+from sim.studies.performance.workloads import Workload
+
+__all__ = ["Measurement", "measure"]
+
+NORM_DSP = 2  # LayerNorm's squares, where the configuration gives them DSPs
+STALLS = ("exec_wait", "exec_blocked", "exec_empty")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a frame took.
+
+    Parameters
+    ----------
+    row : plain values, as they go to the table and the JSON file
+    frame, compiled : for the pictures
+    different : a sentence for each tensor that differs from the reference
+    """
+
+    row: dict[str, Any]
+    frame: Frame
+    compiled: Compiled
+    different: list[str]
+
+
+def dsp(config: AcceleratorConfig) -> int:
+    """DSP multipliers that the machine uses."""
+    return config.array_dsp + (NORM_DSP if config.dsp_in_layernorm else 0)
+
+
+def measure(workload: Workload, config: AcceleratorConfig, memory: str) -> Measurement:
+    """Compiles, runs one frame, compares every tensor with the reference."""
+    model = workload.model
+    compiled = compile_graph(model.graph, config, model.model.shape.image)
+    predicted = predict(config, compiled.operations).cycles
+    with Board(program_of(model, compiled, config), memory) as board:
+        begin = time.perf_counter()
+        frame = board.run(workload.image, watch=True)
+        seconds = time.perf_counter() - begin
+        result = compare(model, compiled, workload.image, board.tensors(), board.watched(compiled))
+    work = model.model.shape.macs()
+    multipliers = dsp(config)
+    row = {
+        "model": workload.name,
+        "board": config.name,
+        "arithmetic": config.arithmetic.name,
+        "cycles": frame.cycles,
+        "predicted_cycles": round(predicted),
+        "dsp": multipliers,
+        "macs": work,
+        "macs_per_dsp_cycle": round(work / multipliers / frame.cycles, 4),
+        "array_utilisation": round(frame.counters["steps"] / frame.cycles, 4),
+        "exact": not result.different,
+        "tensors_compared": result.tensors,
+        "integers_compared": result.integers,
+        "stalls": {name: frame.counters[name] for name in STALLS},
+        "dram_bytes": 16 * (frame.memory.beats_read + frame.memory.beats_written),
+        "frames_per_second": round(config.clock_mhz * 1e6 / frame.cycles, 2),
+        "emulation_seconds": round(seconds, 1),
+        "memory": memory,
+        "command": f"python -m sim.bench {workload.arguments} --board {config.name} --arithmetic "
+        f"{config.arithmetic.name}" + ("" if memory == "arty_a7" else f" --memory {memory}"),
+    }
+    return Measurement(row, frame, compiled, result.different)

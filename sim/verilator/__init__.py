@@ -1,0 +1,1 @@
+"""Verilator: where it is installed, and its own sources compiled once."""

@@ -1,0 +1,331 @@
+"""The postprocessor against `Rescale` and `ResidualAdd`: every mode, stalls, a reset in a tile, cycle counts."""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+import numpy as np
+import numpy.typing as npt
+from amaranth.hdl import signed
+from amaranth.lib import data
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from gateware.isa import PostMode
+from gateware.postprocess.postprocessor import LANES, job_layout, record_layout, residual_layout, result_layout
+from sim.cocotb.bench import generator, parameters, reset, start
+from sim.cocotb.streams import StreamMonitor, StreamSource, cycle, pack, unpack
+from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import clamp
+
+IntArray = npt.NDArray[np.int64]
+STREAMS = ("job", "acc", "constants", "skip")
+
+
+@dataclass
+class Tile:
+    """One job with all that belongs to it. Arrays are (rows, 4); `bias`, `multiplier`, `shift` one a record."""
+
+    mode: PostMode
+    clamp_packed: bool
+    octets: bool
+    acc: IntArray
+    rows: int
+    bias: IntArray
+    multiplier: IntArray
+    shift: IntArray
+    skip: IntArray
+    branch_factor: tuple[int, int]
+    skip_factor: tuple[int, int]
+
+    def results(self) -> IntArray:
+        """(counting rows, 4), from the reference."""
+        total = self.acc[: self.rows] + self.bias
+        if self.mode == PostMode.RAW:
+            return total.astype(np.uint32).astype(np.int32).astype(np.int64)
+        factor = Dyadic(self.multiplier, self.shift)
+        bits = 8 if self.octets or self.mode == PostMode.Q8 else 16
+        low = np.array(-127) if self.clamp_packed and bits == 8 else None
+        x = Rescale(factor, bits, low).apply(total)
+        return clamp(self._sums(x), bits, low) if self.mode == PostMode.RESIDUAL else x
+
+    def _sums(self, branch: IntArray) -> IntArray:
+        factors = (Dyadic(np.array(m), np.array(e)) for m, e in (self.branch_factor, self.skip_factor))
+        terms = [f.apply(x) for f, x in zip(factors, (branch, self.skip[: self.rows]), strict=True)]
+        return terms[0] + terms[1]
+
+    def masked(self) -> npt.NDArray[np.bool_] | None:
+        """Which scores a residual in octets masks; None where that means nothing."""
+        if self.mode != PostMode.RESIDUAL or not self.octets:
+            return None
+        low = np.array(-127) if self.clamp_packed else None
+        total = self.acc[: self.rows] + self.bias
+        sums = self._sums(Rescale(Dyadic(self.multiplier, self.shift), 8, low).apply(total))
+        # Where the terms fit the lanes' 20 bits; beyond, nothing is promised.
+        return ((sums >= -(1 << 15)) & (sums < -(1 << 14))) if np.abs(sums).max() < 1 << 15 else None
+
+
+def tie_value(multiplier: int, shift: int, limit: int, rng: random.Random) -> int:
+    """A value whose product ends in exactly a half, or next to it, where there is one."""
+    if not 0 < shift < 60:
+        return rng.choice([0, 1, -1])
+    odd = multiplier >> ((multiplier & -multiplier).bit_length() - 1)
+    free = shift - 1 - ((multiplier & -multiplier).bit_length() - 1)
+    if free < 0:
+        return rng.randrange(-limit, limit)
+    # value * multiplier == 2^(shift-1) modulo 2^shift
+    value = (1 << free) * pow(odd, -1, 4) % (1 << (free + 2))
+    value += (1 << (free + 1)) * rng.randrange(-4, 4)
+    value += rng.choice([0, 0, 0, 1, -1])
+    return value if abs(value) < limit else rng.randrange(-limit, limit)
+
+
+def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: PostMode | None = None) -> Tile:
+    """Results all over the output's range, out of it on either side, ties, and every extreme of shift and operand."""
+    mode = PostMode(rng.randrange(4)) if mode is None else mode
+    valid = rows if rng.random() < 0.5 else rng.randrange(1, rows + 1)
+    top = 1 << (acc_width - 1)
+    scale = rng.choice([acc_width - 1, acc_width - 6, 12])
+
+    def multiplier() -> int:
+        size = rng.choice([1 << (bits - 1), (1 << bits) - 1, 1, rng.randrange(1 << (bits - 1), 1 << bits)])
+        return size * rng.choice([1, -1])
+
+    wanted = 7 if mode == PostMode.Q8 else 15
+    middle = max(0, scale + bits - wanted)
+    near = [middle + offset for offset in (-2, -1, 0, 0, 1, 2)]
+    bias = [
+        rng.choice([0, rng.randrange(-(1 << 31), 1 << 31), -(1 << 31), (1 << 31) - 1])
+        if mode == PostMode.RAW
+        else rng.choice([0, 1, -1, top - 1, -top, rng.randrange(-(1 << scale), 1 << scale)])
+        for _ in range(LANES)
+    ]
+    multipliers = [multiplier() for _ in range(LANES)]
+    shifts = [max(0, rng.choice([*near, *near, rng.choice([0, 1, 31, 40, 63, 64, 127])])) for _ in range(LANES)]
+    acc = np.empty((rows, LANES), np.int64)
+    for row in range(rows):
+        for column in range(LANES):
+            kind = rng.randrange(8)
+            value = rng.randrange(-(1 << scale), 1 << scale)
+            if kind == 0:
+                value = rng.choice([top - 1, -top, 0, 1, -1])
+            elif kind < 4:
+                value = tie_value(multipliers[column], shifts[column], top, rng) - bias[column]
+            acc[row, column] = value if -top <= value < top else rng.randrange(-top, top)
+
+    def factor() -> tuple[int, int]:
+        return multiplier(), rng.choice([0, bits - 2, bits - 1, bits, bits, bits + 1, bits + 3, 60, 127])
+
+    branch_factor, skip_factor = factor(), factor()
+    while min(abs(m) / 2**e for m, e in (branch_factor, skip_factor)) > 8:
+        skip_factor = factor()
+    skip = np.array([[rng.randrange(-(1 << 15), 1 << 15) for _ in range(LANES)] for _ in range(rows)])
+    skip[rng.randrange(rows)] = [-(1 << 15), (1 << 15) - 1, 1, -1]
+    return Tile(
+        mode, rng.random() < 0.5, rng.random() < 0.4, acc, valid, np.array(bias),
+        np.array(multipliers), np.array(shifts),
+        skip, branch_factor, skip_factor,
+    )  # fmt: skip
+
+
+class Bench:
+    """Sources of all streams and the monitor, for tiles one after the other."""
+
+    def __init__(self, dut: Any, stall: float) -> None:
+        settings = parameters()
+        self.dut, self.rows = dut, settings["rows"]
+        self.acc_width, self.bits = settings["acc_width"], settings["multiplier_bits"]
+        self.sources = {name: StreamSource(dut, name, generator(name), stall) for name in STREAMS}
+        self.monitor = StreamMonitor(dut, "o", generator("o"), stall)
+        self.tasks: list[Any] = []
+
+    def begin(self, tiles: list[Tile]) -> None:
+        job, record = job_layout(self.rows), record_layout(self.bits)
+        numbers = data.ArrayLayout(signed(self.acc_width), LANES)
+        shorts = data.ArrayLayout(signed(16), LANES)
+        payloads: dict[str, list[int]] = {name: [] for name in STREAMS}
+        for tile in tiles:
+            payloads["acc"] += [pack(numbers, row.tolist()) for row in tile.acc]
+            payloads["constants"] += [
+                pack(record, {"bias": int(b), "multiplier": int(m), "shift": int(e)})
+                for b, m, e in zip(tile.bias, tile.multiplier, tile.shift, strict=True)
+            ]
+            payloads["job"].append(
+                pack(
+                    job,
+                    {
+                        "mode": tile.mode.value,
+                        "clamp_packed": tile.clamp_packed,
+                        "octets": tile.octets,
+                        "rows": tile.rows,
+                    },
+                )
+            )
+            if tile.mode == PostMode.RESIDUAL:
+                payloads["skip"] += [pack(shorts, row.tolist()) for row in tile.skip[: tile.rows]]
+        self.tasks = [self.sources[name].start(payloads[name]) for name in STREAMS]
+        self.tasks.append(cocotb.start_soon(self._factors(tiles)))
+
+    async def _factors(self, tiles: list[Tile]) -> None:
+        """Each tile's residual factors are there with its job, and replaced right after it was taken."""
+        layout = residual_layout(self.bits)
+        for tile in tiles:
+            for port, (m, e) in ((self.dut.branch, tile.branch_factor), (self.dut.skip_factor, tile.skip_factor)):
+                port.value = pack(layout, {"multiplier": m, "shift": e})
+            while True:
+                await RisingEdge(self.dut.clk)
+                if self.dut.job__valid.value == 1 and self.dut.job__ready.value == 1:
+                    break
+
+    def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        self.monitor.stop()
+        for name in STREAMS:
+            getattr(self.dut, f"{name}__valid").value = 0
+
+    async def check(self, tiles: list[Tile]) -> None:
+        self.begin(tiles)
+        layout = result_layout(self.rows)
+        found = await self.monitor.wait(sum(tile.rows for tile in tiles))
+        position = 0
+        for number, tile in enumerate(tiles):
+            for row, wanted in enumerate(tile.results()):
+                got = unpack(layout, found[position])
+                assert isinstance(got, dict)
+                position += 1
+                mask, shown = tile.masked(), got.pop("masked")
+                assert mask is None or shown == sum(1 << c for c in range(LANES) if mask[row, c]), (
+                    f"mask of tile {number}"
+                )
+                expected = {
+                    "data": wanted.tolist(),
+                    "row": row,
+                    "last": int(row == tile.rows - 1),
+                    "mode": tile.mode.value,
+                }
+                assert got == expected, f"tile {number} of {len(tiles)}, row {row}: {got}, not {expected}; {tile}"
+        for task in self.tasks:
+            await task
+        for _ in range(40):
+            await RisingEdge(self.dut.clk)
+        assert len(self.monitor.received) == position, "more results than rows"
+        self.monitor.stop()
+
+
+async def begin(dut: Any, cycles: int = 400_000) -> None:
+    dut.branch.value = 0
+    dut.skip_factor.value = 0
+    for name in STREAMS:
+        getattr(dut, f"{name}__valid").value = 0
+    dut.o__ready.value = 0
+    await start(dut, cycles)
+
+
+def tiles_of(rng: random.Random, count: int, mode: PostMode | None = None) -> list[Tile]:
+    settings = parameters()
+    return [
+        random_tile(rng, settings["rows"], settings["acc_width"], settings["multiplier_bits"], mode)
+        for _ in range(count)
+    ]
+
+
+@cocotb.test()
+async def random_tiles(dut: Any) -> None:
+    """All modes in turn, with and without stalls."""
+    await begin(dut)
+    for stall in parameters()["stalls"]:
+        await Bench(dut, stall).check(tiles_of(generator(f"tiles {stall}"), parameters()["tiles"]))
+
+
+@cocotb.test()
+async def reset_in_a_tile(dut: Any) -> None:
+    """A reset at any moment leaves nothing behind."""
+    await begin(dut)
+    rng = generator("reset")
+    for mode in PostMode:
+        for moment in (1, 9, 14, 26, rng.randrange(60)):
+            bench = Bench(dut, 0.0)
+            bench.begin(tiles_of(rng, 4, mode))
+            for _ in range(moment):
+                await RisingEdge(dut.clk)
+            bench.stop()
+            await reset(dut)
+            await Bench(dut, 0.0).check(tiles_of(rng, 2))
+
+
+@cocotb.test()
+async def throughput(dut: Any) -> None:
+    """Cycles a tile, with nothing stalling, and from a row to its result."""
+    settings = parameters()
+    await begin(dut)
+    rng, rows = generator("throughput"), settings["rows"]
+    for mode in PostMode:
+        tiles = tiles_of(rng, 1, mode) * 8
+        while tiles[0].rows != rows:
+            tiles = tiles_of(rng, 1, mode) * 8
+        bench = Bench(dut, 0.0)
+        await bench.check(tiles)
+        times, taken = bench.monitor.times, bench.sources["acc"].sent
+        latency, per_tile = times[0] - taken[0], np.diff(times[::rows]).tolist()
+        dut._log.info("%s: %s cycles a tile, latency %d", mode.name, per_tile, latency)
+        if mode == PostMode.RESIDUAL:
+            assert max(per_tile) <= settings["residual_limit"], per_tile
+        else:
+            assert set(per_tile) == {rows}, per_tile
+            assert latency == (3 if mode == PostMode.RAW else settings["latency"]), latency
+
+
+@cocotb.test()
+async def golden(dut: Any) -> None:
+    """Operands, constants and results from a file: (cases, rows, 4) numbers, constants one a column."""
+    settings = parameters()
+    await begin(dut, 1_000_000)
+    rows = settings["rows"]
+    with np.load(settings["file"]) as vectors:
+        z = dict(vectors)
+    tiles = []
+    for case in range(len(z["acc"])):
+        valid = z["acc"][case].shape[0]
+        acc = np.zeros((rows, LANES), np.int64)
+        acc[:valid] = z["acc"][case]
+        skip = np.zeros((rows, LANES), np.int64)
+        skip[:valid] = z["skip"][case]
+        tiles.append(
+            Tile(
+                PostMode(settings["mode"]),
+                False,
+                False,
+                acc,
+                valid,
+                np.zeros(LANES, np.int64),
+                z["multiplier"][case],
+                z["shift"][case],
+                skip,
+                (int(z["branch"][case, 0]), int(z["branch"][case, 1])),
+                (int(z["factor"][case, 0]), int(z["factor"][case, 1])),
+            )  # fmt: skip
+        )
+        np.testing.assert_array_equal(tiles[-1].results(), z["golden"][case])
+    await Bench(dut, 0.0).check(tiles)
+
+
+@cocotb.test()
+async def ready_is_registered(dut: Any) -> None:
+    """No ready of an input follows the output's ready within a cycle."""
+    await begin(dut)
+    bench = Bench(dut, 0.0)
+    bench.monitor.stop()
+    bench.begin(tiles_of(generator("ready"), 8))
+    began, rng = cycle(), generator("toggle")
+    while cycle() - began < 300:
+        await RisingEdge(dut.clk)
+        before = []
+        for level in (0, 1):
+            dut.o__ready.value = level
+            await ReadOnly()
+            before.append([int(getattr(dut, f"{name}__ready").value) for name in STREAMS])
+            await cocotb.triggers.Timer(1, "ns")
+        assert before[0] == before[1], before
+        dut.o__ready.value = rng.randrange(2)
+    bench.stop()

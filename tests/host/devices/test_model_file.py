@@ -1,0 +1,57 @@
+"""What the host takes from a model file."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from firmware.training import digits
+from host.command.errors import HostError
+from host.devices.model_file import read_model
+from sim.reference.model_file import load_model
+
+MODEL = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
+
+
+def test_the_shipped_model_has_names_and_a_scale_for_each_class():
+    _, loaded = read_model(MODEL)
+    assert loaded.class_names == digits.CLASS_NAMES
+    assert loaded.arithmetic == "lean"
+    assert loaded.architecture == "vit:image=32,patch=8,dim=64,depth=4,heads=2,classes=10"
+    assert loaded.logit_scales.shape == (10,) and len(set(loaded.logit_scales)) > 1
+    assert (loaded.logit_scales.astype(np.float32) == loaded.logit_scales).all()
+
+
+def test_a_picture_becomes_the_integers_of_its_pixels():
+    _, loaded = read_model(MODEL)
+    grey = np.linspace(0, 255, 32).astype(np.uint8)
+    pixels = np.stack([np.tile(grey, (32, 1)), np.tile(grey[:, None], (1, 32)), np.zeros((32, 32), np.uint8)], axis=2)
+    integers = loaded.prepare(Image.fromarray(pixels))
+    # (p/255 - 0.5) / 0.5 on a scale of 1/127
+    expected = np.rint((pixels.transpose(2, 0, 1) / 255 * 2 - 1) * 127)
+    assert integers.dtype == np.int8
+    np.testing.assert_array_equal(integers, expected)
+
+
+def test_a_larger_picture_is_brought_to_the_models_size():
+    _, loaded = read_model(MODEL)
+    assert loaded.prepare(Image.new("RGB", (100, 60), (255, 255, 255))).shape == (3, 32, 32)
+    assert (loaded.prepare(Image.new("RGB", (100, 60), (255, 255, 255))) == 127).all()
+
+
+def test_classes_without_names_are_called_by_number(tmp_path: Path):
+    path = tmp_path / "nameless.safetensors"
+    dataclasses.replace(load_model(MODEL), class_names=()).save(path)
+    assert read_model(path)[1].class_names == tuple("0123456789")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model", MODEL.read_bytes()[:-100]])
+def test_a_file_that_is_no_model_is_one_sentence(content, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HostError) as caught:
+        read_model(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
