@@ -57,6 +57,7 @@ def shiftgelu() -> tuple[wiring.Component, list[str], dict[str, Any]]:
 
 
 UNITS = {make.__name__: make for make in (array, postprocess, layernorm, shiftmax, shiftgelu)}
+FOLDERS = {"shiftmax": "softmax", "shiftgelu": "gelu"}  # of benches; the others' have the unit's name
 QUICK = ["array"]
 
 
@@ -68,7 +69,7 @@ def test_netlist(name: str):
     run_bench(
         component,
         toplevel,
-        f"tests.gateware.bench_{name}",
+        f"tests.gateware.{FOLDERS.get(name, name)}.bench_{name}",
         testcase=tests,
         parameters=parameters,
         verilog_file=top,
