@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim.reference.rounding import ceil_div
+
 __all__ = [
     "BEAT",
     "LANES",
@@ -32,17 +34,17 @@ TYPES: dict[int, npt.DTypeLike] = {1: "<i1", 2: "<i2", 4: "<i4"}
 
 def beat_columns(columns: int, size: int) -> int:
     """Beat columns of a matrix row of `columns` elements of `size` bytes."""
-    return -(-columns * size // LANE_BYTES)
+    return ceil_div(columns * size, LANE_BYTES)
 
 
 def slab_beats(rows: int) -> int:
     """Beats of a slab of a matrix of that many rows."""
-    return -(-rows // LANES) * SLAB_COLUMNS
+    return ceil_div(rows, LANES) * SLAB_COLUMNS
 
 
 def matrix_beats(rows: int, columns: int, size: int) -> int:
     """Beats of the whole matrix."""
-    return -(-beat_columns(columns, size) // SLAB_COLUMNS) * slab_beats(rows)
+    return ceil_div(beat_columns(columns, size), SLAB_COLUMNS) * slab_beats(rows)
 
 
 def pack_matrix(matrix: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
@@ -56,7 +58,7 @@ def pack_matrix(matrix: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
     typed = matrix.astype(TYPES[size])
     if not np.array_equal(typed, matrix):
         raise ValueError(f"the values of a {rows} x {columns} matrix must fit {8 * size} bits, and some do not")
-    groups, slabs = -(-rows // LANES), -(-beat_columns(columns, size) // SLAB_COLUMNS)
+    groups, slabs = ceil_div(rows, LANES), ceil_div(beat_columns(columns, size), SLAB_COLUMNS)
     padded = np.zeros((groups * LANES, slabs * SLAB_COLUMNS * LANE_BYTES // size), TYPES[size])
     padded[:rows, :columns] = typed
     octets = padded.view(np.uint8).reshape(groups, LANES, slabs, SLAB_COLUMNS, LANE_BYTES)
@@ -73,7 +75,7 @@ def unpack_matrix(octets: npt.NDArray[np.uint8], rows: int, columns: int, size: 
     expected = matrix_beats(rows, columns, size) * BEAT
     if len(octets) != expected:
         raise ValueError(f"a {rows} x {columns} matrix takes {expected} bytes, not {len(octets)}")
-    groups, slabs = -(-rows // LANES), -(-beat_columns(columns, size) // SLAB_COLUMNS)
+    groups, slabs = ceil_div(rows, LANES), ceil_div(beat_columns(columns, size), SLAB_COLUMNS)
     ordered = octets.reshape(slabs, groups, SLAB_COLUMNS, LANES, LANE_BYTES).transpose(1, 3, 0, 2, 4)
     flat = np.ascontiguousarray(ordered).reshape(groups * LANES, -1).view(TYPES[size])
     return flat[:rows, :columns].astype(np.int64)
@@ -82,7 +84,7 @@ def unpack_matrix(octets: npt.NDArray[np.uint8], rows: int, columns: int, size: 
 def pack_operand(matrix: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """The bytes of int8 (rows, K) in the order in which a tile reads them: row groups outside, steps inside."""
     rows, columns = matrix.shape
-    groups, steps = -(-rows // LANES), -(-columns // LANE_BYTES)
+    groups, steps = ceil_div(rows, LANES), ceil_div(columns, LANE_BYTES)
     padded = np.zeros((groups * LANES, steps * LANE_BYTES), np.int8)
     padded[:rows, :columns] = matrix
     return np.ascontiguousarray(padded.view(np.uint8).reshape(groups, LANES, steps, LANE_BYTES).swapaxes(1, 2)).reshape(

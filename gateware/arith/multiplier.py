@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from sim.reference.rounding import ceil_div
 
 __all__ = ["Multiplier"]
 
@@ -84,7 +85,7 @@ class Multiplier(wiring.Component):
         self.rows_per_stage = rows_per_stage
         self.enable = enable
         self.rows = (b_width + 1) // 2
-        self.latency = 3 if style == "plain" else 1 + max(1, -(-(self.rows - 1) // rows_per_stage))
+        self.latency = 3 if style == "plain" else 1 + max(1, ceil_div(self.rows - 1, rows_per_stage))
         members = {"a": In(self.a_shape), "b": In(self.b_shape), "p": Out(self.p_shape)}
         if enable:
             members["en"] = In(1)

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from sim.reference.rounding import ceil_div
 
 __all__ = ["SHIFT_BITS", "RoundShift", "WindowShift", "mixed"]
 
@@ -72,7 +73,7 @@ class WindowShift(wiring.Component):
         m = Module()
         kept = self.bits + 1  # with the half
         window = kept + COARSE - 1
-        steps = -(-(self.width + 1) // COARSE)  # a shift by more leaves the sign alone
+        steps = ceil_div(self.width + 1, COARSE)  # a shift by more leaves the sign alone
         padded = Signal(signed(max(COARSE * (steps - 1) + window, self.width + 1) + 1))
         m.d.comb += padded.eq(Cat(0, self.p).as_signed())
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.checks import require_range
 from gateware.array.element import DotProduct, Element
 from gateware.array.layouts import DOT, Step, column_operand_layout, result_layout, row_operand_layout
+from sim.reference.rounding import ceil_div
 
 __all__ = ["SystolicArray"]
 
@@ -167,7 +168,7 @@ class SystolicArray(wiring.Component):
             with m.If(row == self.rows - 1):
                 m.d.sync += busy.eq(0)
 
-        groups = -(-self.rows // GROUP)
+        groups = ceil_div(self.rows, GROUP)
         for c in range(self.columns):
             select = _delay(m, current, c, f"select_{c}")
             group = _delay(m, select[2:], 1, f"group_{c}") if groups > 1 else Const(0)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.soft_product import constant_product, soft_product
+from sim.reference.rounding import ceil_div
 
 __all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
 
@@ -44,7 +45,7 @@ def word_write_layout(rows: int, depth: int, x_width: int) -> data.StructLayout:
 def _divider_constants(rows: int) -> tuple[int, int]:
     """(m, s) with ``(row * m) >> s == row // rows`` for every row that lane 0 may have."""
     for shift in range(4, 24):
-        multiplier = -(-(1 << shift) // rows)
+        multiplier = ceil_div(1 << shift, rows)
         if all((row * multiplier) >> shift == row // rows for row in range(-LANES, 1 << (ROW_BITS - 1))):
             return multiplier, shift
     raise AssertionError(f"no reciprocal of {rows}")  # 2^23 / rows is exact enough for every rows up to 64

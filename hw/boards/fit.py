@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateware.config import LANES, AcceleratorConfig
 from gateware.memory.port import BEAT_BITS
 from hw.boards.parts import Part
+from sim.reference.rounding import ceil_div
 
 __all__ = ["Estimate", "estimate", "misfits"]
 
@@ -35,7 +36,7 @@ class Estimate:
 
 def _blocks(depth: int, width: int) -> int:
     """Block RAMs of a memory, half a block counting as one."""
-    return -(-depth // DEPTH) * -(-width // WIDTH)
+    return ceil_div(depth, DEPTH) * ceil_div(width, WIDTH)
 
 
 def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
@@ -44,10 +45,10 @@ def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
     operands += _blocks(config.b_depth, BEAT_BITS)
     constants = _blocks(config.const_depth, 64)
     # Rows that wait for their mean and variance, and each channel's bias and scale.
-    norm = -(-4 * config.ln_overlap // DEPTH) + 2 * _blocks(config.ln_channels, WIDTH)
+    norm = ceil_div(4 * config.ln_overlap, DEPTH) + 2 * _blocks(config.ln_channels, WIDTH)
     # Two blocks of scores, four to a word, rows and words at powers of two; and the rows' maxima.
     words = 2 << (config.rows - 1).bit_length() + (config.softmax_length // LANES - 1).bit_length()
-    scores = -(-words // DEPTH) + -(-config.max_rows // DEPTH)
+    scores = ceil_div(words, DEPTH) + ceil_div(config.max_rows, DEPTH)
     dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
     base, row = LUTS[part.family]
     lut = base + row * config.rows + (OFFICIAL_LUTS[part.family] if config.packed_full_range else 0)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sim.reference.rounding import ceil_div
+
 __all__ = ["DEIT_TINY", "Product", "Transformer", "array_cycles"]
 
 COLUMNS = 4  # of an output tile, with any grid
@@ -58,6 +60,6 @@ def array_cycles(network: Transformer, rows: int, probability_bits: int) -> int:
     total = 0
     for product in network.products():
         halves = 2 if product.probabilities and probability_bits == 16 else 1
-        tiles = -(-product.rows // rows) * -(-product.columns // COLUMNS)
-        total += product.count * tiles * max(rows, halves * -(-product.inner // DOT))
+        tiles = ceil_div(product.rows, rows) * ceil_div(product.columns, COLUMNS)
+        total += product.count * tiles * max(rows, halves * ceil_div(product.inner, DOT))
     return total

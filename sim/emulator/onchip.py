@@ -17,6 +17,7 @@ from gateware.config import LANES, AcceleratorConfig
 from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform
 from sim.emulator.emulation import Recording
+from sim.reference.rounding import ceil_div
 
 __all__ = ["OnChipError", "Piece", "pieces"]
 
@@ -121,7 +122,7 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
             turn = turns[layer.name, operation.engine]
             turns[layer.name, operation.engine] += 1
             tokens = compiled.plan.tokens if layer.windows is None else layer.windows.tokens
-            head, block = divmod(turn, -(-tokens // config.rows))
+            head, block = divmod(turn, ceil_div(tokens, config.rows))
             rows = slice(block * config.rows, min(tokens, (block + 1) * config.rows))
             window, head = divmod(head, layer.heads)
             place: tuple[slice, ...] = (slice(head, head + 1), rows)
@@ -182,7 +183,7 @@ def _probabilities(tap: _Tap, operation: Operation, wide: bool) -> Integers:
     """A block's probabilities (rows, length); two halves make 16 bits."""
     registers = operation.registers
     rows, length = _number(registers["ROWS"]), _fields(registers["LENGTH"])["length"]
-    words = -(-length // 4)
+    words = ceil_div(length, 4)
     part = tap.take(rows * words * (2 if wide else 1))
     address = part.field("address") - _number(registers["A_BASE"])
     result = np.zeros((rows, 2 * words, 4), np.int64)

@@ -11,7 +11,7 @@ from sim.interpreter.state import MachineError, MachineState
 from sim.reference.linear import matmul
 from sim.reference.nonlinear import integer_softmax
 from sim.reference.rescale import Dyadic, Rescale
-from sim.reference.rounding import clamp
+from sim.reference.rounding import ceil_div, clamp
 
 __all__ = ["execute", "softmax"]
 
@@ -149,7 +149,7 @@ def softmax(state: MachineState) -> None:
     scores = scores[:rows]
     probabilities = integer_softmax(arithmetic, x0, bits).apply(scores, masked[:rows])
     state.observe("probabilities", rows=probabilities)
-    words = -(-length // 4)
+    words = ceil_div(length, 4)
     padded = np.zeros((len(scores), 4 * words), np.int64)
     padded[:, :length] = probabilities
     base, low = state.value(v, "A_BASE"), state.value(v, "A_LOW")

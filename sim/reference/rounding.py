@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INT32_MAX", "IntArray", "clamp", "divide_rne", "shift_rne"]
+__all__ = ["INT32_MAX", "IntArray", "ceil_div", "clamp", "divide_rne", "shift_rne"]
 
 IntArray = npt.NDArray[np.int64]
 
 INT32_MAX = 2**31 - 1
+
+
+def ceil_div(dividend: int, divisor: int) -> int:
+    """dividend / divisor, rounded up; divisor positive."""
+    return -(-dividend // divisor)
 
 
 def clamp(x: IntArray, bits: int, low: int | IntArray | None = None) -> IntArray:

@@ -17,6 +17,7 @@ from sim.reference.arithmetic import Arithmetic
 from sim.reference.nonlinear import integer_gelu
 from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import ceil_div
 from sim.reference.shiftgelu import ShiftGELU
 
 IntArray = npt.NDArray[np.int64]
@@ -283,7 +284,7 @@ async def throughput(dut: Any) -> None:
         groups = []
         for _ in range(count):
             full = every_value([127] * 4, rng).rows
-            groups.append(Group([127] * 4, np.tile(full, (1, -(-channels // 256)))[:, :channels]))
+            groups.append(Group([127] * 4, np.tile(full, (1, ceil_div(channels, 256)))[:, :channels]))
         maxima, monitor = await check(dut, Layer(30, *_filling(rng)), groups, 0.0)
         firsts = monitor.times[:: channels // 4]
         spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]

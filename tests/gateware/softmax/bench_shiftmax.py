@@ -14,6 +14,7 @@ from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, cycle, pack, unpack
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.nonlinear import integer_softmax
+from sim.reference.rounding import ceil_div
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
 
@@ -49,7 +50,7 @@ def score_words(block: Block, rng: random.Random) -> list[tuple[int, int, int, i
     """(row, word, data, mask) in the order of the array's drain; columns past the end hold anything."""
     rows, length = block.scores.shape
     writes = []
-    for word in range(-(-length // 4)):
+    for word in range(ceil_div(length, 4)):
         for row in range(rows):
             data = mask = 0
             for column in range(4 * word, 4 * word + 4):
@@ -269,7 +270,7 @@ async def throughput(dut: Any) -> None:
     for length, limit in settings["rates"]:
         block = random_block(settings["rows"], length, 30, rng, 0.0)
         monitor, accepted = await check(dut, [block], rng, 0.0)
-        words = -(-length // 4) * (1 if settings["bits"] == 8 else 2)
+        words = ceil_div(length, 4) * (1 if settings["bits"] == 8 else 2)
         firsts = monitor.times[::words]
         spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]
         dut._log.info(
@@ -277,4 +278,4 @@ async def throughput(dut: Any) -> None:
             length, spans, firsts[0] - accepted[0], monitor.times[-1] - accepted[0],
         )  # fmt: skip
         assert max(spans) <= limit, spans
-        assert firsts[0] - accepted[0] == 2 * -(-length // 4) + settings["latency"]
+        assert firsts[0] - accepted[0] == 2 * ceil_div(length, 4) + settings["latency"]

@@ -16,6 +16,7 @@ from gateware.link.packets import (
     Status,
 )
 from sim.emulator.emulation import Emulation
+from sim.reference.rounding import ceil_div
 from tests.gateware.link.link_board import ADDRESS_BITS, BUS_ERROR, CONSTANT, IDENTITY, REGISTERS, Counter, LinkBoard
 
 CLOCK_HZ = 1_000_000  # slow, so that time-outs are few cycles
@@ -186,7 +187,7 @@ class EmulatedDevice:
 
     def peek(self, address: int, length: int) -> bytes:
         self.emulation.run(1000)  # words on their way arrive
-        first, end = address // 16, -(-(address + length) // 16)
+        first, end = address // 16, ceil_div(address + length, 16)
         return self.emulation.read_memory(first, 16 * (end - first))[address % 16 :][:length]
 
     def set_program(self, duration: int, outcome: int) -> None:

@@ -11,6 +11,7 @@ from host.link.errors import LinkError, MachineStopped, NoAnswer, RequestRefused
 from host.link.exchange import Exchange
 from host.link.transport import InProcessTransport
 from host.link.window import Order
+from sim.reference.rounding import ceil_div
 from tests.gateware.link.link_board import ADDRESS_BITS, BUS_ERROR, BUS_SILENT, CONSTANT, IDENTITY, Counter
 from tests.host.devices.link_devices import CLOCK_HZ, Device, DeviceModel, EmulatedDevice
 from tests.host.faults.faulty_channel import FaultyChannel
@@ -193,7 +194,7 @@ def test_pieces_as_long_as_the_line_lets_them_be(device: Device, kind: str):
         connection.write(5, content)
     before, sent = sent, connection.statistics.sent
     connection.write(5, content)
-    assert connection.statistics.sent - sent == -(-(len(content) + 5) // MAX_PAYLOAD)
+    assert connection.statistics.sent - sent == ceil_div(len(content) + 5, MAX_PAYLOAD)
     assert sent - before > 22 * (connection.statistics.sent - sent)
 
 

@@ -15,6 +15,7 @@ from gateware.isa import Engine, LoadTarget, loop_registers
 from sim.interpreter.machine import Interpreter
 from sim.interpreter.state import Observer
 from sim.reference.rescale import Dyadic
+from sim.reference.rounding import ceil_div
 
 Integers = npt.NDArray[np.int64]
 ROW = 1 << 10  # of a destination in A
@@ -36,12 +37,12 @@ class Bench:
 
     def room(self, beats: int) -> int:
         """The beat address of that much memory, a multiple of 4."""
-        base, self._free = self._free, self._free + -(-beats // 4) * 4
+        base, self._free = self._free, self._free + ceil_div(beats, 4) * 4
         assert self._free < BEATS
         return base
 
     def place(self, octets: npt.NDArray[np.uint8]) -> int:
-        base = self.room(-(-len(octets) // BEAT))
+        base = self.room(ceil_div(len(octets), BEAT))
         self.memory[base * BEAT : base * BEAT + len(octets)] = octets
         return base
 
@@ -49,7 +50,7 @@ class Bench:
         return self.place(pack_matrix(values, size))
 
     def read(self, base: int, rows: int, columns: int, size: int) -> Integers:
-        slabs = -(-beat_columns(columns, size) // 4)
+        slabs = ceil_div(beat_columns(columns, size), 4)
         octets = self.memory[base * BEAT : (base + slabs * slab_beats(rows)) * BEAT]
         return unpack_matrix(octets, rows, columns, size)
 
@@ -75,7 +76,7 @@ class Bench:
     def load_a(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None, done: int = 0) -> None:
         """int8 (rows, 4 * steps) into A, one step a word."""
         rows, steps = operand.shape[0], operand.shape[1] // 4
-        groups = -(-rows // 4)
+        groups = ceil_div(rows, 4)
         self.load(
             Engine.LOADT,
             (self.place(pack_operand(operand)), [(groups * steps, 1)]),
@@ -88,7 +89,7 @@ class Bench:
 
     def load_b(self, operand: npt.NDArray[Any], place: int = 0, stride: int | None = None, done: int = 0) -> None:
         """int8 (columns of the result, 4 * steps) into B, a tile after another."""
-        steps, tiles = operand.shape[1] // 4, -(-operand.shape[0] // 4)
+        steps, tiles = operand.shape[1] // 4, ceil_div(operand.shape[0], 4)
         self.load(
             Engine.LOADB,
             (self.place(pack_operand(operand)), [(tiles * steps, 1)]),

@@ -10,6 +10,7 @@ from firmware.program.layout import slab_beats
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine, LoadTarget, PostMode, Transform
 from sim.reference.rescale import Dyadic
+from sim.reference.rounding import ceil_div
 from tests.sim.interpreter.interpreter_bench import ROW, Bench, factors, int8
 
 Registers = dict[str, int | Mapping[str, int]]
@@ -99,7 +100,7 @@ class RandomProgram:
                 "B_TILE_STRIDE": steps,
                 "STEPS": {"k_steps": steps},
                 "TILES": tiles,
-                "BLOCKS": {"blocks": -(-rows // r), "rows_last": (rows - 1) % r + 1},
+                "BLOCKS": {"blocks": ceil_div(rows, r), "rows_last": (rows - 1) % r + 1},
                 "CONST_TILE_STRIDE": 4,
                 "OUT_ROW": 0,
                 **registers,
@@ -279,7 +280,7 @@ class RandomProgram:
     def biased(self, rows: int, words: int, length: int) -> Registers:
         """What makes of scores a residual in octets: a bias for each of them, or what masks it."""
         row = self.draw(0, 6)
-        table = self.rng.integers(-300, 300, (row + rows, 8 * -(-words // 2)))
+        table = self.rng.integers(-300, 300, (row + rows, 8 * ceil_div(words, 2)))
         masked = self.rng.random(table.shape) < self.draw(0, 9) / 10
         masked[np.arange(len(table)), self.rng.integers(0, length, len(table))] = False
         branch = factors(self.rng, 1, 128, 127, self.config.multiplier_bits)

@@ -10,6 +10,7 @@ from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine, ErrorCode, PostMode
 from sim.interpreter.state import MachineError
 from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import ceil_div
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
 from tests.sim.interpreter.interpreter_bench import Bench, Integers, factors, int8
@@ -25,7 +26,7 @@ class Head:
     def __init__(self, cfg: AcceleratorConfig, rng: np.random.Generator, tokens: int, width: int) -> None:
         self.bench, self.tokens, self.steps = Bench(cfg, rng), tokens, width // 4
         self.q, self.k, self.v = (int8(rng, tokens, width) for _ in range(3))
-        self.words, self.blocks = -(-tokens // 4), -(-tokens // cfg.rows)
+        self.words, self.blocks = ceil_div(tokens, 4), ceil_div(tokens, cfg.rows)
         self.score_factor = factors(rng, 1, 30000, 127, cfg.multiplier_bits)
         self.out_factor = factors(rng, 1, 127 * 2 ** (cfg.probability_bits - 1), 127, cfg.multiplier_bits)
         self.v_place, self.p_place = self.words * self.steps, self.blocks * self.steps
@@ -39,7 +40,7 @@ class Head:
             four = Dyadic(np.repeat(factor.multiplier, 4), np.repeat(factor.shift, 4))
             bench.load_constants(np.zeros(4, np.int64), four, place)
         self.slab = slab_beats(tokens)
-        self.out = bench.room(-(-width // 16) * self.slab)
+        self.out = bench.room(ceil_div(width, 16) * self.slab)
 
     def rows(self, block: int) -> int:
         r = self.bench.config.rows

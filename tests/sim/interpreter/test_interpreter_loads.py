@@ -12,6 +12,7 @@ from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine, LoadTarget, PostMode, Transform
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.rescale import Dyadic, Rescale
+from sim.reference.rounding import ceil_div
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftgelu import ShiftGELU
 from tests.sim.interpreter.interpreter_bench import ROW, Bench, Integers, factors, int8
@@ -159,7 +160,7 @@ def test_layernorm_into_a_is_a_matmul_operand(rng: np.random.Generator):
             "B_TILE_STRIDE": steps,
             "STEPS": {"k_steps": steps},
             "TILES": outputs // 4,
-            "BLOCKS": {"blocks": -(-tokens // r), "rows_last": (tokens - 1) % r + 1},
+            "BLOCKS": {"blocks": ceil_div(tokens, r), "rows_last": (tokens - 1) % r + 1},
             "POST": {"mode": PostMode.RAW},
             "CONST_TILE_STRIDE": 4,
             "OUT_BASE": out,
@@ -194,7 +195,7 @@ def test_shiftgelu_by_tracked_maxima(cfg: AcceleratorConfig, rng: np.random.Gene
                 "B_TILE_STRIDE": steps,
                 "STEPS": {"k_steps": steps},
                 "TILES": tiles,
-                "BLOCKS": {"blocks": -(-rows // r), "rows_last": (rows - 1) % r + 1},
+                "BLOCKS": {"blocks": ceil_div(rows, r), "rows_last": (rows - 1) % r + 1},
                 "POST": {"mode": PostMode.Q8, "track_max": 1, "max_first": int(part == 0)},
                 "CONST_BASE": part * tiles * 4,
                 "CONST_TILE_STRIDE": 4,

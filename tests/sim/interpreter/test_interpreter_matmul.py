@@ -10,6 +10,7 @@ from firmware.program.layout import BEAT, slab_beats
 from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine, PostMode
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
+from sim.reference.rounding import ceil_div
 from tests.sim.interpreter.interpreter_bench import Bench, Integers, factors, int8
 
 TINY, ARTY, OFFICIAL = config("tiny"), config("arty_a7_35"), config("tiny", "official")
@@ -37,7 +38,7 @@ def execute(
             "B_TILE_STRIDE": steps,
             "STEPS": {"k_steps": steps},
             "TILES": tiles,
-            "BLOCKS": {"blocks": -(-rows // r), "rows_last": (rows - 1) % r + 1},
+            "BLOCKS": {"blocks": ceil_div(rows, r), "rows_last": (rows - 1) % r + 1},
             "POST": post,
             "CONST_TILE_STRIDE": 4,
             "OUT_BASE": out,
