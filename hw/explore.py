@@ -19,8 +19,8 @@ from rich.progress import track
 from rich.table import Table
 
 from firmware.compiler.compiler import compile_graph
-from firmware.compiler.cost import predict
 from firmware.compiler.errors import CompileError
+from firmware.compiler.schedule.cost import predict
 from gateware.config import AcceleratorConfig, ConfigError, config
 from hw.boards.fit import Estimate, estimate
 from hw.boards.parts import LFE5U_85F, XC7A35T, XC7A100T, Part

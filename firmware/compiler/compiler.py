@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.attention import lower_attention
-from firmware.compiler.cost import in_order_of_start
-from firmware.compiler.destination import Destination
-from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError, MemoryFull
-from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan
-from firmware.compiler.lifetimes import last_uses
-from firmware.compiler.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
-from firmware.compiler.matching import match
-from firmware.compiler.matmul import Product, lower_rows
-from firmware.compiler.mean import lower_mean
-from firmware.compiler.memory import Home, Memory
-from firmware.compiler.operations import Operation
-from firmware.compiler.ranges import check_ranges
-from firmware.compiler.schedule import assemble, dependencies
+from firmware.compiler.fuse.fusion import match
+from firmware.compiler.fuse.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan
+from firmware.compiler.fuse.ranges import check_ranges
+from firmware.compiler.lower.attention import lower_attention
+from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.matmul import Product, lower_rows
+from firmware.compiler.lower.mean import lower_mean
+from firmware.compiler.lower.operations import Operation
+from firmware.compiler.place.lifetimes import last_uses
+from firmware.compiler.place.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
+from firmware.compiler.place.memory import Home, Memory
+from firmware.compiler.place.output import Destination
+from firmware.compiler.schedule.cost import in_order_of_start
+from firmware.compiler.schedule.dependencies import assemble, dependencies
 from firmware.program.layout import BEAT, LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import LOG_BEATS

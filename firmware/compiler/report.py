@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from firmware.compiler.compiler import Compiled
-from firmware.compiler.cost import operation_costs, predict
+from firmware.compiler.schedule.cost import operation_costs, predict
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine
 

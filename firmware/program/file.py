@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from firmware.compiler.compiler import Compiled
-from firmware.compiler.memory import Home
+from firmware.compiler.place.memory import Home
 from firmware.program.check import ADDRESS_LIMIT, check_program
 from firmware.program.layout import BEAT
 from gateware.config import AcceleratorConfig, changed, config, settings

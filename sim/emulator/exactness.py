@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.compiler import Compiled
-from firmware.compiler.layers import Attention, Matmul
+from firmware.compiler.fuse.layers import Attention, Matmul
 from sim.emulator.onchip import Piece
 from sim.reference.integer_vit import IntegerVit
 

@@ -11,8 +11,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from firmware.compiler.compiler import Compiled
-from firmware.compiler.layers import Attention, Matmul
-from firmware.compiler.operations import Operation
+from firmware.compiler.fuse.layers import Attention, Matmul
+from firmware.compiler.lower.operations import Operation
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform

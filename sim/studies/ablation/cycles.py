@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.compiler import compile_graph
-from firmware.compiler.cost import predict
+from firmware.compiler.schedule.cost import predict
 from gateware.config import config
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.errors import UserError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from firmware.compiler.compiler import Compiled, compile_graph
-from firmware.compiler.cost import predict
+from firmware.compiler.schedule.cost import predict
 from firmware.program.file import program_of
 from gateware.config import AcceleratorConfig
 from sim.emulator.board import Board, Frame

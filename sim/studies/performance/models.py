@@ -16,8 +16,8 @@ import numpy as np
 from rich.console import Console
 
 from firmware.compiler.compiler import compile_graph
-from firmware.compiler.cost import predict
 from firmware.compiler.errors import CompileError
+from firmware.compiler.schedule.cost import predict
 from firmware.program.layout import BEAT
 from firmware.quantiser.post_training import integer_tensors
 from firmware.quantiser.random_model import random_weights

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from firmware.compiler.cost import operation_costs
+from firmware.compiler.schedule.cost import operation_costs
 from gateware.config import config
 from sim.emulator.timeline import draw as draw_timeline
 from sim.studies.performance.measure import Measurement

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from firmware.compiler import compiler
 from firmware.compiler.compiler import Compiled, compile_graph, tensors_of
-from firmware.compiler.layers import Mean
-from firmware.compiler.memory import Memory
+from firmware.compiler.fuse.layers import Mean
+from firmware.compiler.place.memory import Memory
 from firmware.float_models.vit import FloatVit
 from firmware.program.layout import BEAT, pack_matrix
 from firmware.quantiser.calibration import Calibration

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.maps import PARITIES, Windows, map_rows, merged_strides, plane_rows
-from firmware.compiler.mean import exact_reciprocal
+from firmware.compiler.lower.mean import exact_reciprocal
+from firmware.compiler.place.maps import PARITIES, Windows, map_rows, merged_strides, plane_rows
 from firmware.quantiser.random_model import random_model
 from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware.compiler.maps import Windows
+from firmware.compiler.place.maps import Windows
 from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray

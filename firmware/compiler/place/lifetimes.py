@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
+from firmware.compiler.fuse.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
 
 __all__ = ["last_uses"]
 

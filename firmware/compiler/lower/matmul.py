@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.destination import Destination, chunks_of
-from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Gelu, Matmul, Norm
-from firmware.compiler.memory import Home
-from firmware.compiler.operations import Access
-from firmware.compiler.records import SHIFT_LIMIT, records
+from firmware.compiler.fuse.layers import Gelu, Matmul, Norm
+from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.operations import Access
+from firmware.compiler.lower.records import SHIFT_LIMIT, records
+from firmware.compiler.place.memory import Home
+from firmware.compiler.place.output import Destination, chunks_of
 from firmware.program.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
 from gateware.isa import PostMode
 from sim.reference.rescale import ResidualAdd

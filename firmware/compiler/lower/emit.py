@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.loads import Loads
-from firmware.compiler.operations import Access
+from firmware.compiler.lower.loads import Loads
+from firmware.compiler.lower.operations import Access
 from gateware.isa import Engine
 
 __all__ = ["Emitter"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, Matmul, Norm, Plan
+from firmware.compiler.fuse.layers import Attention, Matmul, Norm, Plan
 from gateware.config import AcceleratorConfig
 
 __all__ = ["check_ranges"]

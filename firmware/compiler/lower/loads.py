@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Gelu, Norm, Source
-from firmware.compiler.maps import PARITIES, merged_strides
-from firmware.compiler.memory import Home, Memory, Ring
-from firmware.compiler.operations import Access, Operation
-from firmware.compiler.records import SHIFT_LIMIT, records
+from firmware.compiler.fuse.layers import Gelu, Norm, Source
+from firmware.compiler.lower.operations import Access, Operation
+from firmware.compiler.lower.records import SHIFT_LIMIT, records
+from firmware.compiler.place.maps import PARITIES, merged_strides
+from firmware.compiler.place.memory import Home, Memory, Ring
 from firmware.program.layout import LANES
 from gateware.config import AcceleratorConfig
 from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform, loop_registers

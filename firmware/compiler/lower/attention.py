@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, ScoreBias
-from firmware.compiler.matmul import residual_registers
-from firmware.compiler.memory import Home
-from firmware.compiler.operations import Access
-from firmware.compiler.records import records
+from firmware.compiler.fuse.layers import Attention, ScoreBias
+from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.matmul import residual_registers
+from firmware.compiler.lower.operations import Access
+from firmware.compiler.lower.records import records
+from firmware.compiler.place.memory import Home
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic, ResidualAdd
 from sim.reference.rounding import IntArray

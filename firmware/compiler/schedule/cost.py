@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from firmware.compiler.operations import Operation
-from firmware.compiler.schedule import Stream, dependencies
+from firmware.compiler.lower.operations import Operation
+from firmware.compiler.schedule.dependencies import Stream, dependencies
 from firmware.program import layout
 from gateware.config import AcceleratorConfig
 from gateware.isa import SOURCE_LEVELS, Engine, PostMode, Transform

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware.compiler.emit import Emitter
 from firmware.compiler.errors import CompileError
-from firmware.compiler.memory import Home
-from firmware.compiler.operations import Access
-from firmware.compiler.records import records
+from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.operations import Access
+from firmware.compiler.lower.records import records
+from firmware.compiler.place.memory import Home
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import divide_rne

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan, Residual, ScoreBias
-from firmware.compiler.maps import Windows
+from firmware.compiler.fuse.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan, Residual, ScoreBias
+from firmware.compiler.place.maps import Windows
 from sim.reference.graph import Graph, Node
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.operations import (

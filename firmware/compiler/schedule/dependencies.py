@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.operations import Access, Operation
+from firmware.compiler.lower.operations import Access, Operation
 from firmware.program.assembler import Assembler
 from gateware.config import AcceleratorConfig
 from gateware.isa import Engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.memory import Home
+from firmware.compiler.place.memory import Home
 from gateware.config import AcceleratorConfig
 from sim.reference.rounding import IntArray
 

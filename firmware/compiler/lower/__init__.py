@@ -1,0 +1,1 @@
+"""From layers to operations: loads, products of the array, Shiftmax."""
