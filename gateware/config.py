@@ -12,9 +12,26 @@ from typing import Any
 
 from sim.reference.arithmetic import LEAN, Arithmetic, preset
 
-__all__ = ["PRESETS", "PROBABILITY_BITS", "AcceleratorConfig", "ConfigError", "changed", "config", "settings"]
+__all__ = [
+    "BEAT_BITS",
+    "BEAT_BYTES",
+    "LANES",
+    "LANE_BITS",
+    "LANE_BYTES",
+    "PRESETS",
+    "PROBABILITY_BITS",
+    "AcceleratorConfig",
+    "ConfigError",
+    "changed",
+    "config",
+    "settings",
+]
 
 LANES = 4  # rows in a row group, columns in an output tile: what makes a beat an operand of either kind
+LANE_BYTES = 4  # of a row in a beat
+LANE_BITS = 8 * LANE_BYTES
+BEAT_BYTES = LANES * LANE_BYTES  # a transfer of the memory port, a word of the B buffer
+BEAT_BITS = 8 * BEAT_BYTES
 
 PROBABILITY_BITS = (16, 8)  # what Shiftmax can write: operands are octets
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.grid import SystolicArray
-from gateware.config import LANES, AcceleratorConfig
+from gateware.config import LANE_BYTES, LANES, AcceleratorConfig
 from gateware.control.counters import Counters
 from gateware.control.fetch import ENGINES, Fetch
 from gateware.control.semaphores import Semaphores
@@ -299,7 +299,7 @@ class Core(wiring.Component):
 
 def _transposed(beat: Value) -> Value:
     """The 4 x 4 bytes of a beat, lanes for bytes: V as it is stored becomes the operand V^T."""
-    return Cat(beat.word_select(4 * lane + byte, 8) for byte in range(LANES) for lane in range(LANES))
+    return Cat(beat.word_select(LANE_BYTES * lane + byte, 8) for byte in range(LANE_BYTES) for lane in range(LANES))
 
 
 def _saturated(shift: Value) -> Value:

@@ -6,13 +6,14 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.config import BEAT_BITS, BEAT_BYTES
 from gateware.isa import ADDRESS_BITS, LOG_BEATS, VALUE_BITS
-from gateware.memory.port import BEAT_BYTES, WritePort
+from gateware.memory.port import WritePort
 
 __all__ = ["COUNTER_BITS", "Counters"]
 
 COUNTER_BITS = 32
-A_BEAT = 4  # counters of a beat
+A_BEAT = BEAT_BITS // COUNTER_BITS  # counters of a beat
 
 
 class Counters(wiring.Component):

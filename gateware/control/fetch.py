@@ -1,10 +1,10 @@
 """Instruction fetch: reads the program and hands every word to its engine's queue."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from gateware.config import AcceleratorConfig
+from gateware.config import BEAT_BITS, AcceleratorConfig
 from gateware.isa import ADDRESS_BITS, COUNT_BITS, Engine, InstructionWord, Op, register
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
@@ -13,7 +13,7 @@ from gateware.stream.fifo import StreamFifo
 __all__ = ["ENGINES", "Fetch"]
 
 ENGINES = (Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC)
-WORDS = 4  # of a beat
+WORDS = BEAT_BITS // Shape.cast(InstructionWord).width  # of a beat
 
 
 class Fetch(wiring.Component):

@@ -4,11 +4,10 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from gateware.config import LANES, AcceleratorConfig
+from gateware.config import BEAT_BITS, LANES, AcceleratorConfig
 from gateware.engines.execute.drain import Drain
 from gateware.engines.load.loader import Loader
 from gateware.engines.vector.vector import VectorEngine
-from gateware.memory.port import BEAT_BITS
 
 __all__ = ["connect_taps", "tap_layouts", "tap_members"]
 

@@ -6,14 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.round_shift import SHIFT_BITS
+from gateware.config import BEAT_BITS, LANE_BITS, LANE_BYTES, LANES
 from gateware.gelu.polynomial_gelu import PolynomialTableBuilder
 from gateware.gelu.table import TableBuilder
 from sim.reference.arithmetic import Arithmetic
 
 __all__ = ["ShiftGELU"]
 
-ROWS = 4  # of a group, and of a beat
-ELEMENTS = 4  # of a row in a beat
 CHANNEL_BITS = 14
 
 
@@ -69,9 +68,9 @@ class ShiftGELU(wiring.Component):
                 "multiplier": In(Shape(arithmetic.multiplier_bits + 1, signed=True)),
                 "shift": In(SHIFT_BITS),
                 "channels": In(CHANNEL_BITS),
-                "maxima": In(stream.Signature(data.ArrayLayout(signed(8), ROWS))),
-                "i": In(stream.Signature(128)),
-                "o": Out(stream.Signature(128)),
+                "maxima": In(stream.Signature(data.ArrayLayout(signed(8), LANES))),
+                "i": In(stream.Signature(BEAT_BITS)),
+                "o": Out(stream.Signature(BEAT_BITS)),
                 "busy": Out(1),
             }
         )
@@ -81,15 +80,15 @@ class ShiftGELU(wiring.Component):
         polynomial = self.arithmetic.gelu == "polynomial"
         builder = (PolynomialTableBuilder if polynomial else TableBuilder)(self.arithmetic, self.x0_bits)
         m.submodules.builder = builder
-        last_row = 0 if builder.common else ROWS - 1
+        last_row = 0 if builder.common else LANES - 1
         writers, readers = [], []
-        for row in range(ROWS):
+        for row in range(LANES):
             m.submodules[f"table_{row}"] = table = memory.Memory(shape=8, depth=512, init=[])
             writers.append(table.write_port())
             readers.append(table.read_port())
 
         # Build: four rows into the free set.
-        tops, row, building, filling = Signal(data.ArrayLayout(signed(8), ROWS)), Signal(2), Signal(), Signal()
+        tops, row, building, filling = Signal(data.ArrayLayout(signed(8), LANES)), Signal(2), Signal(), Signal()
         claimed, full, freed, filled = Signal(2), Signal(2), Signal(2), Signal(2)
         accepted = Signal()
         m.d.comb += [
@@ -123,12 +122,12 @@ class ShiftGELU(wiring.Component):
 
         # Look up: one element of each row a cycle.
         using, phase, left = Signal(), Signal(2), Signal(CHANNEL_BITS - 2)
-        beat, held = Signal(128, reset_less=True), Signal()
+        beat, held = Signal(BEAT_BITS, reset_less=True), Signal()
         able, step, last = Signal(), Signal(), Signal()
         m.d.comb += [
             able.eq(~self.o.valid | self.o.ready),
-            step.eq(held & full.bit_select(using, 1) & (able | (phase != ELEMENTS - 1))),
-            last.eq(step & (phase == ELEMENTS - 1)),
+            step.eq(held & full.bit_select(using, 1) & (able | (phase != LANE_BYTES - 1))),
+            last.eq(step & (phase == LANE_BYTES - 1)),
             self.i.ready.eq(~held | last),
         ]
         with m.If(step):
@@ -145,17 +144,17 @@ class ShiftGELU(wiring.Component):
         # A table answers in the cycle after its question; the fourth answers complete the beat.
         arriving, arriving_phase = Signal(), Signal(2)
         m.d.sync += [arriving.eq(step), arriving_phase.eq(phase)]
-        collected = Signal(data.ArrayLayout(data.ArrayLayout(8, ELEMENTS - 1), ROWS), reset_less=True)
+        collected = Signal(data.ArrayLayout(data.ArrayLayout(8, LANE_BYTES - 1), LANES), reset_less=True)
         for index, reader in enumerate(readers):
-            lane = beat.word_select(index, 32)
-            element = Array(lane.word_select(e, 8) for e in range(ELEMENTS))[phase]
+            lane = beat.word_select(index, LANE_BITS)
+            element = Array(lane.word_select(e, 8) for e in range(LANE_BYTES))[phase]
             m.d.comb += reader.addr.eq(Cat(element, using))
-            for earlier in range(ELEMENTS - 1):
+            for earlier in range(LANE_BYTES - 1):
                 with m.If(arriving & (arriving_phase == earlier)):
                     m.d.sync += collected[index][earlier].eq(reader.data)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(arriving & (arriving_phase == ELEMENTS - 1)):
+        with m.If(arriving & (arriving_phase == LANE_BYTES - 1)):
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.payload.eq(Cat(Cat(collected[index], reader.data) for index, reader in enumerate(readers))),

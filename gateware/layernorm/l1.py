@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from gateware.arith.divider import ReciprocalDivider
+from gateware.config import LANES
 from gateware.layernorm.lanes import PAIR
 from gateware.layernorm.root import FACTOR_BITS, RESULT
 from gateware.layernorm.variance import MEAN_BITS
@@ -13,7 +14,6 @@ from sim.reference.layernorm import LEAST_DEVIATION
 
 __all__ = ["DIVISION_CYCLES", "DeviationReciprocal", "L1Statistics", "RowMean"]
 
-ROWS = 4
 MEAN_CYCLES = MEAN_BITS + 2
 DIVISION_CYCLES = FACTOR_BITS + 3
 
@@ -40,18 +40,18 @@ class RowMean(wiring.Component):
         super().__init__(
             {
                 "half": In(channel_bits),
-                "i": In(stream.Signature(data.ArrayLayout(sum_bits, ROWS))),
-                "o": Out(stream.Signature(data.ArrayLayout(MEAN_BITS, ROWS))),
+                "i": In(stream.Signature(data.ArrayLayout(sum_bits, LANES))),
+                "o": Out(stream.Signature(data.ArrayLayout(MEAN_BITS, LANES))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        totals = Signal(data.ArrayLayout(self.sum_bits, ROWS), reset_less=True)
-        means = Signal(data.ArrayLayout(MEAN_BITS, ROWS), reset_less=True)
+        totals = Signal(data.ArrayLayout(self.sum_bits, LANES), reset_less=True)
+        means = Signal(data.ArrayLayout(MEAN_BITS, LANES), reset_less=True)
         channels = Signal(self.channel_bits + 1)
         remainder, quotient = Signal(self.channel_bits + 1), Signal(MEAN_BITS)
-        row, step = Signal(range(ROWS)), Signal(range(MEAN_BITS))
+        row, step = Signal(range(LANES)), Signal(range(MEAN_BITS))
         shifted, difference = Signal(self.channel_bits + 2), Signal(self.channel_bits + 3)
         tie = Signal()
         m.d.comb += [
@@ -83,7 +83,7 @@ class RowMean(wiring.Component):
             with m.State("round"):
                 m.d.sync += [means[row].eq(Cat(quotient[0] & ~tie, quotient[1:])), row.eq(row + 1)]
                 m.next = "load"
-                with m.If(row == ROWS - 1):
+                with m.If(row == LANES - 1):
                     m.next = "offer"
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)
@@ -108,11 +108,11 @@ class DeviationReciprocal(wiring.Component):
 
     def __init__(self, magnitude_bits: int) -> None:
         self.magnitude_bits = magnitude_bits
-        self.layout = data.ArrayLayout(data.StructLayout({"mean": MEAN_BITS, "magnitude": magnitude_bits}), ROWS)
+        self.layout = data.ArrayLayout(data.StructLayout({"mean": MEAN_BITS, "magnitude": magnitude_bits}), LANES)
         super().__init__(
             {
                 "i": In(stream.Signature(self.layout)),
-                "o": Out(stream.Signature(data.ArrayLayout(RESULT, ROWS))),
+                "o": Out(stream.Signature(data.ArrayLayout(RESULT, LANES))),
             }
         )
 
@@ -120,8 +120,8 @@ class DeviationReciprocal(wiring.Component):
         m = Module()
         m.submodules.divider = divider = ReciprocalDivider(31, max(self.magnitude_bits, 7), FACTOR_BITS)
         rows = Signal(self.layout, reset_less=True)
-        results = Signal(data.ArrayLayout(RESULT, ROWS), reset_less=True)
-        row = Signal(range(ROWS))
+        results = Signal(data.ArrayLayout(RESULT, LANES), reset_less=True)
+        row = Signal(range(LANES))
         deviation = Signal(self.magnitude_bits)
         m.d.comb += [
             deviation.eq(rows[row].magnitude),
@@ -147,7 +147,7 @@ class DeviationReciprocal(wiring.Component):
                         row.eq(row + 1),
                     ]
                     m.next = "divide"
-                    with m.If(row == ROWS - 1):
+                    with m.If(row == LANES - 1):
                         m.next = "offer"
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)
@@ -192,13 +192,13 @@ class L1Statistics(wiring.Component):
         self.max_channels, self.depth = max_channels, depth
         self.half_bits = (max_channels // 2).bit_length()
         self.sum_bits = 16 + size
-        self.latency = ROWS * max(MEAN_CYCLES, DIVISION_CYCLES) + 4
+        self.latency = LANES * max(MEAN_CYCLES, DIVISION_CYCLES) + 4
         super().__init__(
             {
                 "half": In(self.half_bits),
                 "i": In(stream.Signature(PAIR)),
                 "word": Out(stream.Signature(PAIR)),
-                "o": Out(stream.Signature(data.ArrayLayout(RESULT, ROWS))),
+                "o": Out(stream.Signature(data.ArrayLayout(RESULT, LANES))),
                 "busy": Out(1),
             }
         )
@@ -215,7 +215,7 @@ class L1Statistics(wiring.Component):
 
         # First pass: totals, in registers that go round with the rows; the oldest is the one of this word's row.
         row, pair = Signal(2), Signal(self.half_bits)
-        totals = [Signal(self.sum_bits, name=f"total_{index}", reset_less=True) for index in range(ROWS)]
+        totals = [Signal(self.sum_bits, name=f"total_{index}", reset_less=True) for index in range(LANES)]
         complete, accepted = Signal(), Signal()
         here = self.i.payload
         m.d.comb += [
@@ -225,26 +225,26 @@ class L1Statistics(wiring.Component):
             rows.word.eq(Cat(here.u0, here.u1)),
             mean.i.valid.eq(complete),
         ]
-        m.d.comb += [mean.i.payload[index].eq(totals[ROWS - 1 - index]) for index in range(ROWS)]
+        m.d.comb += [mean.i.payload[index].eq(totals[LANES - 1 - index]) for index in range(LANES)]
         with m.If(complete & mean.i.ready):
             m.d.sync += complete.eq(0)
         with m.If(accepted):
             m.d.sync += totals[0].eq(Mux(pair == 0, self.half, totals[-1]) + (here.u0 + here.u1))
-            m.d.sync += [totals[index + 1].eq(totals[index]) for index in range(ROWS - 1)]
+            m.d.sync += [totals[index + 1].eq(totals[index]) for index in range(LANES - 1)]
             m.d.sync += row.eq(row + 1)
-            with m.If(row == ROWS - 1):
+            with m.If(row == LANES - 1):
                 m.d.sync += pair.eq(pair + 1)
                 with m.If(pair == last_pair):
                     m.d.sync += [pair.eq(0), complete.eq(1)]
 
         # Second pass: a word is read, leaves, and its deviations are summed, in three steps that stop together.
-        means = Signal(data.ArrayLayout(MEAN_BITS, ROWS), reset_less=True)
+        means = Signal(data.ArrayLayout(MEAN_BITS, LANES), reset_less=True)
         reading, able, read = Signal(), Signal(), Signal()
         out_row, out_pair, out_last = Signal(2), Signal(self.half_bits), Signal()
         added, measured = Signal(), Signal()  # deviations are summed; a group's wait for the reciprocal
         m.d.comb += [
             able.eq(~self.word.valid | self.word.ready),
-            out_last.eq((out_row == ROWS - 1) & (out_pair == last_pair)),
+            out_last.eq((out_row == LANES - 1) & (out_pair == last_pair)),
             read.eq(reading & able),
             rows.read.eq(read),
             mean.o.ready.eq(~reading & ~self.word.valid & ~added & ~measured),
@@ -262,7 +262,7 @@ class L1Statistics(wiring.Component):
             ]
         with m.If(read):
             m.d.sync += out_row.eq(out_row + 1)
-            with m.If(out_row == ROWS - 1):
+            with m.If(out_row == LANES - 1):
                 m.d.sync += out_pair.eq(out_pair + 1)
             with m.If(out_last):
                 m.d.sync += [out_pair.eq(0), reading.eq(0)]
@@ -279,15 +279,15 @@ class L1Statistics(wiring.Component):
         m.d.comb += taken.eq(self.word.valid & self.word.ready)
         added_first, added_last = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [added.eq(taken), added_first.eq(read_first), added_last.eq(read_last)]
-        magnitudes = [Signal(self.sum_bits, name=f"magnitude_{index}", reset_less=True) for index in range(ROWS)]
+        magnitudes = [Signal(self.sum_bits, name=f"magnitude_{index}", reset_less=True) for index in range(LANES)]
         with m.If(added):
             m.d.sync += magnitudes[0].eq(Mux(added_first, 0, magnitudes[-1]) + (distances[0] + distances[1]))
-            m.d.sync += [magnitudes[index + 1].eq(magnitudes[index]) for index in range(ROWS - 1)]
+            m.d.sync += [magnitudes[index + 1].eq(magnitudes[index]) for index in range(LANES - 1)]
         m.d.comb += reciprocal.i.valid.eq(measured)
-        for index in range(ROWS):
+        for index in range(LANES):
             m.d.comb += [
                 reciprocal.i.payload[index].mean.eq(means[index]),
-                reciprocal.i.payload[index].magnitude.eq(magnitudes[ROWS - 1 - index]),
+                reciprocal.i.payload[index].magnitude.eq(magnitudes[LANES - 1 - index]),
             ]
         with m.If(reciprocal.i.ready):
             m.d.sync += measured.eq(0)

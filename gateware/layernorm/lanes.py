@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.config import BEAT_BITS
+
 __all__ = ["LanePacker", "LaneUnpacker", "PAIR"]
 
 PAIR = data.StructLayout({"u0": 16, "u1": 16})  # two neighbouring channels of a row, plus 2^15
@@ -23,12 +25,12 @@ class LaneUnpacker(wiring.Component):
     """
 
     narrow: In(1)
-    i: In(stream.Signature(128))
+    i: In(stream.Signature(BEAT_BITS))
     o: Out(stream.Signature(PAIR))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat = Signal(128, reset_less=True)
+        beat = Signal(BEAT_BITS, reset_less=True)
         held = Signal()
         row, upper = Signal(2), Signal()
         finished = Signal()
@@ -81,7 +83,7 @@ class LanePacker(wiring.Component):
     q0: In(signed(16))
     q1: In(signed(16))
     stall: Out(1)
-    o: Out(stream.Signature(128))
+    o: Out(stream.Signature(BEAT_BITS))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

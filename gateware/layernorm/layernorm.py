@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
+from gateware.config import BEAT_BITS
 from gateware.layernorm.constants import constant_layout, constant_values
 from gateware.layernorm.l1 import DIVISION_CYCLES, L1Statistics
 from gateware.layernorm.lanes import LanePacker, LaneUnpacker
@@ -126,8 +127,8 @@ class LayerNorm(wiring.Component):
                 "low": In(1),
                 "busy": Out(1),
                 "constants": In(write_signature(max_channels, multiplier_bits)),
-                "i": In(stream.Signature(128)),
-                "o": Out(stream.Signature(128)),
+                "i": In(stream.Signature(BEAT_BITS)),
+                "o": Out(stream.Signature(BEAT_BITS)),
             }
         )
 

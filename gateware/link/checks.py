@@ -5,9 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.config import BEAT_BYTES
 from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, REQUEST, Command, Status
 from gateware.link.receiver import SLOT_BYTES
-from gateware.memory.port import BEAT_BYTES
 
 __all__ = ["WORD_BYTES", "RequestChecks"]
 

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
-from gateware.memory.port import BEAT_BITS, BEAT_BYTES, ReadPort, WritePort
+from gateware.config import BEAT_BITS, BEAT_BYTES
+from gateware.memory.port import ReadPort, WritePort
 
 __all__ = ["MemoryAccess", "TransferPort"]
 

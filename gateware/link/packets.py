@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data
 
+from gateware.config import BEAT_BYTES
 from gateware.isa import ErrorCode
 
 __all__ = [
@@ -258,7 +259,7 @@ class Identity:
 
     @property
     def memory_bytes(self) -> int:
-        return 16 * self.memory_beats
+        return BEAT_BYTES * self.memory_beats
 
     def to_bytes(self) -> bytes:
         """Raises PacketError for a field that does not fit."""

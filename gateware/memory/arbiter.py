@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
+from gateware.config import BEAT_BITS
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
 from gateware.stream.fifo import StreamFifo
 from gateware.stream.register import StreamRegister
@@ -132,7 +133,7 @@ class MemoryArbiter(wiring.Component):
         # Answers come in the order of their tags.
         back = self.memory.rdata
         m.d.comb += [back.ready.eq(1), tags.o.ready.eq(back.valid)]
-        arrived, beat = Signal(), Signal(128, reset_less=True)
+        arrived, beat = Signal(), Signal(BEAT_BITS, reset_less=True)
         whose, foreign = Signal(range(max(2, self.readers))), Signal()
         m.d.comb += foreign.eq(tags.o.payload >= self.readers - self.guests)
         m.d.sync += [

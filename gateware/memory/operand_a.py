@@ -6,12 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.soft_product import constant_product, soft_product
+from gateware.config import BEAT_BITS, LANE_BYTES, LANES
 from sim.reference.rounding import ceil_div
 
 __all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
 
-LANES = 4
-ELEMENTS = 4  # of a lane word
 ROW_BITS = 12
 K_BITS = 10
 
@@ -21,7 +20,7 @@ def beat_write_layout(depth: int) -> data.StructLayout:
     address = (depth - 1).bit_length()
     return data.StructLayout(
         {
-            "beat": 128,
+            "beat": BEAT_BITS,
             "k": K_BITS,
             "row": signed(ROW_BITS),
             "row_limit": ROW_BITS,
@@ -35,7 +34,7 @@ def word_write_layout(rows: int, depth: int, x_width: int) -> data.StructLayout:
     """One word (four elements) for one bank."""
     return data.StructLayout(
         {
-            "word": data.ArrayLayout(signed(x_width), ELEMENTS),
+            "word": data.ArrayLayout(signed(x_width), LANE_BYTES),
             "bank": range(rows),
             "address": (depth - 1).bit_length(),
         }
@@ -81,7 +80,7 @@ class OperandA(wiring.Component):
         require_range("OperandA", "depth", depth, 2, 1 << 16)
         require_range("OperandA", "x_width", x_width, 8, 9)
         self.rows, self.depth, self.x_width = rows, depth, x_width
-        self.word_layout = data.ArrayLayout(signed(x_width), ELEMENTS)
+        self.word_layout = data.ArrayLayout(signed(x_width), LANE_BYTES)
         super().__init__(
             {
                 "beat": In(stream.Signature(beat_write_layout(depth))),
@@ -121,9 +120,9 @@ class OperandA(wiring.Component):
             entry.row_limit.eq(beat.row_limit),
             entry.stride.eq(beat.stride),
         ]
-        octets = data.ArrayLayout(data.ArrayLayout(signed(8), ELEMENTS), LANES)(beat.beat)
+        octets = data.ArrayLayout(data.ArrayLayout(signed(8), LANE_BYTES), LANES)(beat.beat)
         for lane in range(LANES):
-            for element in range(ELEMENTS):
+            for element in range(LANE_BYTES):
                 m.d.comb += entry.lanes[lane][element].eq(octets[lane][element])
         with m.If(word_here):
             m.d.comb += [entry.lanes[0].eq(word.word), entry.base.eq(word.address), entry.k.eq(0)]

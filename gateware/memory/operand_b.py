@@ -5,13 +5,14 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.config import BEAT_BITS
 
 __all__ = ["OperandB", "beat_store_layout"]
 
 
 def beat_store_layout(depth: int) -> data.StructLayout:
     """A beat and its address."""
-    return data.StructLayout({"beat": 128, "address": (depth - 1).bit_length()})
+    return data.StructLayout({"beat": BEAT_BITS, "address": (depth - 1).bit_length()})
 
 
 class OperandB(wiring.Component):
@@ -41,13 +42,13 @@ class OperandB(wiring.Component):
             {
                 "write": In(stream.Signature(beat_store_layout(depth))).array(2),
                 "address": In(range(depth)),
-                "data": Out(128),
+                "data": Out(BEAT_BITS),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = ram = memory.Memory(shape=128, depth=self.depth, init=[], attrs={"ram_style": "block"})
+        m.submodules.ram = ram = memory.Memory(shape=BEAT_BITS, depth=self.depth, init=[], attrs={"ram_style": "block"})
         writer, reader = ram.write_port(), ram.read_port()
         turn = Signal()  # who goes first: a register, so that neither's ready hangs on the other's valid
         m.d.sync += turn.eq(Mux(self.write[0].valid & self.write[1].valid, ~turn, self.write[1].valid))
@@ -57,7 +58,7 @@ class OperandB(wiring.Component):
             chosen.eq(Mux(turn, self.write[1].payload.as_value(), self.write[0].payload.as_value())),
             taken.eq(Mux(turn, self.write[1].valid, self.write[0].valid)),
         ]
-        out = Signal(128, reset_less=True)
+        out = Signal(BEAT_BITS, reset_less=True)
         m.d.sync += out.eq(reader.data)
         m.d.comb += [
             writer.en.eq(taken),

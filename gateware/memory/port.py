@@ -4,11 +4,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.config import BEAT_BITS, BEAT_BYTES
 
-__all__ = ["BEAT_BITS", "BEAT_BYTES", "MemoryPort", "ReadPort", "WritePort"]
-
-BEAT_BITS = 128
-BEAT_BYTES = BEAT_BITS // 8
+__all__ = ["MemoryPort", "ReadPort", "WritePort"]
 
 
 class MemoryPort(wiring.Signature):

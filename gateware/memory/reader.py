@@ -4,8 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.config import BEAT_BITS
 from gateware.isa import ADDRESS_BITS
-from gateware.memory.port import BEAT_BITS, ReadPort
+from gateware.memory.port import ReadPort
 from gateware.memory.strides import StridedCounter, descriptor_layout
 from gateware.stream.fifo import StreamFifo
 

@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.round_shift import SHIFT_BITS
+from gateware.config import LANES
 from gateware.isa import PostMode
 from gateware.postprocess.lane import factor_layout
 
 __all__ = ["LANES", "Feeder", "Part", "job_layout", "record_layout", "residual_layout", "set_layout"]
 
-LANES = 4
 MODE_BITS = 2
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateware.config import LANES, AcceleratorConfig
-from gateware.memory.port import BEAT_BITS
+from gateware.config import BEAT_BITS, LANES, AcceleratorConfig
 from hw.boards.parts import Part
 from sim.reference.rounding import ceil_div
 

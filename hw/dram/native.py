@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from gateware.memory.port import BEAT_BITS, BEAT_BYTES, MemoryPort
+from gateware.config import BEAT_BITS, BEAT_BYTES
+from gateware.memory.port import MemoryPort
 from gateware.stream.fifo import StreamFifo
 
 __all__ = ["NativeAdapter", "NativePort"]

@@ -5,12 +5,12 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
+from gateware.config import LANES
 from gateware.stream.fifo import StreamFifo
 
 __all__ = ["ConstantMemory", "constant_record"]
 
 SHIFT_BITS = 7
-COLUMNS = 4
 
 
 def constant_record(multiplier_bits: int) -> data.StructLayout:
@@ -40,7 +40,7 @@ class ConstantMemory(wiring.Component):
     """
 
     def __init__(self, depth: int, multiplier_bits: int) -> None:
-        require_range("ConstantMemory", "depth", depth, COLUMNS)
+        require_range("ConstantMemory", "depth", depth, LANES)
         self.depth, self.record = depth, constant_record(multiplier_bits)
         self.address_bits = (depth - 1).bit_length()
         super().__init__(
@@ -59,7 +59,7 @@ class ConstantMemory(wiring.Component):
         m.submodules.queue = queue = StreamFifo(self.record, 8)
         writer, reader = ram.write_port(), ram.read_port()
         connect(m, queue.o, flipped(self.o))
-        here, left = Signal(self.address_bits), Signal(range(COLUMNS + 1))
+        here, left = Signal(self.address_bits), Signal(range(LANES + 1))
         reading, arriving = Signal(), Signal()
         m.d.comb += [
             writer.en.eq(self.write),
@@ -73,7 +73,7 @@ class ConstantMemory(wiring.Component):
         ]
         m.d.sync += arriving.eq(reading)
         with m.If(self.tile.ready & self.tile.valid):
-            m.d.sync += [here.eq(self.tile.payload), left.eq(COLUMNS)]
+            m.d.sync += [here.eq(self.tile.payload), left.eq(LANES)]
         with m.Elif(reading):
             m.d.sync += [here.eq(here + 1), left.eq(left - 1)]
         return m

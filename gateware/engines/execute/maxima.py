@@ -5,10 +5,9 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.config import LANES
 
 __all__ = ["RowMaxima"]
-
-GROUP = 4
 
 
 def _greater(a: Value, b: Value) -> Value:
@@ -38,15 +37,15 @@ class RowMaxima(wiring.Component):
     """
 
     def __init__(self, max_rows: int) -> None:
-        require_range("RowMaxima", "max_rows", max_rows, GROUP)
+        require_range("RowMaxima", "max_rows", max_rows, LANES)
         self.max_rows = max_rows
         self.row_bits = (max_rows - 1).bit_length()
-        update = {"valid": 1, "fresh": 1, "row": self.row_bits, "values": data.ArrayLayout(signed(8), GROUP)}
+        update = {"valid": 1, "fresh": 1, "row": self.row_bits, "values": data.ArrayLayout(signed(8), LANES)}
         super().__init__(
             {
                 "update": In(data.StructLayout(update)),
                 "group": In(stream.Signature(self.row_bits - 2)),
-                "o": Out(stream.Signature(data.ArrayLayout(signed(8), GROUP))),
+                "o": Out(stream.Signature(data.ArrayLayout(signed(8), LANES))),
             }
         )
 
@@ -94,8 +93,8 @@ class RowMaxima(wiring.Component):
 
         # Look-up: four reads, one after the other. An update of the cycle of the transfer is written two cycles later,
         # and one of the cycle before in the next cycle; the first read comes after that.
-        index, collecting = Signal(range(GROUP + 1)), Signal()
-        lane, arriving = Signal(range(GROUP)), Signal()
+        index, collecting = Signal(range(LANES + 1)), Signal()
+        lane, arriving = Signal(range(LANES)), Signal()
         held, settling = Signal(self.row_bits - 2), Signal(2)
         m.d.comb += [
             self.group.ready.eq(~collecting & ~self.o.valid & ~arriving),
@@ -109,12 +108,12 @@ class RowMaxima(wiring.Component):
         m.d.comb += reading.eq(collecting & ~settling[0])
         with m.If(reading):
             m.d.sync += [index.eq(index + 1), lane.eq(index)]
-            with m.If(index == GROUP - 1):
+            with m.If(index == LANES - 1):
                 m.d.sync += collecting.eq(0)
         m.d.sync += arriving.eq(reading)
         with m.If(arriving):
             m.d.sync += self.o.payload[lane].eq(reader.data)
-            with m.If(lane == GROUP - 1):
+            with m.If(lane == LANES - 1):
                 m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -4,12 +4,11 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.config import BEAT_BITS, LANES
 from gateware.engines.execute.walker import PLACE_BITS, ROW_BITS, TileWalker, walk_layout
 from gateware.memory.port import ReadPort
 
 __all__ = ["SkipFetch"]
-
-LANES = 4
 
 
 class SkipFetch(wiring.Component):
@@ -61,7 +60,7 @@ class SkipFetch(wiring.Component):
         group_bits = (self.groups - 1).bit_length()
         cell = data.StructLayout({"column": 2, "group": group_bits, "page": 1})
         m.submodules.pages = pages = memory.Memory(
-            shape=128, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
+            shape=BEAT_BITS, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
         )
         writer, reader = pages.write_port(), pages.read_port(domain="comb")
         claimed, complete, freed, completed = Signal(2), Signal(2), Signal(2), Signal(2)

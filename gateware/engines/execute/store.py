@@ -4,13 +4,13 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.config import LANE_BITS, LANE_BYTES, LANES
 from gateware.engines.execute.walker import PLACE_BITS, ROW_BITS, position_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 
 __all__ = ["RowStore", "result_row_layout"]
 
-LANES = 4
 COLUMNS = 4  # beat columns of a slab
 
 
@@ -81,7 +81,7 @@ class RowStore(wiring.Component):
         lanes = []
         for lane in range(LANES):
             m.submodules[f"lane_{lane}"] = ram = memory.Memory(
-                shape=32, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
+                shape=LANE_BITS, depth=1 << cell.size, init=[], attrs={"ram_style": "distributed"}
             )
             lanes.append((ram.write_port(), ram.read_port(domain="comb")))
 
@@ -248,7 +248,7 @@ class RowStore(wiring.Component):
                 out.valid.eq(sending & ~outside),
                 self.outside.eq(sending & outside),
                 out.payload.data.eq(Cat(reader.data for reader in readers)),
-                out.payload.mask.eq(Cat(lane.replicate(4) for lane in mask)),
+                out.payload.mask.eq(Cat(lane.replicate(LANE_BYTES) for lane in mask)),
                 out.payload.address.eq(place),
                 out_final.eq(final & last),
             ]

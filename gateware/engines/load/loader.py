@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.config import BEAT_BITS
 from gateware.control.semaphores import SemaphoreTake
 from gateware.control.sequencer import Sequencer, register_layout
 from gateware.isa import (
@@ -15,7 +16,7 @@ from gateware.isa import (
     InstructionWord,
     SemaphoreValue,
 )
-from gateware.memory.port import BEAT_BITS, ReadPort
+from gateware.memory.port import ReadPort
 from gateware.memory.reader import ReadBeat, StridedReader
 from gateware.memory.strides import StridedCounter
 

@@ -4,13 +4,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from gateware.config import LANES, AcceleratorConfig
+from gateware.config import BEAT_BITS, LANES, AcceleratorConfig
 from gateware.control.sequencer import register_layout
 from gateware.engines.execute.constants import constant_record
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine, Transform
 from gateware.layernorm.layernorm import LayerNorm
-from gateware.memory.port import BEAT_BITS
 from gateware.memory.reader import ReadBeat
 from gateware.stream.register import HalfRateRegister
 

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-BEAT_BYTES = 16
+from gateware.config import BEAT_BYTES
 
 
 class MemoryPartner:
