@@ -20,7 +20,7 @@ from sim.reference.preprocess import Preprocessing
 from sim.reference.scales import norm_bias, norm_scales, raised_gamma
 from tests.firmware.quantiser import small_vit
 from tests.firmware.quantiser.authors_state import authors_state
-from tests.shared_data import shared_data
+from tests.vectors.golden import SOURCES, golden_model
 
 ARCH = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"
 SWIN = "swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10"
@@ -29,30 +29,31 @@ State = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def state() -> State:
-    return load_checkpoint(shared_data("vectors", "e2e_vit_small.npz"))
+    return golden_model("e2e_vit_small").state
 
 
-def test_every_integer_and_scale_arrives_unchanged(state: State):
-    tensors = import_checkpoint(state, parse_architecture(ARCH), "checkpoint")
-    arrived = [name for name in tensors if name in state]
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_integer_and_scale_arrives_unchanged(source: str):
+    golden = golden_model("e2e_vit_small", source)
+    tensors = import_checkpoint(golden.state, parse_architecture(ARCH), "checkpoint")
+    arrived = [name for name in tensors if name in golden.state]
     assert len(arrived) == len(tensors) - 2
     for name in arrived:
-        np.testing.assert_array_equal(tensors[name], state[name].reshape(tensors[name].shape))
-    with np.load(shared_data("vectors", "e2e_vit_small.npz")) as golden:
-        np.testing.assert_array_equal(tensors["pos_embed_integer"], golden["tr/qact_pos"])
+        np.testing.assert_array_equal(tensors[name], golden.state[name].reshape(tensors[name].shape))
+    expected = golden.tensors["qact_pos"]
+    np.testing.assert_array_equal(tensors["pos_embed_integer"].reshape(-1)[: len(expected)], expected)
 
 
-@pytest.mark.parametrize(("stem", "arch"), [("e2e_vit_small", ARCH), ("e2e_swin_small", SWIN)])
-def test_the_pth_tar_gives_the_same_model(tmp_path: Path, stem: str, arch: str):
-    pytest.importorskip("torch", reason="PyTorch (the training extra) is not installed")
-    checksums = set()
-    for name in (f"{stem}.pth.tar", f"{stem}.npz"):
-        output = tmp_path / f"{name}.model"
-        assert import_ivit.main([str(shared_data("vectors", name)), "--arch", arch, "-o", str(output)]) == 0
-        model = load_model(output)
-        assert model.arithmetic == "official"
-        checksums.add(model.checksum())
-    assert len(checksums) == 1
+@pytest.mark.parametrize("prefix", ["", "sd/"])
+@pytest.mark.parametrize(("name", "arch"), [("e2e_vit_small", ARCH), ("e2e_swin_small", SWIN)])
+def test_an_npz_of_the_authors_keys(tmp_path: Path, name: str, arch: str, prefix: str):
+    state = golden_model(name).state
+    file = small_vit.write_weights(tmp_path / "c.npz", {f"{prefix}{key}": array for key, array in state.items()})
+    assert import_ivit.main([str(file), "--arch", arch, "-o", str(tmp_path / "m.model")]) == 0
+    model, expected = load_model(tmp_path / "m.model"), import_checkpoint(state, parse_architecture(arch), "state")
+    assert model.arithmetic == "official" and model.tensors.keys() == expected.keys()
+    for key, tensor in expected.items():
+        np.testing.assert_array_equal(model.tensors[key], tensor, err_msg=key)
 
 
 def put(key: str, value: object) -> Callable[[State], None]:

@@ -6,25 +6,29 @@ import numpy as np
 import pytest
 
 from sim.reference import scales
-from tests.shared_data import shared_data
+from tests.vectors.golden import SOURCES, GoldenModel, golden_model
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def golden(request: pytest.FixtureRequest) -> GoldenModel:
+    return golden_model("e2e_vit_small", request.param)
 
 
 @pytest.fixture(scope="module")
-def state() -> dict[str, np.ndarray]:
-    with np.load(shared_data("vectors", "e2e_vit_small.npz")) as archive:
-        return {key.removeprefix("sd/"): archive[key] for key in archive.files if key.startswith("sd/")}
+def state(golden: GoldenModel) -> dict[str, np.ndarray]:
+    return golden.state
 
 
-def test_weights_come_out_as_the_authors(state):
-    names = [key.removesuffix(".weight_integer") for key in state if key.endswith(".weight_integer")]
+def test_weights_come_out_as_the_authors(golden: GoldenModel):
+    names = [key.removesuffix(".weight") for key in golden.rows if key.endswith(".weight")]
     assert len(names) == 10
     for name in names:
         kind = "conv" if name.startswith("patch_embed") else "fc"
-        found = scales.channel_scales(state[f"{name}.weight"])
-        np.testing.assert_array_equal(found, state[f"{name}.{kind}_scaling_factor"])
-        np.testing.assert_array_equal(
-            scales.quantise_weight(state[f"{name}.weight"], found), state[f"{name}.weight_integer"]
-        )
+        rows = golden.rows[f"{name}.weight"]
+        found = scales.channel_scales(rows)
+        np.testing.assert_array_equal(found, golden.state[f"{name}.{kind}_scaling_factor"][: len(rows)])
+        integers = golden.state[f"{name}.weight_integer"][: len(rows)]
+        np.testing.assert_array_equal(scales.quantise_weight(rows, found), integers)
 
 
 def test_biases_come_out_as_the_authors(state):

@@ -11,7 +11,7 @@ from gateware.gelu.shiftgelu import ShiftGELU
 from sim.cocotb.runner import run_bench, simulator_missing
 from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic, preset
 from sim.reference.rescale import Dyadic
-from tests.shared_data import shared_data
+from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.gelu.bench_shiftgelu"
 VARIANTS = {"lean": LEAN, "official": OFFICIAL, "polynomial": preset("lean:gelu=polynomial")}
@@ -61,26 +61,24 @@ def test_throughput():
     run("lean", "throughput", rates=rates, least_rate=2, latency=1097)
 
 
-@pytest.mark.parametrize(("variant", "every"), [("lean", 6), ("official", 30)])
+@pytest.mark.parametrize(("variant", "every"), [("lean", 1), ("official", 5)])
 def test_golden_vectors(variant: str, every: int, tmp_path: Path):
     bits = VARIANTS[variant].multiplier_bits
     files = []
     for name in ("gelu_c384", "gelu_c768")[: 2 if variant == "lean" else 1]:
-        with (
-            np.load(shared_data("vectors", f"{name}.npz")) as vectors,
-            np.load(shared_data("vectors", "quantact_gelu16to8.npz")) as scales,
-        ):
-            factors = [
-                Dyadic.from_ratio(scale_in[0], scale_out, bits).normalised(bits)
-                for scale_in, scale_out in zip(scales["s_in"][::every], scales["s_out"][::every], strict=True)
-            ]
-            cases = {
-                "rows": vectors["q"][::every, :4].astype(np.int64),
-                "x0": -vectors["x0"][::every],
-                "y": vectors["y"][::every, :4],
-                "multiplier": np.array([factor.multiplier for factor in factors]),
-                "shift": np.array([factor.shift for factor in factors]),
-            }
+        vectors, scales = golden(name), golden("quantact_gelu16to8")
+        chosen = slice(0, len(vectors["q"]), every)
+        factors = [
+            Dyadic.from_ratio(scale_in[0], scale_out, bits).normalised(bits)
+            for scale_in, scale_out in zip(scales["s_in"], scales["s_out"], strict=True)
+        ]
+        cases = {
+            "rows": vectors["q"][chosen, :4],
+            "x0": -vectors["x0"][chosen],
+            "y": vectors["y"][chosen, :4],
+            "multiplier": np.array([factor.multiplier for factor in factors[: len(vectors["q"])][chosen]]),
+            "shift": np.array([factor.shift for factor in factors[: len(vectors["q"])][chosen]]),
+        }
         files.append(str(tmp_path / f"{name}.npz"))
         np.savez(files[-1], **cases)
     run(variant, "golden_rows", "verilator" if variant == "lean" else "icarus", files=files)

@@ -10,7 +10,7 @@ from gateware.layernorm.layernorm import LayerNorm, constant_values
 from sim.cocotb.runner import run_bench, simulator_missing
 from sim.reference.rescale import Dyadic
 from sim.reference.scales import norm_scales
-from tests.shared_data import shared_data
+from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.layernorm.bench_layernorm"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -82,24 +82,21 @@ def test_throughput_of_the_longest_rows(channels: int):
 @pytest.mark.parametrize(("channels", "variant"), [(96, "official"), (192, "lean")])
 def test_golden_vectors(channels: int, variant: str, tmp_path: Path):
     multiplier_bits = VARIANTS[variant]["multiplier_bits"]
-    with np.load(shared_data("vectors", f"layernorm_c{channels}.npz")) as vectors:
-        factors = [
-            Dyadic.from_ratio(norm_scales(gamma), scale, multiplier_bits).normalised(multiplier_bits)
-            for gamma, scale in zip(vectors["gamma"], vectors["scale_q8"], strict=True)
-        ]
-        cases = {
-            "rows": vectors["q"].astype(np.int64),
-            "bias": vectors["bias_int"],
-            "multiplier": np.array([factor.multiplier for factor in factors]),
-            "shift": np.array([factor.shift for factor in factors]),
-            "golden": vectors["y_q8"].astype(np.int64),
-        }
+    vectors = golden(f"layernorm_c{channels}")
+    factors = [
+        Dyadic.from_ratio(norm_scales(gamma), scale, multiplier_bits).normalised(multiplier_bits)
+        for gamma, scale in zip(vectors["gamma"], vectors["scale_q8"], strict=True)
+    ]
+    cases = {
+        "rows": vectors["q"],
+        "bias": vectors["bias_int"],
+        "multiplier": np.array([factor.multiplier for factor in factors]),
+        "shift": np.array([factor.shift for factor in factors]),
+        "golden": vectors["y_q8"],
+    }
     if variant == "lean":  # the golden bytes are the official multiplier's; with 16 bits some differ by one
         cases["golden"] = np.array(
-            [
-                np.clip(factor.apply(y), -128, 127)
-                for factor, y in zip(factors, np.load(shared_data("vectors", "layernorm_c192.npz"))["y"], strict=True)
-            ]
+            [np.clip(factor.apply(y), -128, 127) for factor, y in zip(factors, vectors["y"], strict=True)]
         )
     np.savez(tmp_path / "cases.npz", **cases)
     run(variant, "golden_rows", file=str(tmp_path / "cases.npz"))

@@ -10,7 +10,7 @@ import pytest
 from gateware.softmax.shiftmax import Shiftmax
 from sim.cocotb.runner import run_bench, simulator_missing
 from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic, preset
-from tests.shared_data import shared_data
+from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.softmax.bench_shiftmax"
 PAPER = Arithmetic("paper", softmax_n=12, half_shifted_first=True, softmax_half_up=True)
@@ -86,13 +86,13 @@ def test_blocks(variant: str):
 def test_golden_vectors(variant: str, names: list[str], tmp_path: Path):
     rows = VARIANTS[variant]["rows"]
     for name in names:
-        with np.load(shared_data("vectors", f"{name}.npz")) as vectors:
-            chosen = np.flatnonzero(-vectors["x0"] < 1 << VARIANTS[variant]["x0_bits"])[::16]
-            cases = {
-                "scores": vectors["q"][chosen, :rows].astype(np.int64),
-                "x0": -vectors["x0"][chosen],
-                "golden": vectors["y"][chosen, :rows],
-            }
+        vectors = golden(name)
+        chosen = np.flatnonzero(-vectors["x0"] < 1 << VARIANTS[variant]["x0_bits"])
+        cases = {
+            "scores": vectors["q"][chosen, :rows],
+            "x0": -vectors["x0"][chosen],
+            "golden": vectors["y"][chosen, :rows],
+        }
         np.savez(tmp_path / f"{name}.npz", **cases)
     run(variant, "golden_rows", files=[str(tmp_path / f"{name}.npz") for name in names])
 
