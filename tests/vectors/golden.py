@@ -6,18 +6,16 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tests.shared_data import shared_data
 from tests.vectors.slices import DIGESTS, FOLDER, INTEGER_SUFFIX
 
 __all__ = ["SOURCES", "GoldenModel", "golden", "golden_model"]
 
-Array = npt.NDArray[np.generic]
 SLICES, FULL = SOURCES = ("slices", "full")
 
 
-def golden(name: str, source: str = SLICES) -> dict[str, npt.NDArray[np.int64]]:
+def golden(name: str, source: str = SLICES) -> dict[str, np.ndarray]:
     """The vectors of one operation; integers as int64, scales and floats as they are.
 
     Skips the calling test where `source` is `full` and the full vectors are absent.
@@ -39,17 +37,17 @@ class GoldenModel:
     digests : of each tensor's shape and all of its integers (`tests.vectors.slices.digest`)
     """
 
-    images: npt.NDArray[np.float32]
-    state: dict[str, Array]
-    rows: dict[str, Array]
-    tensors: dict[str, npt.NDArray[np.int64]]
+    images: np.ndarray
+    state: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
+    tensors: dict[str, np.ndarray]
     digests: dict[str, str]
 
 
 def golden_model(name: str, source: str = SLICES) -> GoldenModel:
     """One of the whole models. Skips as `golden`."""
     arrays = _arrays(name, source)
-    groups: dict[str, dict[str, Array]] = {kind: {} for kind in ("sd", "rows", "tr")}
+    groups: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in ("sd", "rows", "tr")}
     for key, array in arrays.items():
         kind, _, rest = key.partition("/")
         if rest:
@@ -64,7 +62,7 @@ def golden_model(name: str, source: str = SLICES) -> GoldenModel:
     return GoldenModel(arrays["img"], state, rows, tensors, digests)
 
 
-def _arrays(name: str, source: str) -> dict[str, Array]:
+def _arrays(name: str, source: str) -> dict[str, np.ndarray]:
     path = FOLDER / f"{name}.npz" if source == SLICES else shared_data("vectors", f"{name}.npz")
     with np.load(path, allow_pickle=False) as file:
         return {key: file[key] for key in file.files}

@@ -98,7 +98,7 @@ def test_golden_vectors(channels: int, variant: str, tmp_path: Path):
         cases["golden"] = np.array(
             [np.clip(factor.apply(y), -128, 127) for factor, y in zip(factors, vectors["y"], strict=True)]
         )
-    np.savez(tmp_path / "cases.npz", **cases)
+    np.savez(tmp_path / "cases.npz", allow_pickle=False, **cases)
     run(variant, "golden_rows", file=str(tmp_path / "cases.npz"))
 
 
