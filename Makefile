@@ -3,6 +3,7 @@
 #   make lint   format, lint and types
 #   make test   lint, then every test: what continuous integration runs
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
+#   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
 #   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
 #   make demo   the shipped model on real images
 
@@ -15,7 +16,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test netlists bitstream demo clean
+.PHONY: venv lint test netlists mutation bitstream demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -37,6 +38,9 @@ test: lint
 
 netlists: venv
 	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/asic/test_netlist.py
+
+mutation: venv
+	$(PY) -m tests.mutation
 
 bitstream: venv
 	$(PY) -m hw.build --board ulx3s_85f

@@ -67,20 +67,25 @@ class StreamSource(_Stream):
     """Drives a stream that enters the unit.
 
     `stall` is the probability of an idle cycle before each payload, from `rng`. `valid` stays up, with the payload
-    unchanged, until the transfer, as the stream rules demand.
+    unchanged, until the transfer, as the stream rules demand. Without `valid` the payload is anything.
     """
 
     def __init__(self, dut: Any, name: str, rng: random.Random | None = None, stall: float = 0.0) -> None:
         super().__init__(dut, name)
         self.rng, self.stall = rng or random.Random(0), stall
         self.sent: list[int] = []  # the cycle of every transfer
+        self.anything = random.Random(name)
         self.valid.value = 0
+
+    def _idle(self) -> None:
+        self.valid.value = 0
+        self.payload.value = self.anything.getrandbits(len(self.payload))
 
     async def send(self, payloads: Iterable[int]) -> None:
         """Transfer payloads (bits, see `pack`) in order; returns after the edge of the last transfer."""
         for bits in payloads:
             while self.stall and self.rng.random() < self.stall:
-                self.valid.value = 0
+                self._idle()
                 await RisingEdge(self.clk)
             self.payload.value = bits
             self.valid.value = 1
@@ -89,7 +94,7 @@ class StreamSource(_Stream):
                 if self.ready.value == 1:
                     break
             self.sent.append(cycle())
-        self.valid.value = 0
+        self._idle()
 
     def start(self, payloads: Iterable[int]) -> Any:
         """`send` as a task of its own; await it, or cancel it."""

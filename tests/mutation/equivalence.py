@@ -1,0 +1,141 @@
+"""Whether a mutant is the unit itself: proofs by SAT that nothing outside can tell them apart.
+
+Unit and mutant stand side by side with the same inputs. What is proven is more than equal outputs: if all registers and
+memories of both hold the same, they hold the same in the next cycle, and the outputs are the same (``state``). Where
+that fails only in states that are never reached, induction over several cycles shows it (``induction``). Memories are
+taken away: what they would read is an input, the same for both, and what they would write is an output. Small ones stay
+in a second attempt, as registers (``memories``).
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hw.toolchains.errors import ToolError
+from hw.toolchains.process import run_tool
+from hw.toolchains.yosys import yosys
+from tests.mutation.netlist import TOP, Mutant, Netlist
+
+__all__ = ["prove_equivalent"]
+
+SECONDS = 40
+PREPARATION = 300
+STEPS = 8
+SMALL_BITS = 2048
+CLOCKS = {"CLK", "RD_CLK", "WR_CLK"}
+
+
+def prove_equivalent(netlist: Netlist, mutant: Mutant, seconds: int = SECONDS) -> str:
+    """The name of the proof that succeeded, or "" where none did: that says nothing."""
+    folder = netlist.folder / "equivalence" / str(mutant.number)
+    verdict = folder / "verdict"
+    if not verdict.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        verdict.write_text(_attempts(netlist, mutant, folder, seconds))
+    return verdict.read_text()
+
+
+def _attempts(netlist: Netlist, mutant: Mutant, folder: Path, seconds: int) -> str:
+    both = _both(netlist, mutant, folder)
+    gold = both["modules"]["gold"]
+    if not set(gold["ports"]):
+        return ""
+    memory_bits = sum(_memory_bits(cell) for cell in gold["cells"].values())
+    if _solve(_without_state(both, registers=True), folder, "state", "-verify", seconds):
+        return "state"
+    induction = f"-tempinduct -verify -maxsteps {STEPS}"
+    if _solve(_without_state(both, registers=False), folder, "induction", induction, seconds):
+        return "induction"
+    if 0 < memory_bits <= SMALL_BITS and _solve(_observed(both), folder, "memories", induction, seconds):
+        return "memories"
+    return ""
+
+
+def _both(netlist: Netlist, mutant: Mutant, folder: Path) -> Any:
+    """Unit and mutant as modules `gold` and `gate` whose cells have the same names."""
+    found = re.search(r"-module (\S+)", mutant.command)
+    module = found[1] if found else TOP
+    command = mutant.command.replace(f"-module {module} ", "-module gate ")
+    script = [
+        f"read_rtlil ../../{netlist.flat.name}",
+        f"copy {module} gate",
+        f"rename {module} gold",
+        "delete A:top gold gate %u %d" if module != TOP else "select -clear",
+        f"mutate {command}",
+        "select gold gate",
+        "dffunmap",
+        "opt_clean",
+        "write_json -selected both.json",
+    ]
+    _run(folder, "both", script, ["both.json"], PREPARATION)
+    return json.loads((folder / "both.json").read_text())
+
+
+def _memory_bits(cell: Any) -> int:
+    if cell["type"] != "$mem_v2":
+        return 0
+    return int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)
+
+
+def _observe(module: Any, name: str, ports: dict[str, list[Any]], direction: str) -> None:
+    for port, bits in ports.items():
+        module["ports"][f"{name}.{port}"] = {"direction": direction, "bits": bits}
+
+
+def _without_state(both: Any, registers: bool) -> Any:
+    """Memories as inputs and outputs, and registers too, or with outputs that show them."""
+    result = json.loads(json.dumps(both))
+    for module in result["modules"].values():
+        for number, (name, cell) in enumerate(sorted(module["cells"].items())):
+            memory = cell["type"] == "$mem_v2"
+            if not memory and cell["type"] != "$dff":
+                continue
+            outputs = {p: b for p, b in cell["connections"].items() if cell["port_directions"][p] == "output"}
+            inputs = {p: b for p, b in cell["connections"].items() if p not in outputs and p not in CLOCKS}
+            label = f"state_{_label(name)}"
+            if memory or registers:
+                _observe(module, label, outputs, "input")
+                _observe(module, label, inputs, "output")
+                del module["cells"][name]
+            else:
+                _observe(module, label, outputs, "output")
+            del number
+    return result
+
+
+def _observed(both: Any) -> Any:
+    """Registers with outputs that show them; memories stay, and become registers that are compared too."""
+    result = json.loads(json.dumps(both))
+    for module in result["modules"].values():
+        for name, cell in sorted(module["cells"].items()):
+            if cell["type"] == "$dff":
+                _observe(module, f"state_{_label(name)}", {"Q": cell["connections"]["Q"]}, "output")
+    return result
+
+
+def _label(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def _solve(both: Any, folder: Path, stage: str, how: str, seconds: int) -> bool:
+    (folder / f"{stage}.json").write_text(json.dumps(both))
+    script = [
+        f"read_json {stage}.json",
+        "memory_map",
+        "miter -equiv -flatten -make_outputs gold gate miter",
+        "hierarchy -top miter",
+        "opt -full",
+        f"sat {how} -prove trigger 0 miter",
+        f"tee -q -o {stage}.proven stat",
+    ]
+    try:
+        _run(folder, stage, script, [f"{stage}.proven"], seconds)
+    except ToolError:
+        return False
+    return True
+
+
+def _run(folder: Path, stage: str, lines: list[str], outputs: list[str], seconds: int) -> None:
+    (folder / f"{stage}.ys").write_text("\n".join(lines) + "\n")
+    run_tool(stage, [yosys(), "-q", "-l", f"{stage}_yosys.log", "-s", f"{stage}.ys"], folder, outputs, seconds)

@@ -1,0 +1,129 @@
+"""The units whose mutants are made, each with the bench that must notice them."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from amaranth.lib import wiring
+
+from gateware.array.grid import SystolicArray
+from gateware.engines.execute.maxima import RowMaxima
+from gateware.gelu.shiftgelu import ShiftGELU
+from gateware.layernorm.layernorm import LayerNorm
+from gateware.memory.operand_a import OperandA
+from gateware.memory.operand_b import OperandB
+from gateware.postprocess.postprocessor import PostProcessor
+from gateware.softmax.shiftmax import Shiftmax
+from sim.reference.arithmetic import LEAN
+from tests.gateware.link.link_board import LinkBoard
+
+__all__ = ["UNITS", "Trial", "Unit"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One test of a bench with its parameters."""
+
+    bench: str
+    test: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit at the size at which it is tested, and its trials, those that find most in the least time first.
+
+    ``part`` is the submodule that is mutated, where the bench is one of the unit among its neighbours.
+    """
+
+    name: str
+    make: Callable[[], wiring.Component]
+    trials: tuple[Trial, ...]
+    part: str = ""
+
+
+def trials(bench: str, *tests: str, **parameters: Any) -> tuple[Trial, ...]:
+    return tuple(Trial(f"tests.gateware.{bench}", test, parameters) for test in tests)
+
+
+ARRAY: dict[str, Any] = {"rows": 3, "columns": 1, "pack": 2, "x_width": 9, "packed_full_range": True}
+ARRAY_TESTS = ("edges", "gaps_and_short_tiles", "no_bubbles", "halves", "reset_in_a_tile")
+POSTPROCESSOR = {"rows": 4, "acc_width": 26, "multiplier_bits": 16}
+LAYERNORM: dict[str, Any] = {"max_channels": 16, "multiplier_bits": 16}
+SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 24, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
+OPERAND_A = {"rows": 6, "depth": 128, "x_width": 9}
+
+
+def postprocessor_trials() -> tuple[Trial, ...]:
+    parameters = {**POSTPROCESSOR, "latency": PostProcessor(**POSTPROCESSOR).latency, "residual_limit": 21}
+    tests = ("random_tiles", "throughput", "ready_is_registered", "reset_in_a_tile")
+    return trials("postprocess.bench_postprocess", *tests, **parameters, stalls=[0.0, 0.4], tiles=20)
+
+
+def layernorm_trials() -> tuple[Trial, ...]:
+    unit = LayerNorm(**LAYERNORM)
+    rate = {"channels": 16, "limit": max(32, unit.root_cycles)}
+    return (
+        *trials("layernorm.bench_layernorm", "extremes", **LAYERNORM, lengths=[4, 8, 16], stall=0.2),
+        *trials("layernorm.bench_layernorm", "random_rows", **LAYERNORM, stall=0.0),
+        *trials("layernorm.bench_layernorm", "throughput", **LAYERNORM, **rate),
+        *trials("layernorm.bench_layernorm", "reset_in_a_row", **LAYERNORM),
+        *trials("layernorm.bench_layernorm", "random_rows", **LAYERNORM, stall=0.95),
+    )
+
+
+def shiftmax_trials() -> tuple[Trial, ...]:
+    parameters = {**SHIFTMAX, "arithmetic": asdict(LEAN), "latency": Shiftmax(**SHIFTMAX).latency}
+    rates = [(24, 17), (1, 17)]
+    tests = ("random_blocks", "edge_rows", "throughput", "senseless_jobs", "reset_in_a_row")
+    return trials("softmax.bench_shiftmax", *tests, **parameters, stalls=[0.0, 0.6], blocks=8, rates=rates)
+
+
+def shiftgelu_trials() -> tuple[Trial, ...]:
+    parameters: dict[str, Any] = {"arithmetic": asdict(LEAN), "scales": [2, 24], "stalls": [0.3]}
+    parameters |= {"lengths": [(4, 3), (256, 1)], "moments": [1, 700]}
+    rates = {"rates": [(768, 2, 1032)], "least_rate": 2, "latency": 1097}
+    tests = ("quick_groups", "random_groups", "edge_tables", "values_above_the_maximum", "reset_in_a_row", "throughput")
+    return trials("gelu.bench_shiftgelu", *tests, **parameters, **rates)
+
+
+MAXIMA_TESTS = ("random_traffic", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
+
+LINK = (
+    *trials("link.bench_link", "any_packets", stall=0.1, packets=40),
+    *trials("link.bench_link", "half_frames", "memory_that_is_blocked"),
+    *trials("link.bench_link", "full_writes", "full_reads", write_cycles=1122, read_cycles=2392),
+    *trials("link.bench_link", "resets_at_any_moment", moments=[3, 440]),
+)
+
+_ALL = (
+    Unit(
+        "array",
+        lambda: SystolicArray(**ARRAY),
+        trials(
+            "array.bench_array", "edges", "gaps_and_short_tiles", "no_bubbles", "halves", "reset_in_a_tile", **ARRAY
+        ),
+    ),
+    Unit("postprocessor", lambda: PostProcessor(**POSTPROCESSOR), postprocessor_trials()),
+    Unit("layernorm", lambda: LayerNorm(**LAYERNORM), layernorm_trials()),
+    Unit("shiftmax", lambda: Shiftmax(**SHIFTMAX), shiftmax_trials()),
+    Unit("shiftgelu", lambda: ShiftGELU(LEAN), shiftgelu_trials()),
+    Unit(
+        "operand_a",
+        lambda: OperandA(**OPERAND_A),
+        trials("memory.bench_operands", "operand_a", "reset_of_operand_a", unit=OPERAND_A, count=60),
+    ),
+    Unit(
+        "operand_b",
+        lambda: OperandB(64),
+        trials("memory.bench_operands", "operand_b", unit={"depth": 64}, count=100),
+    ),
+    Unit(
+        "maxima",
+        lambda: RowMaxima(8),
+        trials("engines.bench_maxima", *MAXIMA_TESTS, max_rows=8, repeats=6, cycles=2000, stall=0.4),
+    ),
+    Unit("receiver", LinkBoard, LINK, "link.receiver"),
+    Unit("executor", LinkBoard, LINK, "link.executor"),
+)
+UNITS = {unit.name: unit for unit in _ALL}
