@@ -1,12 +1,13 @@
 """The back of EXEC: what becomes of the array's results."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.layouts import result_layout
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.sequencer import register_layout, run_layout
+from gateware.engines.execute.completion import Completion
 from gateware.engines.execute.constants import ConstantMemory, constant_record
 from gateware.engines.execute.row_map import RowMap
 from gateware.engines.execute.skip import SkipFetch
@@ -19,7 +20,6 @@ from gateware.stream.fifo import StreamFifo
 
 __all__ = ["Drain", "score_layout"]
 
-PAIR = data.ArrayLayout(4, 2)  # semaphores that an operation gives at its end
 FRONT = ("a_base", "a_block_stride", "b_base", "b_tile_stride", "steps")  # registers that only the front needs
 
 
@@ -69,7 +69,8 @@ class Drain(wiring.Component):
     update : Out
         For the row maxima.
     written : Out(stream of SemaphoreValue) x 2
-        Results are in memory, or in the score memory: `written` and `written2` of the operation.
+        Results are in memory, or in the score memory: `written` and `written2` of the operation, in the order of the
+        operations (`Completion`).
     kept : Out(kept_layout(rows))
         The postprocessor's.
     outside : Out(1)
@@ -126,14 +127,12 @@ class Drain(wiring.Component):
         m = Module()
         cfg = self.config
         names = [name for name in register_layout(Engine.EXEC).members if name not in FRONT]
-        operation = data.StructLayout(
-            {**{name: register_layout(Engine.EXEC).members[name] for name in names}, "written": PAIR}
-        )
+        operation = data.StructLayout({name: register_layout(Engine.EXEC).members[name] for name in names})
         pending, op = Signal(operation, reset_less=True), Signal(operation, reset_less=True)
-        waiting, active, starting = Signal(), Signal(), Signal()
+        waiting, active, starting, gives = Signal(), Signal(), Signal(), Signal(data.ArrayLayout(4, 2))
         m.d.comb += self.ready.eq(~waiting)
         with m.If(self.take):
-            m.d.sync += [waiting.eq(1), pending.written.eq(Cat(self.run.written, self.run.written2))]
+            m.d.sync += [waiting.eq(1), gives.eq(Cat(self.run.written, self.run.written2))]
             m.d.sync += [pending[name].eq(self.registers[name]) for name in names]
 
         m.submodules.queue = queue = StreamFifo(data.ArrayLayout(signed(cfg.acc_width), LANES), self.queue_depth)
@@ -142,6 +141,7 @@ class Drain(wiring.Component):
         m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
         m.submodules.row_map = row_map = RowMap(cfg.max_rows)
         m.submodules.skip = skip = SkipFetch(cfg.rows, cfg.address_bits)
+        m.submodules.completion = completion = Completion()
         m.submodules.jobs = jobs = TileWalker(cfg.rows)
         m.submodules.places = places = TileWalker(cfg.rows)
         connect(m, queue.o, post.acc)
@@ -155,7 +155,14 @@ class Drain(wiring.Component):
         # Operations, one after the other: the next one begins when the last row of this one has left the lanes.
         residual = Signal()
         m.d.sync += starting.eq(0)
-        with m.If(waiting & ~active & skip.idle):
+        may_start = Signal()
+        m.d.comb += [
+            may_start.eq(waiting & ~active & skip.idle),
+            completion.operation.valid.eq(may_start),
+            completion.operation.payload.written.eq(gives),
+            completion.operation.payload.to_scores.eq(pending.post.to_scores),
+        ]
+        with m.If(may_start & completion.operation.ready):
             m.d.sync += [waiting.eq(0), active.eq(1), starting.eq(1), op.eq(pending)]
         m.d.comb += residual.eq(op.post.mode == PostMode.RESIDUAL)
         columns = Signal(3)
@@ -203,38 +210,18 @@ class Drain(wiring.Component):
             with m.If(row == cfg.rows - 1):
                 m.d.sync += [row.eq(0), self.release.eq(1)]
 
-        # Telling: memory's answers come later than the operation's end, but in order.
-        m.submodules.expected = expected = StreamFifo(PAIR, 8)
-        m.submodules.told = told = StreamFifo(PAIR, 8)
-        in_scores, scored = Signal(), Signal(PAIR)
-        m.d.comb += [
-            expected.i.payload.eq(op.written),
-            expected.i.valid.eq(starting & ~op.post.to_scores),
-            expected.o.ready.eq(store.stored),
-            told.i.valid.eq(store.stored | in_scores),
-            told.i.payload.eq(Mux(store.stored, expected.o.payload.as_value(), scored.as_value())),
-        ]
+        # The end of an operation, and of its results.
         done = Signal()
-        m.d.comb += done.eq(places.step & places.at.last_tile & places.at.last_block)
-        with m.If(in_scores & ~store.stored):
-            m.d.sync += in_scores.eq(0)
+        m.d.comb += [
+            done.eq(places.step & places.at.last_tile & places.at.last_block),
+            completion.stored.eq(store.stored),
+            completion.scored.eq(done & op.post.to_scores),
+        ]
         with m.If(done):
             m.d.sync += active.eq(0)
-            with m.If(op.post.to_scores):
-                m.d.sync += [in_scores.eq(1), scored.eq(op.written)]
-        given = Signal(2)
-        for index, port in enumerate(self.written):
-            m.d.comb += [
-                port.valid.eq(told.o.valid & ~given[index]),
-                port.payload.semaphore.eq(told.o.payload[index]),
-                port.payload.count.eq(1),
-            ]
-            with m.If(port.valid & port.ready):
-                m.d.sync += given[index].eq(1)
-        m.d.comb += told.o.ready.eq(Cat(g | p.ready for g, p in zip(given, self.written, strict=True)).all())
-        with m.If(told.o.valid & told.o.ready):
-            m.d.sync += given.eq(0)
-        m.d.comb += self.idle.eq(~waiting & ~active & store.idle & ~told.o.valid & (told.level == 0) & ~in_scores)
+        for inner, outer in zip(completion.written, self.written, strict=True):
+            connect(m, inner, flipped(outer))
+        m.d.comb += self.idle.eq(~waiting & ~active & store.idle & completion.idle)
         return m
 
     def _elaborate_jobs(
