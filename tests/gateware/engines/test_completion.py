@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from gateware.execute.completion import DEPTH, Completion
+from gateware.engines.execute.completion import DEPTH, Completion
 
 OPERATIONS = 150
 CYCLES = 40 * OPERATIONS

@@ -124,17 +124,23 @@ def hand_written() -> tuple[np.ndarray, int, np.ndarray]:
     return before, start, bench.memory
 
 
+@pytest.fixture(scope="module")
+def board():
+    with Emulation(Machine(TINY, observed=True), BEATS * 16) as emulation:
+        yield emulation
+
+
 @pytest.mark.parametrize(
     "timing", [*dict.fromkeys(PROFILES.values()), *map(random_timing, range(RANDOM_TIMINGS))], ids=lambda one: one.name
 )
 def test_a_store_is_told_before_the_scores_behind_it(
-    timing: MemoryProfile, hand_written: tuple[np.ndarray, int, np.ndarray]
+    timing: MemoryProfile, board: Emulation, hand_written: tuple[np.ndarray, int, np.ndarray]
 ):
     before, start, expected = hand_written
-    with Emulation(Machine(TINY, observed=True), BEATS * 16, timing) as board:
-        board.write_memory(0, before.tobytes())
-        board.start(start)
-        assert board.run(LIMIT) is RunState.DONE, f"the machine stopped with {board.error}"
-        got = np.frombuffer(board.read_memory(0, len(expected)), np.uint8)
+    board.replace_memory(timing)
+    board.write_memory(0, before.tobytes())
+    board.start(start)
+    assert board.run(LIMIT) is RunState.DONE, f"the machine stopped with {board.error}"
+    got = np.frombuffer(board.read_memory(0, len(expected)), np.uint8)
     different = np.flatnonzero(got != expected)
     assert not len(different), f"{len(different)} bytes differ, the first in beat {different[0] // 16}"
