@@ -18,24 +18,22 @@ def test_order(seed: int, pace: float):
     print("seed", seed, "pace", pace)
     rng = random.Random(f"{seed} {pace}")
     dut = Completion()
-    operations = [
-        {"written": [rng.randrange(16), rng.randrange(16)], "to_scores": int(rng.random() < 0.5)}
-        for _ in range(OPERATIONS)
-    ]
+    gives = [[rng.randrange(16), rng.randrange(16)] for _ in range(OPERATIONS)]
+    kinds = [int(rng.random() < 0.5) for _ in range(OPERATIONS)]  # 1: to the score memory
     open_: dict[int, list[int]] = {0: [], 1: []}  # operations of each kind that have begun and not ended
     ended: set[int] = set()
     told: list[list[int]] = [[], []]
     most_open = 0
 
     async def begin(ctx):
-        for index, operation in enumerate(operations):
+        for index, kind in enumerate(kinds):
             while rng.random() < 0.4:
                 await ctx.tick()
-            ctx.set(dut.operation.payload, operation)
+            ctx.set(dut.operation.payload, {"written": gives[index], "to_scores": kind})
             ctx.set(dut.operation.valid, 1)
             await ctx.tick().until(dut.operation.ready)
             ctx.set(dut.operation.valid, 0)
-            open_[operation["to_scores"]].append(index)
+            open_[kind].append(index)
         while any(len(port) < OPERATIONS for port in told):
             await ctx.tick()
         await ctx.tick()
@@ -67,7 +65,7 @@ def test_order(seed: int, pace: float):
                 if valid and ready:
                     number = len(told[index])
                     assert number in before, f"operation {number} is told before its end"
-                    assert (payload.semaphore, payload.count) == (operations[number]["written"][index], 1)
+                    assert (payload.semaphore, payload.count) == (gives[number][index], 1)
                     told[index].append(number)
                     assert abs(len(told[0]) - len(told[1])) <= 1
         raise AssertionError("watchdog: not every operation was told")
