@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from firmware.program.layout import BEAT, slab_beats
-from gateware.config import config
+from firmware.program.layout import slab_beats
+from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, LoadTarget, PostMode, loop_registers
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
@@ -68,7 +68,7 @@ class HandWritten:
         # A block that begins in the middle of a row group is stored as two: more beats wait for memory.
         rows, first = blocks * TINY.rows, self.draw(0, 3)
         slab = slab_beats(first + rows)
-        stale = int8(self.rng, BEAT * tiles // 4 * slab).astype(np.int8)
+        stale = int8(self.rng, BEAT_BYTES * tiles // 4 * slab).astype(np.int8)
         out, again = bench.place(stale.view(np.uint8)), bench.room(slab)
         self.operands(rows, tiles)
         last = out + (tiles // 4 - 1) * slab + (first + rows - 1) // 4 * 4
@@ -126,7 +126,7 @@ def hand_written() -> tuple[np.ndarray, int, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def board():
-    with Emulation(Machine(TINY, observed=True), BEATS * 16) as emulation:
+    with Emulation(Machine(TINY, observed=True), BEATS * BEAT_BYTES) as emulation:
         yield emulation
 
 
