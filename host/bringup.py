@@ -20,12 +20,12 @@ from rich.table import Table
 
 from host.command.errors import run_command
 from host.command.terminal import output, tracker
-from host.devices.base import DEVICES, Device
-from host.devices.device_info import configuration_name
+from host.devices.registry import DEVICES, open_device
 from host.dram.constants import constants_of, initialise
 from host.dram.leveling import Eye, Lane
 from host.dram.memory_test import memory_test
 from host.link.connection import Connection
+from host.link.device_info import configuration_name
 from hw.dram.initialisation import Phy
 
 DEFAULT_BYTES = 1 << 20
@@ -123,7 +123,7 @@ def tested(options: argparse.Namespace, link: Connection) -> dict[str, object]:
 def bringup(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     with ExitStack() as stack:
-        device = stack.enter_context(Device.open(options.device))
+        device = stack.enter_context(open_device(options.device))
         link = device.link()
         name = configuration_name(link.identity.fingerprint)
         if not options.json:

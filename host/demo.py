@@ -16,8 +16,8 @@ from rich.table import Table
 from firmware.training import digits
 from host.command.errors import HostError, run_command
 from host.command.terminal import output, percent, tracked
-from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
 from host.devices.prediction import Prediction
+from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 
 SHIPPED_MODEL = Path(__file__).resolve().parents[1] / "models" / "digits.safetensors"
 REFERENCE = "reference"
@@ -75,7 +75,7 @@ def show(rows: list[tuple[str, ...]]) -> None:
 def demonstrate(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     shown = held_out(options.images)
-    with Device.open(options.device) as device:
+    with open_device(options.device) as device:
         model = device.load(options.model)
         if model.class_names != digits.CLASS_NAMES:
             raise HostError(f"{options.model} does not tell the ten digits apart: give the shipped model.")
@@ -98,7 +98,7 @@ def demonstrate(options: argparse.Namespace) -> int:
 
 def compared(options: argparse.Namespace, shown: digits.DigitSet, predictions: list[Prediction]) -> int:
     """Runs the same images through the integer reference, and says whether every logit is the same; 1 if one is not."""
-    with Device.open(REFERENCE) as device:
+    with open_device(REFERENCE) as device:
         device.load(options.model)
         wanted = list(device.stream(Image.fromarray(image) for image in shown.images))
     exact = sum(

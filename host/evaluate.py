@@ -21,7 +21,8 @@ from rich.table import Table
 
 from host.command.errors import HostError, run_command
 from host.command.terminal import output, percent, tracked
-from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.devices.base import Device
+from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 from host.evaluation.labels import Labelled, check_files, read_labels
 from host.evaluation.log import Journal, checksum
 from host.evaluation.metrics import Outcome, Tally
@@ -126,7 +127,7 @@ def evaluate(options: argparse.Namespace) -> int:
         if several:
             names = model_of(options.program).class_names
         else:
-            device = stack.enter_context(Device.open(options.device))
+            device = stack.enter_context(open_device(options.device))
             names = device.load(options.program).class_names
         end = None if options.limit is None else options.skip + options.limit
         rows = read_labels(options.labels, len(names))[options.skip : end]
@@ -138,7 +139,7 @@ def evaluate(options: argparse.Namespace) -> int:
             if several:
                 expected = model_of(options.reference)
             else:
-                reference = stack.enter_context(Device.open("reference"))
+                reference = stack.enter_context(open_device("reference"))
                 expected = reference.load(options.reference)
             if len(expected.class_names) != len(names):
                 raise HostError(f"{options.reference} has other classes than {options.program}: give the same model.")

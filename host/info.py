@@ -22,8 +22,8 @@ from firmware.program.layout import BEAT
 from gateware.config import ConfigError, config
 from host.command.errors import HostError, run_command
 from host.command.terminal import output
-from host.devices.base import DEVICES, Device
 from host.devices.model_file import MODEL_FORMAT, kind_of
+from host.devices.registry import DEVICES, open_device
 from host.devices.serial_port import known_ports
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError
@@ -45,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
 
 def about_device(spec: str) -> Section:
     """What the device says of itself; nothing but its name where it is no machine."""
-    with Device.open(spec) as device:
-        about = device.about()
-    return {"device": spec, **(about.as_object() if about else {"machine": None})}
+    with open_device(spec) as device:
+        found = device.info()
+    return {"device": spec, **(found.as_object() if found else {"machine": None})}
 
 
 def about_program(path: Path) -> Section:

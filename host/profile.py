@@ -22,7 +22,7 @@ from rich.table import Table
 from firmware.program.log import Layer
 from host.command.errors import HostError, reason, run_command
 from host.command.terminal import output
-from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 from host.images.files import read_image
 from sim.emulator.timeline import ENGINES, chrome_trace, draw
 
@@ -103,7 +103,7 @@ def written(path: Path, write: Callable[[Path], object]) -> None:
 def profile(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     picture = read_image(options.image) if options.image else Image.new("RGB", (SIDE, SIDE), (GREY, GREY, GREY))
-    with Device.open(options.device) as device:
+    with open_device(options.device) as device:
         device.load(options.program)
         prediction = device.infer(picture)
         layers, clock = device.layers(), device.clock_mhz

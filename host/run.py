@@ -21,8 +21,9 @@ from rich.table import Table
 
 from host.command.errors import HostError, run_command
 from host.command.terminal import output, percent, tracked
-from host.devices.base import DEFAULT_DEVICE, DEVICES, Device
+from host.devices.base import Device
 from host.devices.prediction import Prediction
+from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 from host.images.files import find_images, read_image
 from host.images.live import camera, watch
 
@@ -77,7 +78,7 @@ def as_table(answers: list[tuple[Path, Prediction]], count: int) -> Table:
 
 def live(options: argparse.Namespace) -> int:
     """Labels what a folder or a camera brings, until it is interrupted; returns the exit status."""
-    with Device.open(options.device) as device:
+    with open_device(options.device) as device:
         device.load(options.program)
         try:
             for file, prediction in live_answers(options, device):
@@ -111,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
     files = find_images(options.images)
     console = output()
     answers: list[tuple[Path, Prediction]] = []
-    with Device.open(options.device) as device:
+    with open_device(options.device) as device:
         model = device.load(options.program)
         predictions = device.stream(read_image(file) for file in files)
         for file, prediction in tracked(zip(files, predictions, strict=True), len(files), "images"):

@@ -18,7 +18,7 @@ from pathlib import Path
 from aiohttp import web
 
 from host.command.errors import HostError, reason, run_command
-from host.devices.base import DEFAULT_DEVICE, DEVICES
+from host.devices.registry import DEFAULT_DEVICE, DEVICES
 from host.page.application import application
 from host.page.shared_device import SharedDevice
 

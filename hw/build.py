@@ -14,9 +14,9 @@ from types import ModuleType
 from rich.console import Console
 
 from gateware.config import AcceleratorConfig, ConfigError, changed, config
+from hw.asic.board import Asic
 from hw.asic.build import build_asic, print_area
 from hw.boards.arty_a7 import ArtyA7, ArtyA7_100
-from hw.boards.asic import Asic
 from hw.boards.board import Board, BoardError
 from hw.boards.fit import misfits
 from hw.boards.parts import Part

@@ -1,13 +1,11 @@
 """Imports point one way between the rooms (docs: README, "Layout")."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("firmware", "gateware", "host", "hw", "sim")
+from tests.import_graph import ROOMS, ROOT, imported, module_name, python_files
 
 # module prefix -> the prefixes it may import from; the longest matching prefix of a module decides.
 ALLOWED = {
@@ -40,26 +38,6 @@ def within(module: str, prefix: str) -> bool:
     return module == prefix or module.startswith(prefix + ".")
 
 
-def imported(tree: ast.Module, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
-    """Line and absolute dotted name of everything that a module imports, `import_module("...")` included."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = module.split(".")
-                package = package[: len(package) - node.level + is_package]
-                base = ".".join([*package, base] if base else package)
-            for alias in node.names:
-                yield node.lineno, base if alias.name == "*" else f"{base}.{alias.name}"
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-                yield node.lineno, node.args[0].value
-
-
 def wrong_imports(source: str, module: str, is_package: bool = False) -> list[str]:
     """One line for each import of `module` that points the wrong way."""
     room = max((prefix for prefix in ALLOWED if within(module, prefix)), key=len)
@@ -71,16 +49,9 @@ def wrong_imports(source: str, module: str, is_package: bool = False) -> list[st
     return wrong
 
 
-def files() -> list[Path]:
-    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path: Path):
-    relative = path.relative_to(ROOT).with_suffix("")
-    is_package = relative.name == "__init__"
-    module = ".".join((relative.parent if is_package else relative).parts)
-    assert wrong_imports(path.read_text(), module, is_package) == []
+    assert wrong_imports(path.read_text(), module_name(path), path.name == "__init__.py") == []
 
 
 @pytest.mark.parametrize(

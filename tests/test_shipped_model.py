@@ -10,7 +10,7 @@ from firmware import quantize
 from firmware.float_models.registry import float_model
 from firmware.quantiser.timm_names import load_weights
 from firmware.training import digits
-from host.devices.base import Device
+from host.devices.registry import open_device
 from sim.reference.architecture import parse_architecture
 from sim.reference.model_file import load_model
 
@@ -53,7 +53,7 @@ def test_the_float_weights_are_those_of_the_documentation(held_out: digits.Digit
 
 
 def integer_accuracy(model: Path, held_out: digits.DigitSet) -> float:
-    with Device.open("reference") as device:
+    with open_device("reference") as device:
         assert device.load(model).class_names == digits.CLASS_NAMES
         predictions = device.stream(Image.fromarray(image) for image in held_out.images)
         found = [prediction.label for prediction in predictions]

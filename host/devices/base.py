@@ -1,8 +1,6 @@
-"""Devices: whatever takes an image and answers with integer logits.
+"""What a device is: whatever takes an image and answers with integer logits.
 
-A device is named on the command line as `NAME` or `NAME:ARGUMENT` (`reference`, `serial:/dev/ttyUSB1`). Another kind of
-device derives from `Device`, gives `load_file` and `run`, and is entered in `DEVICES` or through `register`; every
-command then takes it.
+A kind of device derives from `Device` and gives `load_file` and `run`; `host.devices.registry` says which there are.
 """
 
 from __future__ import annotations
@@ -21,11 +19,9 @@ from PIL import Image
 
 from firmware.program.log import Layer
 from host.command.errors import HostError
-from host.devices.device_info import About
 from host.devices.prediction import Prediction
 from host.link.connection import Connection
-
-DEFAULT_DEVICE = "sim"
+from host.link.device_info import DeviceInfo
 
 
 @dataclass(frozen=True)
@@ -79,20 +75,6 @@ class Device(ABC):
         self.spec = spec
         self._model: LoadedModel | None = None
 
-    @classmethod
-    def open(cls, spec: str) -> Device:
-        """Opens the device that `spec` names, `NAME` or `NAME:ARGUMENT`.
-
-        Raises
-        ------
-        HostError : no device has that name, its argument is wrong, or it does not answer
-        """
-        name, _, argument = spec.partition(":")
-        if name not in DEVICES:
-            known = f"name one of {', '.join(sorted(DEVICES))}" if DEVICES else "none is installed"
-            raise HostError(f"There is no device {spec!r}: {known}.")
-        return DEVICES[name](argument)
-
     @property
     def model(self) -> LoadedModel:
         """The loaded model; a HostError before `load`."""
@@ -118,7 +100,7 @@ class Device(ABC):
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         """The answers to prepared images, int8 (count, 3, height, width), count between 1 and `batch`, in order."""
 
-    def about(self) -> About | None:
+    def info(self) -> DeviceInfo | None:
         """What the machine says of itself; None for a device that is none."""
         return None
 
@@ -162,50 +144,3 @@ class Device(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _reference(argument: str) -> Device:
-    from host.devices.reference import ReferenceDevice  # a device's modules are imported when it is opened
-
-    return ReferenceDevice(argument)
-
-
-def _emulated(argument: str) -> Device:
-    from host.devices.emulated import EmulatedDevice
-
-    return EmulatedDevice(argument)
-
-
-def _serial(argument: str) -> Device:
-    from host.devices.serial_port import serial_device
-
-    return serial_device(argument)
-
-
-def _tcp(argument: str) -> Device:
-    from host.devices.serial_port import tcp_device
-
-    return tcp_device(argument)
-
-
-DEVICES: dict[str, Callable[[str], Device]] = {
-    "reference": _reference,
-    "sim": _emulated,
-    "serial": _serial,
-    "tcp": _tcp,
-}
-"""Opens each kind of device from its argument (empty where none was given)."""
-
-
-def register(name: str, opener: Callable[[str], Device]) -> None:
-    """Enters another kind of device.
-
-    Raises
-    ------
-    ValueError : the name is taken, or has a colon or nothing in it
-    """
-    if not name or ":" in name:
-        raise ValueError(f"A device's name is one word without a colon, not {name!r}.")
-    if name in DEVICES:
-        raise ValueError(f"The device {name!r} is registered already: choose another name.")
-    DEVICES[name] = opener

@@ -18,11 +18,11 @@ from gateware.machine import Machine
 from host.command.errors import HostError, reason
 from host.devices.base import Answer, Device, LoadedModel
 from host.devices.compiled import program_of_file
-from host.devices.device_info import About
 from host.devices.emulated_link import EmulatedLink
 from host.devices.linked import LinkedDevice
 from host.devices.prediction import Prediction
 from host.link.connection import Connection
+from host.link.device_info import DeviceInfo
 from sim.emulator.emulation import Emulation
 from sim.emulator.profiles import PROFILES
 
@@ -111,8 +111,8 @@ class EmulatedDevice(Device):
         self.clock_mhz = machine.clock_mhz
         return self._linked
 
-    def about(self) -> About:
-        return self._any().about()
+    def info(self) -> DeviceInfo:
+        return self._any().info()
 
     def link(self) -> Connection:
         return self._any().link()

@@ -18,10 +18,10 @@ from gateware.counters import COUNTERS
 from host.command.errors import HostError
 from host.devices.base import Answer, Device, LoadedModel
 from host.devices.compiled import program_of_file
-from host.devices.device_info import About, configuration
 from host.devices.prediction import Prediction
 from host.dram.constants import awake
 from host.link.connection import Connection
+from host.link.device_info import DeviceInfo, configuration
 from sim.reference.addressing import patches
 
 __all__ = ["LinkedDevice", "described"]
@@ -140,8 +140,8 @@ class LinkedDevice(Device):
         rows = patches(image[None].astype(np.int64), program.patch)[0]
         self.connection.write(slot.image * BEAT, pack_matrix(rows, program.image_home.size).tobytes())
 
-    def about(self) -> About:
-        return About(self.connection.identity, self.connection.status())
+    def info(self) -> DeviceInfo:
+        return DeviceInfo(self.connection.identity, self.connection.status())
 
     def link(self) -> Connection:
         return self.connection

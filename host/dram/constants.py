@@ -8,9 +8,9 @@ from pathlib import Path
 from gateware.config import ALIASES
 from gateware.link.packets import Identity, Status
 from host.command.errors import HostError, reason
-from host.devices.device_info import configuration
 from host.dram.leveling import Eye, Lane, bring_up
 from host.link.connection import Connection
+from host.link.device_info import configuration
 from host.link.errors import RequestRefused
 from hw.dram.initialisation import Initialisation
 from hw.dram.settings import DramError

@@ -13,9 +13,10 @@ from typing import Any
 
 from firmware.program.file import load_program
 from host.command.errors import HostError, reason
-from host.devices.base import Device, LoadedModel
+from host.devices.base import LoadedModel
 from host.devices.linked import described
 from host.devices.model_file import MODEL_FORMAT, kind_of, read_model
+from host.devices.registry import open_device
 from host.evaluation.labels import Labelled
 from host.evaluation.metrics import Outcome
 from host.images.files import read_image
@@ -80,11 +81,11 @@ def outcome(job: Job, row: Labelled) -> Outcome:
 
 def _open(job: Job) -> None:
     _opened.job = None
-    _opened.device = Device.open(job.device)
+    _opened.device = open_device(job.device)
     _opened.device.load(job.program)
     _opened.reference = None
     if job.reference is not None:
-        _opened.reference = Device.open("reference")
+        _opened.reference = open_device("reference")
         _opened.reference.load(job.reference)
     _opened.job = job
 

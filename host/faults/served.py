@@ -16,6 +16,7 @@ import numpy as np
 from host.command.errors import HostError
 from host.devices.base import Device
 from host.devices.linked import LinkedDevice
+from host.devices.registry import open_device
 from host.devices.serial_port import TCP_TIMEOUT
 from host.faults.bench import Bench, Row
 from host.link.connection import Connection
@@ -76,11 +77,11 @@ def two_clients(bench: Bench, spec: str, path: Path) -> Row:
     """A second client while the first works: it is turned away, the first goes on, and afterwards it is let in."""
     row = Row("two clients at once, over TCP", faults=1, limit=REFUSED_SECONDS)
     try:
-        with Device.open(spec) as first:
+        with open_device(spec) as first:
             first.load(path)
             begun = time.monotonic()
             try:
-                Device.open(spec).close()
+                open_device(spec).close()
                 row.require(False, "the second client was not turned away")
             except HostError as error:
                 row.heard(str(error))
@@ -134,7 +135,7 @@ def reopened(bench: Bench, row: Row, spec: str, path: Path) -> None:
     end = time.monotonic() + END_SECONDS
     while True:
         try:
-            device = Device.open(spec)
+            device = open_device(spec)
             break
         except HostError:
             if time.monotonic() > end:

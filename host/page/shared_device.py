@@ -15,6 +15,7 @@ from PIL import Image
 from host.command.errors import HostError
 from host.devices.base import Device, LoadedModel
 from host.devices.prediction import Prediction
+from host.devices.registry import open_device
 
 __all__ = ["Labelled", "SharedDevice"]
 
@@ -35,7 +36,7 @@ class SharedDevice:
 
     Parameters
     ----------
-    spec : as `Device.open` takes it
+    spec : as `open_device` takes it
     program : what it runs
 
     Members
@@ -74,7 +75,7 @@ class SharedDevice:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
     def _open(self) -> None:
-        self._device = Device.open(self.spec)
+        self._device = open_device(self.spec)
         self.model = self._device.load(self._program)
         self.clock_mhz, self._sound = self._device.clock_mhz, True
 

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from hw.asic.board import CONFIGURATION, CONSTRAINTS, TOP_NAME, VERILOG, Asic
 from hw.asic.cells import Library, read_library
 from hw.asic.synthesis import CELLS, MEMORIES, NETLIST, Area, synthesise
-from hw.boards.asic import CONFIGURATION, CONSTRAINTS, TOP_NAME, VERILOG, Asic
 from hw.reports.build_report import plain_report
 from hw.toolchains.errors import ToolError, ToolMissing
 

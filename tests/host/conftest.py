@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from host.command.errors import HostError
-from host.devices.base import DEVICES, Answer, Device, LoadedModel, register
+from host.devices.base import Answer, Device, LoadedModel
+from host.devices.registry import DEVICES, register
 
 NAMES = ("black", "dark", "light", "white")
 

@@ -12,9 +12,9 @@ from gateware.link.packets import Command, Request, Status
 from gateware.machine import Machine
 from host import bringup
 from host.command.errors import HostError
-from host.devices.base import DEVICES, register
 from host.devices.emulated_link import EmulatedLink
 from host.devices.linked import LinkedDevice
+from host.devices.registry import DEVICES, register
 from host.dram import constants as constants_module
 from host.dram.constants import FILE, awake, initialise
 from host.dram.leveling import Lane

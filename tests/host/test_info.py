@@ -11,7 +11,7 @@ from firmware.compile import main as compile_main
 from gateware.config import PRESETS, config
 from gateware.link.packets import ErrorCode, MachineState
 from host import info
-from host.devices.device_info import configuration_name, state_text
+from host.link.device_info import configuration_name, state_text
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from host.command.errors import HostError
-from host.devices.base import Device, register
 from host.devices.prediction import Prediction
+from host.devices.registry import open_device, register
 
 
 def grey(value: int) -> Image.Image:
@@ -17,33 +17,33 @@ def grey(value: int) -> Image.Image:
 
 def test_an_unknown_device_is_named_with_those_there_are(brightness):
     with pytest.raises(HostError, match="no device 'fpga:1': name one of .*brightness"):
-        Device.open("fpga:1")
+        open_device("fpga:1")
 
 
 def test_the_argument_reaches_the_device(brightness):
-    Device.open("brightness")
-    Device.open("brightness:wrong:again")
+    open_device("brightness")
+    open_device("brightness:wrong:again")
     assert [device.argument for device in brightness] == ["", "wrong:again"]
 
 
 @pytest.mark.parametrize("name", ["", "a:b"])
 def test_a_name_with_a_colon_cannot_be_registered(name: str):
     with pytest.raises(ValueError, match="one word without a colon"):
-        register(name, lambda argument: Device.open("brightness"))
+        register(name, lambda argument: open_device("brightness"))
 
 
 def test_a_taken_name_cannot_be_registered(brightness):
     with pytest.raises(ValueError, match="'brightness' is registered already"):
-        register("brightness", lambda argument: Device.open("brightness"))
+        register("brightness", lambda argument: open_device("brightness"))
 
 
 def test_a_device_without_a_model_says_so(brightness):
-    with Device.open("brightness") as device, pytest.raises(HostError, match="no model yet"):
+    with open_device("brightness") as device, pytest.raises(HostError, match="no model yet"):
         device.infer(grey(0))
 
 
 def test_streaming_keeps_the_order_and_the_batch(brightness, program: Path):
-    with Device.open("brightness") as device:
+    with open_device("brightness") as device:
         device.load(program)
         names = [prediction.name for prediction in device.stream(grey(v) for v in (250, 0, 90, 170, 10, 200, 80))]
         assert names == ["white", "black", "dark", "light", "black", "white", "dark"]
@@ -60,7 +60,7 @@ def test_streaming_reads_one_batch_ahead_at_most(brightness, program: Path):
             read.append(value)
             yield grey(value)
 
-    with Device.open("brightness") as device:
+    with open_device("brightness") as device:
         device.load(program)
         next(device.stream(pictures()))
         assert read == [0, 1, 2]

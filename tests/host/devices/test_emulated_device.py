@@ -9,7 +9,7 @@ from PIL import Image
 from firmware.compile import main as compile_main
 from firmware.training import digits
 from host.command.errors import HostError
-from host.devices.base import Device
+from host.devices.registry import open_device
 from host.run import main as run_main
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
@@ -31,7 +31,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["model", "program"])
 def test_every_logit_is_the_references(pictures: list[Image.Image], program: Path, compiled: bool):
-    with Device.open("reference") as reference, Device.open("sim:tiny") as board:
+    with open_device("reference") as reference, open_device("sim:tiny") as board:
         reference.load(SHIPPED)
         loaded = board.load(program if compiled else SHIPPED)
         assert loaded.class_names == digits.CLASS_NAMES
@@ -49,7 +49,7 @@ def test_the_command_tells_cycles(pictures: list[Image.Image], program: Path, tm
 
 def test_a_program_for_another_board_is_refused(program: Path):
     with (
-        Device.open("sim:arty_a7") as board,
+        open_device("sim:arty_a7") as board,
         pytest.raises(HostError, match="was compiled for tiny"),
     ):
         board.load(program)
@@ -57,7 +57,7 @@ def test_a_program_for_another_board_is_refused(program: Path):
 
 def test_a_board_that_is_none(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(HostError, match="unknown board or configuration 'pluto'"):
-        Device.open("sim:pluto")
+        open_device("sim:pluto")
 
 
 def test_a_damaged_program(program: Path, tmp_path: Path):
@@ -65,7 +65,7 @@ def test_a_damaged_program(program: Path, tmp_path: Path):
     content[-100] ^= 1
     (tmp_path / "damaged").write_bytes(content)
     (tmp_path / "half").write_bytes(program.read_bytes()[:5000])
-    with Device.open("sim:tiny") as board:
+    with open_device("sim:tiny") as board:
         for name in ("damaged", "half", "none"):
             with pytest.raises(HostError, match=name):
                 board.load(tmp_path / name)

@@ -12,7 +12,7 @@ from PIL import Image
 from firmware.compile import main as compile_main
 from firmware.training import digits
 from host.command.errors import HostError
-from host.devices.base import Device
+from host.devices.registry import open_device
 from sim.emulator.serve import main as serve_main
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
@@ -45,11 +45,11 @@ def spec(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, program: Path):
     pictures = [Image.fromarray(image) for image in digits.load("held-out").images[:3]]
-    with Device.open("reference") as reference:
+    with open_device("reference") as reference:
         reference.load(SHIPPED)
         wanted = list(reference.stream(pictures))
     for file in (program, SHIPPED):  # a second client finds a working board, and a model is compiled for it
-        with Device.open(spec) as board:
+        with open_device(spec) as board:
             board.load(file)
             answers = list(board.stream(pictures))
         for answer, expected in zip(answers, wanted, strict=True):
@@ -71,7 +71,7 @@ def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, progr
 )
 def test_a_wrong_device_is_one_sentence(spec: str, sentence: str):
     with pytest.raises(HostError, match=sentence):
-        Device.open(spec)
+        open_device(spec)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from host import evaluate
-from host.devices.base import DEVICES
+from host.devices.registry import DEVICES
 
 
 def arguments(program: Path, folder: Path, *more: str, device: str = "brightness") -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from firmware.training import digits
-from host.devices.base import Device
+from host.devices.registry import open_device
 from tests.host.page.browser import SHIPPED, browser_there, headless, served_page, until
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -51,7 +51,7 @@ def digit(tmp_path: Path) -> tuple[Path, str]:
     """A file, and what the reference calls it."""
     picture = Image.fromarray(digits.load("held-out").images[3])
     picture.save(tmp_path / "digit.png")
-    with Device.open("reference") as device:
+    with open_device("reference") as device:
         device.load(SHIPPED)
         return tmp_path / "digit.png", device.infer(picture).name
 

@@ -11,12 +11,12 @@ from amaranth.lib import memory, wiring
 from gateware.config import config
 from hw import build as command
 from hw.asic.bench import bench_top
+from hw.asic.board import Asic
 from hw.asic.build import by_unit
 from hw.asic.cells import read_library
 from hw.asic.layout import constraints, flow_configuration
 from hw.asic.memories import Wrapper, behavioural
 from hw.asic.synthesis import Area, Sources, area, elaborate, script
-from hw.boards.asic import Asic
 from hw.boards.board import BoardError
 from hw.toolchains.errors import ToolError
 from tests.hw.toolchains.fake_tools import tool, tools, writes

@@ -9,11 +9,11 @@ from gateware.config import PRESETS, PROBABILITY_BITS, AcceleratorConfig, config
 from gateware.link.packets import ErrorCode, Identity, MachineState
 from sim.reference.arithmetic import PRESETS as ARITHMETICS
 
-__all__ = ["About", "configuration", "configuration_name", "state_text"]
+__all__ = ["DeviceInfo", "configuration", "configuration_name", "state_text"]
 
 
 @dataclass(frozen=True)
-class About:
+class DeviceInfo:
     """Identity and state of a machine behind a link.
 
     Members
