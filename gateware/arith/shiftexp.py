@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 
 __all__ = ["ShiftExpLane"]
 
@@ -69,11 +70,7 @@ class ShiftExpLane(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        flags = Cat(self.clamped, self.zero)
-        for stage in range(1, self.LATENCY):
-            delayed = Signal(2, name=f"flags_{stage}", reset_less=True)
-            m.d.sync += delayed.eq(flags)
-            flags = delayed
+        flags = delayed(m, Cat(self.clamped, self.zero), self.LATENCY - 1, "flags")
 
         # p = x + (x >> 1) - (x >> 4). What is divided is p - 1 = -u - 1 = ~u with u = -p: its sign says u >= 0.
         sum_x = Signal(signed(SCALED_BITS), reset_less=True)

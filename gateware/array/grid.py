@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delay_line, delayed
 from gateware.array.element import DotProduct, Element
 from gateware.array.layouts import DOT, Step, column_operand_layout, result_layout, row_operand_layout
 from sim.reference.rounding import ceil_div
@@ -115,18 +116,22 @@ class SystolicArray(wiring.Component):
         return m
 
     def _elaborate_grid(self, m: Module) -> None:
-        """Elements, their neighbours' wires, and the skew of the operands at the edges."""
+        """Elements, their neighbours' wires, and the skew of the operands at the edges.
+
+        No register of a skew or of the drain needs a reset, and all have one: a register with a reset does not become a
+        shift register in LUTs, and the parts have two flip-flops a LUT, most of them free.
+        """
         for r, row in enumerate(self.elements):
             for c, element in enumerate(row):
                 m.submodules[f"element_{r}_{c}"] = element
                 for k in range(DOT):
                     if c == 0:
-                        m.d.comb += element.x[k].eq(_delay(m, self.a[r][k], r + k, f"a_{r}_{k}"))
+                        m.d.comb += element.x[k].eq(delayed(m, self.a[r][k], r + k, f"a_{r}_{k}", reset=True))
                     else:
                         m.d.comb += element.x[k].eq(row[c - 1].x_next[k])
                     for lane in range(self.pack):
                         if r == 0:
-                            skewed = _delay(m, self.b[c][lane][k], c + k, f"b_{c}_{lane}_{k}")
+                            skewed = delayed(m, self.b[c][lane][k], c + k, f"b_{c}_{lane}_{k}", reset=True)
                             m.d.comb += element.w[lane][k].eq(skewed)
                         else:
                             m.d.comb += element.w[lane][k].eq(self.elements[r - 1][c].w_next[lane][k])
@@ -135,19 +140,12 @@ class SystolicArray(wiring.Component):
 
     def _elaborate_control(self, m: Module) -> Value:
         """Steps down the left edge; returns the pulse that says that element (0, 0) holds a finished tile."""
-        step: Signal = self.step
-        for stage in range(DotProduct.LATENCY):
-            delayed = Signal(Step, name=f"step_{stage}")
-            m.d.sync += delayed.eq(step)
-            step = delayed
+        step = delayed(m, self.step, DotProduct.LATENCY, "step", reset=True)
         done = Signal()
         m.d.sync += done.eq(step.valid & step.last)
-        for r, row in enumerate(self.elements):
-            m.d.comb += row[0].step.eq(step)
-            if r < self.rows - 1:
-                delayed = Signal(Step, name=f"step_row_{r + 1}")
-                m.d.sync += delayed.eq(step)
-                step = delayed
+        steps = delay_line(m, step, self.rows - 1, "step_row", reset=True)
+        for row, row_step in zip(self.elements, steps, strict=True):
+            m.d.comb += row[0].step.eq(row_step)
         return done
 
     def _elaborate_drain(self, m: Module, done: Value) -> None:
@@ -170,8 +168,8 @@ class SystolicArray(wiring.Component):
 
         groups = ceil_div(self.rows, GROUP)
         for c in range(self.columns):
-            select = _delay(m, current, c, f"select_{c}")
-            group = _delay(m, select[2:], 1, f"group_{c}") if groups > 1 else Const(0)
+            select = delayed(m, current, c, f"select_{c}", reset=True)
+            group = delayed(m, select[2:], 1, f"group_{c}", reset=True) if groups > 1 else Const(0)
             for lane in range(self.pack):
                 partial = []
                 for first in range(0, self.rows, GROUP):
@@ -181,17 +179,12 @@ class SystolicArray(wiring.Component):
                     partial.append(chosen)
                 result = Signal.like(partial[0], name=f"result_{c}_{lane}", reset_less=True)
                 m.d.sync += result.eq(Array(partial)[group])
-                aligned = _delay(m, result, self.columns - 1 - c, f"aligned_{c}_{lane}")
+                aligned = delayed(m, result, self.columns - 1 - c, f"aligned_{c}_{lane}", reset=True)
                 m.d.comb += self.out.data[c * self.pack + lane].eq(aligned)
         wait = self.columns + 1
-        valid: Signal = active
-        for stage in range(wait):
-            delayed = Signal(name=f"valid_{stage}")
-            m.d.sync += delayed.eq(valid)
-            valid = delayed
-        number = _delay(m, current, wait, "row_out")
+        number = delayed(m, current, wait, "row_out", reset=True)
         m.d.comb += [
-            self.out.valid.eq(valid),
+            self.out.valid.eq(delayed(m, active, wait, "valid", reset=True)),
             self.out.row.eq(number),
             self.out.last.eq(number == self.rows - 1),
         ]
@@ -204,16 +197,3 @@ class SystolicArray(wiring.Component):
             m.d.sync += remaining.eq(self.rows - 1)
         with m.Elif(remaining != 0):
             m.d.sync += remaining.eq(remaining - 1)
-
-
-def _delay(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """``value`` delayed by ``cycles`` registers.
-
-    They have a reset although none needs one: a register with a reset does not become a shift register in LUTs, and
-    the parts have two flip-flops a LUT, most of them free.
-    """
-    for cycle in range(cycles):
-        delayed = Signal(value.shape(), name=f"{name}_{cycle}")
-        m.d.sync += delayed.eq(value)
-        value = delayed
-    return value

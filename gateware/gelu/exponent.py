@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 
 __all__ = ["SignedShiftExpLane"]
 
@@ -66,11 +67,7 @@ class SignedShiftExpLane(wiring.Component):
             sixteenth.eq((self.magnitude + Mux(up, 15, 0)) >> 4),
             scaled.eq(whole - sixteenth),
         ]
-        positive = self.positive
-        for stage in range(2 + QUOTIENT_BITS):
-            held = Signal(name=f"positive_{stage}", reset_less=True)
-            m.d.sync += held.eq(positive)
-            positive = held
+        positive = delayed(m, self.positive, 2 + QUOTIENT_BITS, "positive")
         remainder, digits = scaled, Const(0, 0)
         for bit in reversed(range(QUOTIENT_BITS)):
             difference = Signal(SCALED_BITS + self.x0_bits + QUOTIENT_BITS, name=f"difference_{bit}")

@@ -4,9 +4,10 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.arith.round_shift import SHIFT_BITS, RoundShift
-from gateware.gelu.table import LEAST, delayed, entry_layout
+from gateware.gelu.table import LEAST, entry_layout
 from sim.reference.arithmetic import Arithmetic
 from sim.reference.polynomial_gelu import CONSTANT_BITS, GATE_BITS, OFFSET, ONE
 
@@ -171,8 +172,4 @@ class PolynomialTableBuilder(wiring.Component):
 
     @staticmethod
     def _later(m: Module, here: Signal, valid: Signal, cycles: int, name: str) -> tuple[Signal, Signal]:
-        for stage in range(cycles):
-            held = Signal(name=f"{name}_valid_{stage}")
-            m.d.sync += held.eq(valid)
-            valid = held
-        return delayed(m, here, cycles, name), valid
+        return delayed(m, here, cycles, name), delayed(m, valid, cycles, f"{name}_valid", reset=True)

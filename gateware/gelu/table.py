@@ -1,16 +1,17 @@
 """ShiftGELU of every value that a row can hold, computed once a row."""
 
-from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.arith.pipelined_divider import PipelinedReciprocal
 from gateware.arith.round_shift import SHIFT_BITS, RoundShift
 from gateware.gelu.exponent import SignedShiftExpLane
 from sim.reference.arithmetic import Arithmetic
 
-__all__ = ["LEAST", "TableBuilder", "delayed", "entry_layout"]
+__all__ = ["LEAST", "TableBuilder", "entry_layout"]
 
 SUM_BITS = 31
 SIGMOID_BITS = 8  # 128 is 1
@@ -175,10 +176,7 @@ class TableBuilder(wiring.Component):
             rounding.shift.eq(self.shift),
         ]
         end = delayed(m, here, self.product.latency + self.factor.latency + rounding.latency, "rescale")
-        for stage in range(self.latency):
-            held = Signal(name=f"valid_{stage}")
-            m.d.sync += held.eq(valid)
-            valid = held
+        valid = delayed(m, valid, self.latency, "valid", reset=True)
         m.d.comb += [
             self.write.valid.eq(valid),
             self.write.last.eq(end.last),
@@ -192,12 +190,3 @@ class TableBuilder(wiring.Component):
         m.d.sync += inside.eq(inside + began - ended)
         m.d.comb += self.busy.eq(inside != 0)
         return m
-
-
-def delayed(m: Module, value: Value, cycles: int, name: str):  # type: ignore[no-untyped-def]
-    """``value`` after ``cycles`` registers without reset: shift registers in LUTs."""
-    for cycle in range(cycles):
-        held = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=True)
-        m.d.sync += held.eq(value)
-        value = held
-    return value

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, EnableInserter, Module, Mux, Shape, Signal, Value,
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delay_line, delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.layernorm.constants import PairMemory, constant_layout
 from gateware.layernorm.root import FACTOR_BITS, RESULT
@@ -93,18 +94,9 @@ class RowNormaliser(wiring.Component):
         m = Module()
         pipeline = Module()
 
-        def delayed(value: Value, cycles: int, name: str, keep: bool = False) -> list[Value]:
-            """The value now and up to `cycles` enabled cycles ago; `keep`: with reset, for valid bits."""
-            stages: list[Value] = [value]
-            for index in range(cycles):
-                stage = Signal(Value.cast(value).shape(), name=f"{name}_{index + 1}", reset_less=not keep)
-                pipeline.d.sync += stage.eq(stages[-1])
-                stages.append(stage)
-            return stages
-
-        valid = delayed(self.valid, self.latency, "valid", keep=True)
-        row = delayed(self.row, self.normalised_at, "row")
-        last = delayed(self.last, self.normalised_at, "last")
+        valid = delay_line(pipeline, self.valid, self.latency, "valid", reset=True)
+        row = delay_line(pipeline, self.row, self.normalised_at, "row")
+        last = delay_line(pipeline, self.last, self.normalised_at, "last")
         pipeline.d.comb += [self.out_valid.eq(valid[-1]), self.active.eq(Cat(*valid[1:]).any())]
 
         # Biases arrive where the product is added to, multipliers and shifts where the second product starts.
@@ -133,8 +125,8 @@ class RowNormaliser(wiring.Component):
             for index in range(4):
                 with pipeline.Case(index):
                     pipeline.d.comb += [mean.eq(self.results[index].mean), factor.eq(self.results[index].factor)]
-        mean_2 = delayed(mean, 2, "mean")[2]
-        factor_3 = delayed(factor, 3, "factor")[3]
+        mean_2 = delayed(pipeline, mean, 2, "mean")
+        factor_3 = delayed(pipeline, factor, 3, "factor")
 
         channels = (
             (self.u0, biases.even, scales.even, self.q0),
@@ -148,7 +140,7 @@ class RowNormaliser(wiring.Component):
             normalised = self._normalised(m, pipeline, index, y_3, factor_3, bias)
             m.submodules[f"rescaler{name}"] = rescaler = self.rescalers[index]
             m.submodules[f"round{name}"] = rounder = RoundShift(rescaler.p_shape.width)
-            shift = delayed(constants.shift, self.rescale_latency, f"shift{name}")[-1]
+            shift = delayed(pipeline, constants.shift, self.rescale_latency, f"shift{name}")
             m.d.comb += [
                 rescaler.en.eq(self.en),
                 rescaler.a.eq(normalised),

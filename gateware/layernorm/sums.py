@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 
 __all__ = ["RowSums"]
@@ -64,20 +65,14 @@ class RowSums(wiring.Component):
             square1.b.eq(self.u1),
         ]
 
-        def delayed(value: Signal, cycles: int, name: str) -> Signal:
-            for index in range(cycles):
-                following = Signal(value.shape(), name=f"{name}_{index}", reset_less=name == "pair")
-                m.d.sync += following.eq(value)
-                value = following
-            return value
-
         pair = Signal(17)
         m.d.comb += pair.eq(self.u0 + self.u1)
         # One cycle more than the multipliers, for the sum of the two squares.
-        pair = delayed(pair, latency + 1, "pair")
-        valid = delayed(self.valid, latency + 1, "valid")
-        first = delayed(self.first, latency + 1, "first")
-        last = delayed(self.last, latency + 1, "last")
+        pair = delayed(m, pair, latency + 1, "pair")
+        valid, first, last = (
+            delayed(m, flag, latency + 1, name, reset=True)
+            for flag, name in ((self.valid, "valid"), (self.first, "first"), (self.last, "last"))
+        )
         squares = Signal(33, reset_less=True)
         m.d.sync += squares.eq(square0.p + square1.p)
 

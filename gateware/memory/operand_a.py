@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 from gateware.arith.soft_product import constant_product, soft_product
 from gateware.config import BEAT_BITS, LANE_BYTES, LANES
 from sim.reference.rounding import ceil_div
@@ -130,12 +131,11 @@ class OperandA(wiring.Component):
             m.d.comb += [entry.base.eq(beat.base), entry.k.eq(beat.k)]
 
         # Row to block and bank.
-        valid = [Signal(name=f"valid_{stage}") for stage in range(4)]
+        valid = delayed(m, self.beat.valid | word_here, 4, "valid", reset=True)
         # With a reset, three stages of 128 bits stay registers and are not made shift registers, which are LUTs.
         first = Signal(inside)
         product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
         m.d.sync += [
-            valid[0].eq(self.beat.valid | word_here),
             first.eq(entry),
             product.eq(constant_product(entry.row, multiplier)),
         ]
@@ -143,14 +143,13 @@ class OperandA(wiring.Component):
         block = Signal(signed(ROW_BITS), reset_less=True)
         # Blocks from that of row -LANES to that of the last row.
         block_bits = ((1 << ROW_BITS - 1) // self.rows).bit_length() + 1
-        m.d.sync += [valid[1].eq(valid[0]), second.eq(first), block.eq(product >> shift)]
+        m.d.sync += [second.eq(first), block.eq(product >> shift)]
         start, limit_room = Signal(range(self.rows), reset_less=True), Signal(signed(ROW_BITS + 1), reset_less=True)
         lanes, single = Signal(lanes_layout), Signal(reset_less=True)
         offset, stride = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
         base_k = Signal(address_bits, reset_less=True)
         negative = Signal(signed(ROW_BITS), reset_less=True)
         m.d.sync += [
-            valid[2].eq(valid[1]),
             start.eq((second.row - constant_product(block, self.rows))[: start.shape().width]),
             limit_room.eq(second.row_limit - second.row),
             negative.eq(second.row),
@@ -168,7 +167,6 @@ class OperandA(wiring.Component):
         start_rotated, enables = Signal.like(start, reset_less=True), Signal(LANES)
         counts = Cat((limit_room > lane) & (negative + lane >= 0) for lane in range(LANES))
         m.d.sync += [
-            valid[3].eq(valid[2]),
             start_rotated.eq(start),
             address.eq(base_k + offset),
             address_next.eq(base_k + offset + stride),
@@ -184,9 +182,7 @@ class OperandA(wiring.Component):
             lane_of = [(bank - s) % self.rows for s in range(self.rows)]
             wraps = [bank < s for s in range(self.rows)]
             hit = Signal(name=f"hit_{bank}")
-            m.d.comb += hit.eq(
-                Array(enables[lane] if lane < LANES else 0 for lane in lane_of)[start_rotated] & valid[3]
-            )
+            m.d.comb += hit.eq(Array(enables[lane] if lane < LANES else 0 for lane in lane_of)[start_rotated] & valid)
             over = Signal(name=f"over_{bank}")
             m.d.comb += over.eq(Array(wraps)[start_rotated])
             plain, wrapped = rotated[bank % LANES], rotated[(bank + self.rows) % LANES]

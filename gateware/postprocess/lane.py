@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.adder import add
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.arith.round_shift import SHIFT_BITS, WindowShift, mixed
 
@@ -89,15 +90,8 @@ class RescaleLane(wiring.Component):
         m = Module()
         m.submodules.multiplier = multiplier = self.multiplier
         m.submodules.window = window = WindowShift(len(multiplier.p), min(TERM_BITS, len(multiplier.p)))
-        shift, negate = self.factor.shift, self.factor.negative
-        for stage in range(self.addend_latency):
-            next_negate = Signal(name=f"negate_{stage}", reset_less=True)
-            m.d.sync += next_negate.eq(negate)
-            negate = next_negate
-            if stage < multiplier.latency:
-                next_shift = Signal(SHIFT_BITS, name=f"shift_{stage}", reset_less=True)
-                m.d.sync += next_shift.eq(shift)
-                shift = next_shift
+        negate = delayed(m, self.factor.negative, self.addend_latency, "negate")
+        shift = delayed(m, self.factor.shift, multiplier.latency, "shift")
         m.d.comb += [
             multiplier.a.eq(self.value),
             multiplier.b.eq(self.factor.magnitude),

@@ -1,11 +1,12 @@
 """The postprocessor: a tile's accumulators to int32, int8 or int16 results, four columns at a time."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.adder import add
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delay_line
 from gateware.isa import PostMode
 from gateware.postprocess.feeder import (
     LANES,
@@ -201,20 +202,16 @@ class PostProcessor(wiring.Component):
             m.d.comb += [lane.value.eq(value), lane.factor.eq(factor)]
             values.append(value)
 
-        passing, flow = valid & (entered.mode != PostMode.RAW), entered
-        occupied: list[Value] = [passing]
-        for stage in range(1, self.lanes[0].latency + 1):
-            if stage == self.lanes[0].addend_latency:
-                m.d.comb += term_reader.addr.eq(flow.row)
-                for column, lane in enumerate(self.lanes):
-                    addend = Signal(sum_layout(TERM_BITS + 1), name=f"addend_{column}", reset_less=True)
-                    m.d.sync += addend.eq(Mux(flow.part == Part.BRANCH, term_reader.data[column].as_value(), 0))
-                    m.d.comb += lane.addend.eq(addend)
-            next_passing = Signal(name=f"passing_{stage}")
-            next_flow = Signal(Pass, name=f"flow_{stage}", reset_less=True)
-            m.d.sync += [next_passing.eq(passing), next_flow.eq(flow)]
-            passing, flow = next_passing, next_flow
-            occupied.append(passing)
+        latency = self.lanes[0].latency
+        occupied = delay_line(m, valid & (entered.mode != PostMode.RAW), latency, "passing", reset=True)
+        flows = delay_line(m, entered, latency, "flow")
+        passing, flow = occupied[-1], flows[-1]
+        before_addend = flows[self.lanes[0].addend_latency - 1]
+        m.d.comb += term_reader.addr.eq(before_addend.row)
+        for column, lane in enumerate(self.lanes):
+            addend = Signal(sum_layout(TERM_BITS + 1), name=f"addend_{column}", reset_less=True)
+            m.d.sync += addend.eq(Mux(before_addend.part == Part.BRANCH, term_reader.data[column].as_value(), 0))
+            m.d.comb += lane.addend.eq(addend)
 
         # Behind them: results, or what a later pass needs.
         branch, term, straight = Signal(), Signal(), Signal()

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.softmax.output import RowOutput
 
@@ -107,17 +108,12 @@ class LogRowOutput(RowOutput):
 
     def _probability(self, m: Module, index: int, factor: Value, advance: Value) -> Value:
         exponential = self.exponentials[index]
-        magnitude = factor
-        for stage in range(2):
-            later = Signal(MAGNITUDE_BITS, name=f"magnitude_{index}_{stage}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += later.eq(magnitude)
-            magnitude = later
+        magnitude = delayed(m, factor, 2, f"magnitude_{index}", enable=advance)
         head, length = Cat(magnitude[: HEAD_BITS - 1], Const(1, 1)), magnitude[HEAD_BITS - 1 :]
 
         triple = Signal(HEAD_BITS, name=f"triple_{index}", reset_less=True)
-        shift = [Signal(4, name=f"shift_{index}_{stage}", reset_less=True) for stage in range(2)]
-        nothing = [Signal(name=f"nothing_{index}_{stage}", reset_less=True) for stage in range(3)]
+        shift = delayed(m, exponential.shift, 2, f"shift_{index}", enable=advance)
+        nothing = delayed(m, exponential.mantissa == 0, 3, f"nothing_{index}", enable=advance)
         aligned = Signal(HEAD_BITS, name=f"aligned_{index}", reset_less=True)
         extra = Signal(2, name=f"extra_{index}", reset_less=True)
         q = Signal(signed(7), name=f"q_{index}", reset_less=True)
@@ -129,14 +125,9 @@ class LogRowOutput(RowOutput):
         with m.If(advance):
             m.d.sync += [
                 triple.eq(exponential.mantissa + (exponential.mantissa << 1)),
-                shift[0].eq(exponential.shift),
-                nothing[0].eq(exponential.mantissa == 0),
                 aligned.eq(Array([triple << places for places in (3, 2, 1, 0)])[found]),
                 extra.eq(found),
-                shift[1].eq(shift[0]),
-                nothing[1].eq(nothing[0]),
-                q.eq(length + 2 - LEAST_TRIPLE_BITS - extra - shift[1] + (head >= aligned)),
-                nothing[2].eq(nothing[1]),
-                result.eq(Mux(nothing[2] | (q > self.bits - 1), 0, powers[Mux(q < 0, 0, q)])),
+                q.eq(length + 2 - LEAST_TRIPLE_BITS - extra - shift + (head >= aligned)),
+                result.eq(Mux(nothing | (q > self.bits - 1), 0, powers[Mux(q < 0, 0, q)])),
             ]
         return result

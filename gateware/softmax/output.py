@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.softmax.layouts import descriptor_layout, pair_layout, result_layout, words
 
@@ -96,13 +97,8 @@ class RowOutput(wiring.Component):
 
         probabilities = [self._probability(m, index, factor, advance) for index in range(2)]
         place = Cat(row.row, self.pair, row.last & (self.pair[1:] == row.last_word))
-        valid: Value = active
-        for stage in range(self.latency):
-            valid_after = Signal(name=f"valid_{stage}")
-            place_after = Signal(len(place), name=f"place_{stage}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += [valid_after.eq(valid), place_after.eq(place)]
-            valid, place = valid_after, place_after
+        valid = delayed(m, active, self.latency, "valid", reset=True, enable=advance)
+        place = delayed(m, place, self.latency, "place", enable=advance)
         self._pack(m, valid, place, probabilities, advance)
         return m
 
@@ -115,12 +111,7 @@ class RowOutput(wiring.Component):
             multiplier.b.eq(exponential.mantissa),
             multiplier.en.eq(advance),
         ]
-        shift: Value = exponential.shift
-        for stage in range(multiplier.latency):
-            shift_after = Signal(4, name=f"shift_{index}_{stage}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += shift_after.eq(shift)
-            shift = shift_after
+        shift = delayed(m, exponential.shift, multiplier.latency, f"shift_{index}", enable=advance)
 
         # e = (M << s) >> 1, and M is even where s is 0: e * f = (M * f << s) >> 1 exactly.
         # So the result is M * f >> (33 - bits - s), taken from bit 33 - bits - 15 on, with one bit below for rounding.

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.arith.polynomial_constants import constants_layout
 from gateware.arith.shiftexp import ARGUMENT_BITS, QUOTIENT_BITS
@@ -92,7 +93,7 @@ class PolynomialExpLane(wiring.Component):
         m.d.comb += moved.eq(coarse << fine)
         upper = moved[down + DISTANCE_BITS :]
         m.d.sync += distance.eq(Mux(upper.any(), Const((1 << DISTANCE_BITS) - 1), moved[down:]))
-        flags = self._delayed(m, Cat(self.clamped, self.zero), 3 + QUOTIENT_BITS, "flags")
+        flags = delayed(m, Cat(self.clamped, self.zero), 3 + QUOTIENT_BITS, "flags")
 
         remainder: Value = distance
         quotient: Value = Const(0, 0)
@@ -116,7 +117,7 @@ class PolynomialExpLane(wiring.Component):
             places.eq(Mux(clamped, 0, self.n - quotient)),
             zero.eq(flags[1]),
         ]
-        late = self._delayed(m, Cat(places, zero), self.SQUARE_LATENCY, "late")
+        late = delayed(m, Cat(places, zero), self.SQUARE_LATENCY, "late")
         total = Signal(2 * (STEP_BITS + 1) + 1)
         m.d.comb += [square.a.eq(root), square.b.eq(root), total.eq(square.p + self.constants.constant)]
         value = total[MANTISSA_SHIFT : MANTISSA_SHIFT + self.MANTISSA_BITS]
@@ -126,11 +127,3 @@ class PolynomialExpLane(wiring.Component):
             self.shift.eq(shift),
         ]
         return m
-
-    @staticmethod
-    def _delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-        for stage in range(cycles):
-            following = Signal(len(value), name=f"{name}_{stage}", reset_less=True)
-            m.d.sync += following.eq(value)
-            value = following
-        return value

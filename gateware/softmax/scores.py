@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.softmax.layouts import score_signature, words
 
 __all__ = ["ScoreMemory"]
@@ -72,7 +73,6 @@ class ScoreMemory(wiring.Component):
         # Masked scores and those past the end become -128, which never raises a maximum. The sign bit is inverted, so
         # that scores compare as unsigned numbers and -128 is 0.
         full_words, columns = self.write_length[2:], self.write_length[:2]
-        valid, row, first = self.scores.valid, Cat(scores.row, scores.half), scores.word == 0
         candidates: list[Value] = []
         for column in range(4):
             candidate = Signal(8, name=f"candidate_{column}", reset_less=True)
@@ -80,7 +80,6 @@ class ScoreMemory(wiring.Component):
             value = scores.data[column].as_unsigned() ^ 0x80
             m.d.sync += candidate.eq(Mux(inside & ~scores.mask[column], value, 0))
             candidates.append(candidate)
-        valid, row, first = self._delay(m, 0, valid, row, first)
         for level in (1, 2):
             greater = [
                 Signal(8, name=f"greater_{level}_{index}", reset_less=True) for index in range(len(candidates) // 2)
@@ -88,7 +87,10 @@ class ScoreMemory(wiring.Component):
             for target, left, right in zip(greater, candidates[::2], candidates[1::2], strict=True):
                 m.d.sync += target.eq(Mux(left > right, left, right))
             candidates = list(greater)
-            valid, row, first = self._delay(m, level, valid, row, first)
+        steps = self.LATENCY - 1
+        valid = delayed(m, scores.valid, steps, "valid", reset=True)
+        row = delayed(m, Cat(scores.row, scores.half), steps, "row")
+        first = delayed(m, scores.word == 0, steps, "first")
 
         # Read, compare and write within one cycle: the next word may be of the same row.
         m.submodules.maxima = maxima = memory.Memory(
@@ -104,11 +106,3 @@ class ScoreMemory(wiring.Component):
             self.maximum.eq((after.data ^ 0x80).as_signed()),
         ]
         return m
-
-    @staticmethod
-    def _delay(m: Module, stage: int, valid: Value, row: Value, first: Value) -> tuple[Value, Value, Value]:
-        valid_after = Signal(name=f"valid_{stage}")
-        row_after = Signal(len(row), name=f"row_{stage}", reset_less=True)
-        first_after = Signal(name=f"first_{stage}", reset_less=True)
-        m.d.sync += [valid_after.eq(valid), row_after.eq(row), first_after.eq(first)]
-        return valid_after, row_after, first_after

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.softmax.exponential import SoftmaxExponential
 from gateware.softmax.layouts import descriptor_layout, job_layout, pair_layout, words
 from sim.reference.arithmetic import Arithmetic
@@ -151,13 +152,15 @@ class RowSum(wiring.Component):
                 self.exponentials[index].mantissa.eq(lane.mantissa),
                 self.exponentials[index].shift.eq(lane.shift),
             ]
-        valid, last = self._delay(m, "lane", 2 + self.lanes.latency, valid, last)
-        m.d.comb += self.write.eq(valid)
-        with m.If(valid):
+        latency = 2 + self.lanes.latency
+        written = delayed(m, valid, latency, "lane_valid", reset=True)
+        last_written = delayed(m, last, latency, "lane_last")
+        m.d.comb += self.write.eq(written)
+        with m.If(written):
             m.d.sync += self.pair.eq(self.pair + 1)
-            with m.If(last):
+            with m.If(last_written):
                 m.d.sync += [self.pair.eq(0), self.slot.eq(self.slot + 1)]
-        self._accumulate(m, valid, last)
+        self._accumulate(m, written, last_written)
         return m
 
     def _accumulate(self, m: Module, valid: Value, last: Value) -> None:
@@ -176,7 +179,7 @@ class RowSum(wiring.Component):
             values.append(value)
         both = Signal(self.mantissa_bits + 15, reset_less=True)
         m.d.sync += both.eq(values[0] + values[1])
-        valid, last = self._delay(m, "sum", 3, valid, last)
+        valid, last = delayed(m, valid, 3, "sum_valid", reset=True), delayed(m, last, 3, "sum_last")
 
         # min(sum, 2^31 - 1) is only ever a divisor of 2^31 - 1, and from 2^30 on every divisor gives 1: so one bit
         # that stays set is all that has to be known above bit 29.
@@ -186,12 +189,3 @@ class RowSum(wiring.Component):
         m.d.sync += self.complete.eq(valid & last)
         with m.If(valid):
             m.d.sync += [self.total.eq(Cat(added[:-1], added[-1] | (self.total[-1] & ~fresh))), fresh.eq(last)]
-
-    @staticmethod
-    def _delay(m: Module, name: str, cycles: int, valid: Value, last: Value) -> tuple[Value, Value]:
-        for stage in range(cycles):
-            valid_after = Signal(name=f"{name}_valid_{stage}")
-            last_after = Signal(name=f"{name}_last_{stage}", reset_less=True)
-            m.d.sync += [valid_after.eq(valid), last_after.eq(last)]
-            valid, last = valid_after, last_after
-        return valid, last

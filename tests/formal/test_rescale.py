@@ -10,17 +10,10 @@ from amaranth.hdl import Assert, Assume, Const, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from gateware.arith.delay import delayed
 from gateware.arith.round_shift import SHIFT_BITS, RoundShift
 from gateware.postprocess.lane import TERM_BITS, RescaleLane, factor_layout, sum_layout
 from tests.formal.prove import prove, refute
-
-
-def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    for cycle in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
 
 
 def rounded(value: Value, shift: Value, ties: str) -> Value:

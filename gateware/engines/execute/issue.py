@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.delay import delayed
 from gateware.array.layouts import Step
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.isa import Engine, SemaphoreValue
@@ -170,9 +171,5 @@ class StepIssuer(wiring.Component):
             step.last.eq(last),
             step.shift.eq((k == 0) & half),
         ]
-        for stage in range(BUFFER_LATENCY):
-            delayed = Signal(Step, name=f"step_{stage}")
-            m.d.sync += delayed.eq(step)
-            step = delayed
-        m.d.comb += self.step.eq(step)
+        m.d.comb += self.step.eq(delayed(m, step, BUFFER_LATENCY, "step", reset=True))
         return m

@@ -1,0 +1,48 @@
+"""Delay lines: what goes beside a pipeline, one register a cycle."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value, ValueLike
+
+__all__ = ["delay_line", "delayed"]
+
+
+def delay_line(
+    m: Module, value: ValueLike, cycles: int, name: str, *, reset: bool = False, enable: Value | None = None
+) -> list[Any]:
+    """``value`` as it is, then as it was 1, 2, ... ``cycles`` cycles ago, each of its own shape.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the registers, in its domain ``sync``.
+    value
+        A value, or a view of one.
+    cycles : int
+        Registers, 0 or more.
+    name : str
+        Register n is called ``name_n``, from 0 on.
+    reset : bool
+        Give the registers a reset. One without becomes part of a shift register in LUTs, where nothing reads its
+        middle: right for data, wrong for a valid bit, and for what a part has more free flip-flops than LUTs for.
+    enable
+        Advance only while this is high.
+    """
+    line: list[Any] = [value]
+    for cycle in range(cycles):
+        held = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=not reset)
+        advance = held.eq(line[-1])
+        if enable is None:
+            m.d.sync += advance
+        else:
+            with m.If(enable):
+                m.d.sync += advance
+        line.append(held)
+    return line
+
+
+def delayed(
+    m: Module, value: ValueLike, cycles: int, name: str, *, reset: bool = False, enable: Value | None = None
+) -> Any:
+    """The end of a `delay_line`: ``value`` as it was ``cycles`` cycles ago."""
+    return delay_line(m, value, cycles, name, reset=reset, enable=enable)[-1]
