@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from firmware.compiler.compiler import Compiled, tensors_of
 from firmware.program.file import Program
 from firmware.program.layout import BEAT, pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
+from gateware.config import AcceleratorConfig
 from gateware.control.taps import tap_layouts
 from gateware.counters import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
@@ -22,7 +24,7 @@ from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
 from sim.reference.addressing import patches
 
-__all__ = ["Board", "BoardError", "Frame"]
+__all__ = ["Board", "BoardError", "Frame", "observed_machine"]
 
 CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
 
@@ -55,20 +57,26 @@ class Frame:
     memory: MemoryStatistics
 
 
+@functools.lru_cache(maxsize=4)
+def observed_machine(config: AcceleratorConfig) -> Machine:
+    """The machine of a configuration with what an emulation sees; elaborated once for all boards of a process."""
+    return Machine(config, observed=True)
+
+
 class Board:
     """A machine that runs one program.
 
     Parameters
     ----------
     program : what it runs
-    memory : timing of its DRAM, a key of `sim.emulator.profiles.PROFILES`
+    memory : timing of its DRAM, or its name (`sim.emulator.memories`, `sim.emulator.profiles.LITEDRAM`)
     waves : see `Emulation`
     """
 
     def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
         self.program = program
         size = BEAT << program.config.address_bits
-        self.emulation = Emulation(Machine(program.config, observed=True), size, memory, waves=waves)
+        self.emulation = Emulation(observed_machine(program.config), size, memory, waves=waves)
         self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
         self._watched = False
         self.restore()

@@ -18,7 +18,7 @@ from firmware.compiler.compiler import compile_graph
 from firmware.program.file import load_program
 from sim.emulator.board import Board
 from sim.emulator.exactness import compare
-from sim.emulator.profiles import PROFILES
+from sim.emulator.memories import MEMORY_HELP, memory_option
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
@@ -34,8 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         image = np.random.default_rng(arguments.seed).integers(-128, 128, (3, side, side)).astype(np.int8)
     else:
         image = program.quantised(program.preprocessing.load(arguments.image)[None])[0]
-    if arguments.memory not in PROFILES:
-        raise UserError(f"--memory must be one of {', '.join(PROFILES)}, not {arguments.memory!r}.")
+    memory_option(arguments.memory)
     console = Console(stderr=True)
     with console.status("building and running the emulated board"), Board(program, arguments.memory) as board:
         compiled = compile_graph(model.graph, program.config, model.model.shape.image)
@@ -71,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--model", type=Path, required=True, metavar="MODEL", help="the model it was compiled from")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
     result.add_argument("--seed", type=int, default=1, metavar="N", help="of the random image")
-    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join(PROFILES)}")
+    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
     result.add_argument("--json", action="store_true", help="print the result as JSON")
     return result
 

@@ -17,8 +17,9 @@ from hw.dram.settings import settings
 from sim.emulator.build import build_design
 from sim.emulator.library import CAUSES, Statistics, load_design, timing
 from sim.emulator.litedram import WithLiteDram
+from sim.emulator.memories import memory_named
 from sim.emulator.ports import link_present, scalar_ports, taps
-from sim.emulator.profiles import IDEAL, LITEDRAM, PROFILES, MemoryProfile
+from sim.emulator.profiles import IDEAL, LITEDRAM, MemoryProfile
 
 __all__ = ["Emulation", "EmulationError", "MemoryStatistics", "Recording", "RunState"]
 
@@ -74,7 +75,7 @@ class Emulation:
         ``error``, ``link``, ``tap_NAME``. Elaborated once; a library of the same content is built only once.
     memory_bytes : int
         Size of the memory, a multiple of 16. Costs what is used of it.
-    profile : MemoryProfile, a key of `PROFILES`, or one of `LITEDRAM`
+    profile : MemoryProfile, the name of one (`sim.emulator.memories`), or one of `LITEDRAM`
         The last are LiteDRAM's own controllers and memory model, built into the design: all of the board's memory.
     waves : bool
         Build a variant that can write waveforms; slower.
@@ -94,12 +95,9 @@ class Emulation:
             raise ValueError(f"memory_bytes must be a positive multiple of {BEAT_BYTES}, not {memory_bytes}.")
         self._own_memory = isinstance(profile, str) and profile in LITEDRAM
         if isinstance(profile, str):
-            if profile not in PROFILES and profile not in LITEDRAM:
-                known = ", ".join([*PROFILES, *LITEDRAM])
-                raise ValueError(f"memory profile must be one of {known}, not {profile!r}.")
             if self._own_memory:
                 component = WithLiteDram(component, generate(settings(LITEDRAM[profile]), simulation=True))
-            profile = PROFILES.get(profile, IDEAL)
+            profile = IDEAL if self._own_memory else memory_named(profile)
         self.memory_bytes = memory_bytes
         self._taps = {tap.name: (index, tap) for index, tap in enumerate(taps(component))}
         self._inputs, self._outputs = scalar_ports(component)

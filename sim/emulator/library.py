@@ -1,9 +1,12 @@
 """The C interface of the emulator's libraries, typed: the only place that uses ctypes."""
 
+from __future__ import annotations
+
 import ctypes
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_uint8, c_uint32, c_uint64, c_void_p
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +44,22 @@ def timing(profile: MemoryProfile) -> Timing:
     return Timing(*profile.numbers())
 
 
+class Pattern(NamedTuple):
+    """What commands took: ``cycles`` of all; of each read its ``latencies`` and ``values``, the lowest 64 bits."""
+
+    cycles: int
+    latencies: NDArray[np.int32]
+    values: NDArray[np.uint64]
+
+
 class Patterns:
     """Access patterns on the memory model alone."""
 
     def __init__(self, path: Path) -> None:
         self._pattern = ctypes.CDLL(str(path)).memory_pattern
         self._pattern.restype = c_int64
-        self._pattern.argtypes = [POINTER(Timing), c_uint64, c_int64, c_void_p, c_void_p, c_int64, c_void_p]
+        pointers = [c_void_p, c_void_p]
+        self._pattern.argtypes = [POINTER(Timing), c_uint64, c_int64, *pointers, c_int64, *pointers]
 
     def run(
         self,
@@ -56,14 +68,15 @@ class Patterns:
         writes: NDArray[np.bool_],
         memory_bytes: int = 1 << 28,
         limit: int = 100_000_000,
-    ) -> tuple[int, NDArray[np.int32]]:
-        """Cycles that the commands take, each offered when the one before was accepted, and the reads' latencies.
+    ) -> Pattern:
+        """The commands, each offered when the one before was accepted. Write number i, from 1 on, writes 2**32 + i.
 
         Raises RuntimeError if they do not come to an end within `limit` cycles.
         """
         where = np.ascontiguousarray(addresses, np.uint64)
         kinds = np.ascontiguousarray(writes, np.uint8)
-        latencies = np.zeros(int((kinds == 0).sum()) + 1, np.int32)
+        reads = int((kinds == 0).sum())
+        latencies, values = np.zeros(reads + 1, np.int32), np.zeros(reads + 1, np.uint64)
         cycles = self._pattern(
             ctypes.byref(timing(profile)),
             memory_bytes,
@@ -72,10 +85,11 @@ class Patterns:
             kinds.ctypes.data,
             limit,
             latencies.ctypes.data,
+            values.ctypes.data,
         )
         if cycles < 0:
             raise RuntimeError(f"{profile.name}: {len(where)} commands were not done within {limit} cycles.")
-        return cycles, latencies[:-1]
+        return Pattern(cycles, latencies[:-1], values[:-1])
 
 
 def load_patterns(path: Path) -> Patterns:

@@ -7,6 +7,23 @@ from gateware.config import config
 
 __all__ = ["ARTY_A7", "IDEAL", "LITEDRAM", "PROFILES", "ULX3S", "Dram", "MemoryProfile"]
 
+MOST_STALL = 1 << 12  # cycles; the watchdog of a machine waits longer
+LIMITS = {
+    "banks": (0, 16),
+    "row_beats": (1, 1 << 16),
+    "queue_depth": (1, 32),
+    "read_latency": (1, 1000),
+    "t_ccd": (1, 1000),
+    "clock_num": (1, 1000),
+    "clock_den": (1, 1000),
+    "command_depth": (1, 1024),
+    "data_depth": (1, 1024),
+    "words_follow": (0, 1),
+    "refresh_burst": (1, 64),
+    **{f"{channel}_stall": (0, 1023) for channel in ("command", "word", "answer")},
+    **{f"{channel}_stall_cycles": (1, MOST_STALL) for channel in ("command", "word", "answer")},
+}
+
 
 @dataclass(frozen=True)
 class MemoryProfile:
@@ -26,6 +43,12 @@ class MemoryProfile:
     crossing : cycles of a clock crossing, each way
     clock_num, clock_den : memory cycles a machine cycle
     command_depth, data_depth : commands and write words that are accepted ahead of the controller
+    words_follow : 1 where a write word is accepted only after its command; else it may come first
+    refresh_burst : refreshes one after the other, every `t_refi`
+    seed : of the pauses
+    command_stall, command_stall_cycles : chance in 1024, in each machine cycle, that the port accepts no command for a
+        while; the longest such pause, in machine cycles
+    word_stall, answer_stall, and their `_cycles` : the same for words to write, and for words that were read
     """
 
     name: str
@@ -52,27 +75,32 @@ class MemoryProfile:
     clock_den: int = 1
     command_depth: int = 1
     data_depth: int = 16
+    words_follow: int = 0
+    refresh_burst: int = 1
+    seed: int = 0
+    command_stall: int = 0
+    command_stall_cycles: int = 1
+    word_stall: int = 0
+    word_stall_cycles: int = 1
+    answer_stall: int = 0
+    answer_stall_cycles: int = 1
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "name" and not 0 <= value < 1 << 31:
                 raise ValueError(f"memory profile {self.name}: {field.name} must be 0 to 2**31 - 1, not {value}.")
-        for name, least, most in (
-            ("banks", 0, 16),
-            ("row_beats", 1, 1 << 16),
-            ("queue_depth", 1, 32),
-            ("read_latency", 1, 1000),
-            ("t_ccd", 1, 1000),
-            ("clock_num", 1, 1000),
-            ("clock_den", 1, 1000),
-            ("command_depth", 1, 1024),
-            ("data_depth", 1, 1024),
-        ):
+        for name, (least, most) in LIMITS.items():
             if not least <= getattr(self, name) <= most:
                 raise ValueError(
                     f"memory profile {self.name}: {name} must be {least} to {most}, not {getattr(self, name)}."
                 )
+        busy = self.refresh_burst * (self.t_rp + self.t_rfc + 4)
+        if self.t_refi and self.t_refi < 2 * busy:
+            raise ValueError(
+                f"memory profile {self.name}: t_refi must be 0 or at least {2 * busy}, twice what its refreshes take, "
+                f"not {self.t_refi}."
+            )
 
     def numbers(self) -> tuple[int, ...]:
         """Every field but the name, in order."""

@@ -19,7 +19,7 @@ from typing import Self
 from gateware.config import ALIASES, PRESETS, ConfigError, config
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation
-from sim.emulator.profiles import LITEDRAM, PROFILES
+from sim.emulator.memories import MEMORY_HELP, memory_option
 from sim.reference.errors import UserError, exit_status
 
 __all__ = ["PtyLine", "TcpLine", "serve"]
@@ -160,8 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
         machine = config(arguments.board, arguments.arithmetic)
     except ConfigError as error:
         raise UserError(f"{error}.") from error
-    if arguments.memory not in (*PROFILES, *LITEDRAM):
-        raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
+    memory_option(arguments.memory)
     line: Line
     if arguments.tcp is None:
         line = PtyLine()
@@ -192,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
     result.add_argument("--arithmetic", choices=("lean", "official"), default="lean", help="(default: %(default)s)")
-    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join(PROFILES)}")
+    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
     result.add_argument("--tcp", metavar="[HOST:]PORT", help="listen there (port 0: any), instead of a pseudo-terminal")
     return result
 

@@ -36,6 +36,15 @@ struct Timing {
     int32_t clock_den;     //   per machine cycles
     int32_t command_depth; // commands accepted before the controller
     int32_t data_depth;    // write words accepted before the controller
+    int32_t words_follow;  // 1: a write word is accepted only after its command
+    int32_t refresh_burst; // refreshes one after the other, every t_refi
+    int32_t seed;          // of the pauses below (stall.h)
+    int32_t command_stall; // chance in 1024, each machine cycle, that commands pause
+    int32_t command_stall_cycles; // the longest pause
+    int32_t word_stall;    // the same for write words
+    int32_t word_stall_cycles;
+    int32_t answer_stall;  // and for words that were read
+    int32_t answer_stall_cycles;
 };
 
 // What a memory cycle was spent on. The same order as `CAUSES` in library.py.
@@ -56,6 +65,7 @@ class DramController {
         grant_row_ = grant_column_ = last_column_ = 0;
         next_refresh_ = timing_.t_refi;
         refresh_wanted_ = false;
+        refreshes_owed_ = 0;
         column_free_ = activate_free_ = read_free_ = 0;
         std::fill(activates_, activates_ + 4, -1000000);
         rows_opened = refreshes = 0;
@@ -107,6 +117,7 @@ class DramController {
         cause = classify(issued, pending, refreshing);
         if (timing_.t_refi && now_ >= next_refresh_) {
             refresh_wanted_ = true;
+            refreshes_owed_ = timing_.refresh_burst;
             next_refresh_ += timing_.t_refi;
         }
         now_++;
@@ -212,7 +223,7 @@ class DramController {
             break;
         }
         case REFRESHING:
-            if (now_ + 1 >= mode_until_) refresh_wanted_ = false;
+            if (now_ + 1 >= mode_until_) refresh_wanted_ = --refreshes_owed_ > 0;
             [[fallthrough]];
         default:
             if (now_ + 1 >= mode_until_) {
@@ -279,6 +290,7 @@ class DramController {
     int64_t column_free_ = 0, activate_free_ = 0, read_free_ = 0, activates_[4];
     Mode mode_ = READS;
     bool refresh_wanted_ = false;
+    int refreshes_owed_ = 0;
     int grant_row_ = 0, grant_column_ = 0, last_column_ = 0;
     Bank *entering_ = nullptr;
     Command entering_command_{};

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "dram_controller.h"
+#include "stall.h"
 
 namespace emulator {
 
@@ -28,7 +29,11 @@ struct Beat {
 
 class MemoryModel {
   public:
-    MemoryModel(uint64_t bytes, const Timing &timing) : timing_(timing), controller_(timing), bytes_(bytes) {
+    MemoryModel(uint64_t bytes, const Timing &timing)
+        : timing_(timing), controller_(timing), bytes_(bytes),
+          command_stall_(timing.seed, 0, timing.command_stall, timing.command_stall_cycles),
+          word_stall_(timing.seed, 1, timing.word_stall, timing.word_stall_cycles),
+          answer_stall_(timing.seed, 2, timing.answer_stall, timing.answer_stall_cycles) {
         // calloc's pages come into being when touched: a memory of many megabytes costs what is used of it.
         store_ = static_cast<uint8_t *>(std::calloc(bytes, 1));
         if (!store_) throw std::bad_alloc();
@@ -38,17 +43,18 @@ class MemoryModel {
     MemoryModel(const MemoryModel &) = delete;
     MemoryModel &operator=(const MemoryModel &) = delete;
 
-    // Forgets what is under way and the statistics; the bytes stay.
+    // Forgets what is under way and the statistics; the bytes stay, and the random pauses go on.
     void reset() {
         controller_.reset();
         commands_.clear();
         words_.clear();
         entered_.clear();
         due_.clear();
-        now_ = writes_under_way_ = 0;
+        now_ = writes_under_way_ = words_owed_ = 0;
         phase_ = 0;
         statistics_ = Statistics();
-        cmd_ready = wdata_ready = true;
+        cmd_ready = true;
+        wdata_ready = !timing_.words_follow;
         rdata_valid = false;
     }
 
@@ -56,16 +62,23 @@ class MemoryModel {
     void tick(bool cmd_valid, uint64_t address, bool write, bool wdata_valid, const uint32_t *wdata, uint16_t mask,
               bool rdata_ready) {
         if (rdata_valid && !rdata_ready) statistics_.refused++;
-        if (cmd_valid && cmd_ready) commands_.push_back({address, write, now_ + timing_.crossing});
+        if (cmd_valid && cmd_ready) {
+            commands_.push_back({address, write, now_ + timing_.crossing});
+            words_owed_ += write;
+        }
         if (wdata_valid && wdata_ready) {
+            words_owed_--;
             words_.push_back({});
             std::memcpy(words_.back().beat.words, wdata, BEAT_BYTES);
             words_.back().mask = mask;
         }
         for (phase_ += timing_.clock_num; phase_ >= timing_.clock_den; phase_ -= timing_.clock_den) memory_cycle();
-        cmd_ready = static_cast<int>(commands_.size()) < timing_.command_depth;
-        wdata_ready = static_cast<int>(words_.size()) < timing_.data_depth;
-        rdata_valid = !due_.empty() && due_.front() <= now_;
+        const bool commands_pause = command_stall_.step(), words_pause = word_stall_.step();
+        const bool answers_pause = answer_stall_.step();
+        cmd_ready = static_cast<int>(commands_.size()) < timing_.command_depth && !commands_pause;
+        wdata_ready = static_cast<int>(words_.size()) < timing_.data_depth && !words_pause &&
+                      (!timing_.words_follow || words_owed_ > 0);
+        rdata_valid = !due_.empty() && due_.front() <= now_ && !answers_pause;
         if (rdata_valid) {
             rdata = entered_.front();
             entered_.pop_front();
@@ -154,6 +167,8 @@ class MemoryModel {
     std::deque<int64_t> due_;
     int64_t now_ = 0;
     int phase_ = 0, writes_under_way_ = 0;
+    int words_owed_ = 0;  // commands of writes that were accepted, less their words
+    Stall command_stall_, word_stall_, answer_stall_;
     Statistics statistics_{};
 };
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from firmware.quantiser.random_model import random_model
 from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
-from sim.emulator.profiles import LITEDRAM, PROFILES
+from sim.emulator.memories import MEMORY_HELP, memory_option
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
@@ -48,8 +48,7 @@ def workload(name: str, arguments: argparse.Namespace) -> Workload:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
-    if arguments.memory not in (*PROFILES, *LITEDRAM):
-        raise UserError(f"--memory must be one of {', '.join([*PROFILES, *LITEDRAM])}, not {arguments.memory!r}.")
+    memory_option(arguments.memory)
     if arguments.docs and arguments.set:
         raise UserError("--docs takes the boards as they are, without --set; leave one of the two out.")
     if arguments.pictures is not None and not arguments.pictures.is_dir():
@@ -102,9 +101,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
     result.add_argument("--name", metavar="NAME", help="what the table calls the model")
-    result.add_argument(
-        "--memory", default="arty_a7", metavar="PROFILE", help=f"one of {', '.join([*PROFILES, *LITEDRAM])}"
-    )
+    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
     result.add_argument("--layers", action="store_true", help="print each layer's cycles and stalls")
     result.add_argument(
         "--docs", action="store_true", help="bring docs/performance.md, .json and docs/models.md up to date"
