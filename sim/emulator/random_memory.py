@@ -9,9 +9,9 @@ from sim.emulator.profiles import MemoryProfile
 __all__ = ["random_memory"]
 
 # Chance in 1024 that a pause begins, and its longest: often and short, now and then, seldom and long.
-STALLS = (((100, 600), (1, 4)), ((10, 60), (5, 40)), ((1, 3), (100, 1000)))
+STALLS = (((100, 900), (1, 6)), ((10, 120), (5, 40)), ((1, 4), (100, 1000)))
 CLOCKS = ((1, 1), (1, 1), (2, 1), (1, 2), (3, 4), (20, 11), (25, 16))  # memory cycles, machine cycles
-BEAT_CYCLES = (1, 1, 2, 4, 8)  # of a memory of 128, 64, 32 and 16 bits
+BEAT_CYCLES = (1, 2, 4, 8, 8)  # of a memory of 128, 64, 32 and 16 bits
 
 
 def random_memory(seed: int) -> MemoryProfile:
@@ -36,7 +36,7 @@ def random_memory(seed: int) -> MemoryProfile:
 
 
 def _stall(draw: random.Random, channel: str) -> dict[str, int]:
-    if draw.random() < 0.4:
+    if draw.random() < 0.35:
         return {}
     chances, lengths = draw.choice(STALLS)
     return {f"{channel}_stall": draw.randint(*chances), f"{channel}_stall_cycles": draw.randint(*lengths)}
