@@ -87,7 +87,7 @@ class Fetch(wiring.Component):
             reader.o.ready.eq(taken & (index == WORDS - 1)),
             self.transfer.eq(taken),
             self.stalled.eq(valid & ~taken),
-            self.wrapped.eq(reader.wrapped & ~reader.o.valid & ~self.ended),
+            self.wrapped.eq(reader.wrapped & reader.empty & ~self.ended),
             self.empty.eq(~Cat(queue.o.valid | (queue.level != 0) for queue in queues).any()),
         ]
         with m.If(taken):

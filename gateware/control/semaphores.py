@@ -22,8 +22,8 @@ class Semaphores(wiring.Component):
     """Counts from 0 to 255; number 0 swallows what is given and satisfies every wait.
 
     One gift or one look at a waiting engine a cycle, gifts first in the order of their ports, then the waiting engines
-    in turn. A gift is counted 2 cycles after it is taken; an engine passes at most 3 cycles, and 2 for every other
-    waiting engine and every gift, after that.
+    in turn. A gift is counted 2 cycles after it is taken; an engine passes at most ``takers`` + 2 cycles after that,
+    and ``takers`` more for every gift that is taken meanwhile.
 
     Parameters
     ----------

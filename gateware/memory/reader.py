@@ -41,6 +41,8 @@ class StridedReader(wiring.Component):
         A beat, and whether it is its descriptor's last.
     wrapped : Out(1)
         A descriptor left the memory; the beat is not asked for, and the reader stops.
+    empty : Out(1)
+        Every beat that was asked for has been taken.
     """
 
     def __init__(self, levels: int, address_bits: int, depth: int = 32) -> None:
@@ -51,6 +53,7 @@ class StridedReader(wiring.Component):
                 "memory": Out(ReadPort(address_bits)),
                 "o": Out(stream.Signature(ReadBeat)),
                 "wrapped": Out(1),
+                "empty": Out(1),
             }
         )
 
@@ -69,6 +72,7 @@ class StridedReader(wiring.Component):
             counter.start.eq(begin),
             outside.eq(counter.wrapped | counter.address[self.address_bits :].any()),
             self.wrapped.eq(counter.valid & outside),
+            self.empty.eq(credit == self.depth),
             self.memory.cmd.valid.eq(counter.valid & room & ~outside),
             self.memory.cmd.payload.eq(counter.address),
             asked.eq(self.memory.cmd.valid & self.memory.cmd.ready),

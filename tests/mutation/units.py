@@ -7,14 +7,21 @@ from typing import Any
 from amaranth.lib import wiring
 
 from gateware.array.grid import SystolicArray
+from gateware.config import config
+from gateware.control.fetch import Fetch
+from gateware.control.semaphores import Semaphores
+from gateware.control.sequencer import Sequencer
 from gateware.engines.execute.maxima import RowMaxima
+from gateware.engines.execute.skip import SkipFetch
 from gateware.gelu.shiftgelu import ShiftGELU
+from gateware.isa import Engine
 from gateware.layernorm.layernorm import LayerNorm
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
 from gateware.postprocess.postprocessor import PostProcessor
 from gateware.softmax.shiftmax import Shiftmax
 from sim.reference.arithmetic import LEAN
+from tests.gateware.engines.tile_writer import TileWriter
 from tests.gateware.link.link_board import LinkBoard
 
 __all__ = ["UNITS", "Trial", "Unit"]
@@ -89,6 +96,13 @@ def shiftgelu_trials() -> tuple[Trial, ...]:
 
 MAXIMA_TESTS = ("random_traffic", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
 
+FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
+STORE_AND_SKIP = "engines.bench_store_and_skip"
+STORE = ("stores", "store_rate", "store_outside", "store_reset")
+SKIP = ("fetches", "skip_rate", "skip_outside", "skip_reset")
+TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
+TILE["rates"] = {"1": 100, "2": 200, "4": 380}
+
 LINK = (
     *trials("link.bench_link", "any_packets", stall=0.1, packets=40),
     *trials("link.bench_link", "half_frames", "memory_that_is_blocked"),
@@ -122,6 +136,23 @@ _ALL = (
         "maxima",
         lambda: RowMaxima(8),
         trials("engines.bench_maxima", *MAXIMA_TESTS, max_rows=8, repeats=6, cycles=2000, stall=0.4),
+    ),
+    Unit("store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_SKIP, *STORE, **TILE)),
+    Unit("skip", lambda: SkipFetch(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_SKIP, *SKIP, **TILE)),
+    Unit(
+        "semaphores",
+        lambda: Semaphores(3, 3),
+        trials("control.bench_semaphores", "overflow", "random_traffic", "cleared", givers=3, takers=3, cycles=3000),
+    ),
+    Unit(
+        "sequencer",
+        lambda: Sequencer(Engine.EXEC),
+        trials("control.bench_sequencer", "every_cycle", engine="EXEC", cycles=3000),
+    ),
+    Unit(
+        "fetch",
+        lambda: Fetch(config("tiny")),
+        trials("control.bench_fetch", *FETCH_TESTS, config="tiny", stall=0.3),
     ),
     Unit("receiver", LinkBoard, LINK, "link.receiver"),
     Unit("executor", LinkBoard, LINK, "link.executor"),

@@ -1,0 +1,288 @@
+"""The store and the residual fetch: exactly the rows and columns of an operation, whatever memory does."""
+
+import random
+from typing import Any
+
+import cocotb
+from amaranth.hdl import signed
+from amaranth.lib import data
+from cocotb.triggers import RisingEdge
+
+from gateware.engines.execute.store import result_row_layout
+from gateware.engines.execute.walker import walk_layout
+from gateware.isa import ROW_MAP_BITS
+from gateware.memory.port import WritePort
+from sim.cocotb.bench import generator, parameters, reset, start
+from sim.cocotb.streams import StreamMonitor, StreamSource, pack, unpack
+from tests.gateware.engines.tile_writer import operation, places
+from tests.gateware.memory.read_partner import ReadPartner
+
+Words = dict[tuple[int, int], int]  # (beat address, lane): 32 bits
+SHORTS = data.ArrayLayout(signed(16), 4)
+NOISE = random.Random(1)
+
+
+async def begin_walk(dut: Any, op: dict[str, int], scatter: bool = False) -> None:
+    dut.walk.value = pack(walk_layout(), op)
+    if scatter or hasattr(dut, "scatter"):
+        dut.scatter.value = scatter
+    dut.start.value = 1
+    await RisingEdge(dut.clk)
+    dut.start.value = 0
+
+
+class StoreBench:
+    """Rows in, beats out, and the map beside."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut, self.rows, self.bits = dut, parameters()["rows"], parameters()["address_bits"]
+        self.rng = generator("store")
+        self.beat = WritePort(self.bits).members["beat"].signature.members["payload"].shape
+        self.finished = self.outside = 0
+        # Rows apart from those of any other operation, so that the order of two of them does not matter.
+        self.row_map = dict(enumerate(self.rng.sample(range(100, 1 << ROW_MAP_BITS), 4000)))
+        self.last_data: dict[int, int] = {}
+
+    async def begin(self, stall: float) -> None:
+        for name in ("walk", "start", "scatter", "target"):
+            getattr(self.dut, name).value = 0
+        self.source = StreamSource(self.dut, "i", generator("rows"), stall)
+        self.monitor = StreamMonitor(self.dut, "memory__beat", generator("memory"), stall)
+        await start(self.dut, 200_000)
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self) -> None:
+        """The map answers a cycle after it is asked, and anything when nobody asks."""
+        row, owed = 0, False
+        while True:
+            await RisingEdge(self.dut.clk)
+            owed = self.dut.i__valid.value == 1
+            row = int(self.dut.row.value)
+            self.dut.target.value = self.row_map.get(row, 0) if owed else NOISE.getrandbits(ROW_MAP_BITS)
+            self.outside += self.dut.outside.value == 1
+            if self.dut.stored.value == 1:
+                self.finished += 1
+                assert self.dut.memory__beat__valid.value == 1 and self.dut.memory__beat__ready.value == 1
+
+    async def operation(self, op: dict[str, int], scattered: bool) -> Words:
+        """Feed one; what it must write."""
+        expected: Words = {}
+        columns = op["columns"]
+        await begin_walk(self.dut, op, scattered)
+        layout = result_row_layout(self.rows)
+        for r, last, words in places(op, self.rows, self.row_map if scattered else None):
+            values = [self.rng.randrange(-(1 << 31), 1 << 31) for _ in range(4)]
+            raw = b"".join(v.to_bytes(4, "little", signed=True)[:columns] for v in values)
+            for number, place in enumerate(words):
+                expected[place] = int.from_bytes(raw[4 * number : 4 * number + 4], "little")
+            await self.source.send([pack(layout, {"data": values, "row": r, "last": last})])
+        return expected
+
+    async def until_finished(self, count: int) -> None:
+        while self.finished < count:
+            await RisingEdge(self.dut.clk)
+        for _ in range(3):
+            await RisingEdge(self.dut.clk)
+        assert self.finished == count, "an end too many"
+        assert self.dut.idle.value == 1 and self.dut.memory__beat__valid.value == 0
+
+    def written(self) -> Words:
+        """What memory has, word by word; no word of an operation comes twice."""
+        memory: Words = {}
+        for bits in self.monitor.received:
+            beat = unpack(self.beat, bits)
+            for lane in range(4):
+                part = beat["mask"] >> (4 * lane) & 15
+                assert part in (0, 15), "a mask cuts a word"
+                if part:
+                    memory[beat["address"], lane] = beat["data"] >> (32 * lane) & 0xFFFFFFFF
+        return memory
+
+
+@cocotb.test()
+async def stores(dut: Any) -> None:
+    """Operations of all kinds one after the other; the next begins while beats of the last are still leaving."""
+    bench = StoreBench(dut)
+    await bench.begin(parameters()["stall"])
+    rng, expected = bench.rng, Words()
+    for number in range(parameters()["operations"]):
+        scattered = rng.random() < 0.4
+        op = operation(rng, bench.rows, 1 if scattered else rng.choice([1, 2, 4]))
+        # An operation's rows may be the last one's: then order matters, and it is kept.
+        expected.update(await bench.operation(op, scattered))
+        if number % 3 == 2:
+            await bench.until_finished(number + 1)
+    await bench.until_finished(parameters()["operations"])
+    assert bench.written() == expected
+    assert bench.outside == 0
+
+
+@cocotb.test()
+async def store_rate(dut: Any) -> None:
+    """A row of int8 a cycle, of int16 in two, of int32 in four, while memory takes a beat a cycle."""
+    bench = StoreBench(dut)
+    await bench.begin(0.0)
+    for finished, columns in enumerate((1, 2, 4), start=1):
+        op = {"base": 0, "slab": 400, "columns": columns, "row": 0, "tiles": 8, "blocks": 2, "rows_last": bench.rows}
+        layout, rows = result_row_layout(bench.rows), []
+        for r, last, _ in places(op, bench.rows):
+            rows.append(pack(layout, {"data": [1, 2, 3, 4], "row": r, "last": last}))
+        await begin_walk(dut, op)
+        bench.source.sent.clear()
+        await bench.source.send(rows)
+        await bench.until_finished(finished)
+        spent = bench.source.sent[-1] - bench.source.sent[0]
+        assert spent <= parameters()["rates"][str(columns)], f"{columns} columns: {spent} cycles for {len(rows)} rows"
+
+
+@cocotb.test()
+async def store_outside(dut: Any) -> None:
+    """What lies outside memory is told and not written; what lies inside is."""
+    bench = StoreBench(dut)
+    await bench.begin(0.2)
+    top = 1 << bench.bits
+    op = {"base": top - 4, "slab": 4, "columns": 1, "row": 0, "tiles": 8, "blocks": 1, "rows_last": 3}
+    expected = await bench.operation(op, False)
+    outside = {place for place in expected if place[0] >= top}
+    while bench.outside < len({address for address, _ in outside}):
+        await RisingEdge(dut.clk)
+    for _ in range(40):
+        await RisingEdge(dut.clk)
+    inside = {place: word for place, word in expected.items() if place not in outside}
+    assert outside and inside and bench.written() == inside
+    assert bench.outside == len({address for address, _ in outside})
+
+
+@cocotb.test()
+async def store_reset(dut: Any) -> None:
+    """A reset at any moment leaves nothing behind."""
+    bench = StoreBench(dut)
+    await bench.begin(0.3)
+    for _ in range(12):
+        task = cocotb.start_soon(bench.operation(operation(bench.rng, bench.rows, bench.rng.choice([1, 2, 4])), False))
+        for _ in range(bench.rng.randrange(2, 60)):
+            await RisingEdge(dut.clk)
+        task.cancel()
+        bench.monitor.stop()
+        dut.i__valid.value = dut.start.value = 0
+        await reset(dut)
+        assert dut.idle.value == 1 and dut.memory__beat__valid.value == 0
+        bench.monitor = StreamMonitor(dut, "memory__beat", generator("memory"), 0.3)
+        bench.finished = 0
+        expected = await bench.operation(operation(bench.rng, bench.rows, 2), False)
+        await bench.until_finished(1)
+        assert bench.written() == expected
+
+
+class SkipBench:
+    """A fetch with a memory of anything."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut, self.rows, self.bits = dut, parameters()["rows"], parameters()["address_bits"]
+        self.rng, self.seed = generator("skip"), 0
+
+    def content(self, address: int) -> int:
+        return random.Random(address + (self.seed << 20)).getrandbits(128)
+
+    async def begin(self, stall: float) -> None:
+        self.dut.walk.value = self.dut.start.value = 0
+        self.renew(stall)
+        await start(self.dut, 200_000)
+
+    def renew(self, stall: float) -> None:
+        self.partner = ReadPartner(
+            self.dut, "memory", self.content, generator("memory"), stall, parameters()["latency"]
+        )
+        self.monitor = StreamMonitor(self.dut, "o", generator("o"), stall)
+
+    def wanted(self, op: dict[str, int]) -> list[int]:
+        rows = []
+        for _, _, words in places(op, self.rows):
+            parts = [self.content(address) >> (32 * lane) & 0xFFFFFFFF for address, lane in words]
+            rows.append(parts[0] | parts[1] << 32)
+        return rows
+
+    async def check(self, op: dict[str, int]) -> None:
+        """One operation; every beat is asked for once a block and slab."""
+        asked = len(self.partner.asked)
+        before = len(self.monitor.received)
+        await begin_walk(self.dut, op)
+        wanted = self.wanted(op)
+        while len(self.monitor.received) < before + len(wanted):
+            assert self.dut.idle.value == 0, "idle with rows to give"
+            await RisingEdge(self.dut.clk)
+        assert self.monitor.received[before:] == wanted
+        for _ in range(4):
+            await RisingEdge(self.dut.clk)
+        assert self.dut.idle.value == 1 and len(self.monitor.received) == before + len(wanted)
+        assert self.partner.asked[asked:] == self._addresses(op), "beats asked for"
+
+    def _addresses(self, op: dict[str, int]) -> list[int]:
+        """Bursts: of each block, slab after slab, the row groups that it has, in each the columns."""
+        result = []
+        for block in range(op["blocks"]):
+            first = op["row"] + block * self.rows
+            count = op["rows_last"] if block == op["blocks"] - 1 else self.rows
+            columns = [(op["base"] & 3) + number for number in range(2 * op["tiles"])]
+            for slab in range(columns[-1] // 4 + 1):
+                for group in range(first // 4, (first + count - 1) // 4 + 1):
+                    base = (op["base"] & ~3) + slab * op["slab"] + 4 * group
+                    result += [base + column % 4 for column in columns if column // 4 == slab]
+        return result
+
+
+@cocotb.test()
+async def fetches(dut: Any) -> None:
+    """Operations of every shape, with stalls of memory and of who takes the rows."""
+    bench = SkipBench(dut)
+    await bench.begin(parameters()["stall"])
+    for turn in range(parameters()["operations"]):
+        bench.seed = turn
+        await bench.check(operation(bench.rng, bench.rows, 2))
+
+
+@cocotb.test()
+async def skip_rate(dut: Any) -> None:
+    """Two cycles a row, sustained, with memory at one beat a cycle."""
+    bench = SkipBench(dut)
+    await bench.begin(0.0)
+    await bench.check({"base": 0, "slab": 64, "columns": 2, "row": 0, "tiles": 8, "blocks": 2, "rows_last": bench.rows})
+    times = bench.monitor.times
+    assert times[-1] - times[0] <= 2 * (len(times) - 1) + parameters()["slack"], times[-1] - times[0]
+
+
+@cocotb.test()
+async def skip_outside(dut: Any) -> None:
+    """A beat that is not in memory is told and not asked for."""
+    bench = SkipBench(dut)
+    await bench.begin(0.2)
+    top = 1 << bench.bits
+    for base in (top, top + 16, 1 << 23):
+        await begin_walk(
+            dut, {"base": base, "slab": 4, "columns": 2, "row": 0, "tiles": 2, "blocks": 1, "rows_last": 1}
+        )
+        while dut.outside.value == 0:
+            await RisingEdge(dut.clk)
+        for _ in range(10):
+            assert dut.outside.value == 1 and dut.memory__cmd__valid.value == 0
+            await RisingEdge(dut.clk)
+        await reset(dut)
+        assert dut.outside.value == 0
+    assert not bench.partner.asked
+
+
+@cocotb.test()
+async def skip_reset(dut: Any) -> None:
+    """A reset at any moment leaves nothing behind."""
+    bench = SkipBench(dut)
+    await bench.begin(0.2)
+    for _ in range(12):
+        await begin_walk(dut, operation(bench.rng, bench.rows, 2))
+        for _ in range(bench.rng.randrange(1, 70)):
+            await RisingEdge(dut.clk)
+        bench.partner.stop()
+        bench.monitor.stop()
+        await reset(dut)
+        assert dut.idle.value == 1 and dut.o__valid.value == 0
+        bench.renew(0.2)
+        await bench.check(operation(bench.rng, bench.rows, 2))
