@@ -181,18 +181,9 @@ class Core(wiring.Component):
             array.b.eq(operand_b.data),
             drain.rows.eq(array.out),
             maxima.update.eq(drain.update),
-            vector.write_length.eq(drain.score_length),
             counters.log_base.eq(fetch.log_base),
         ]
-        scores = drain.scores
-        m.d.comb += [
-            vector.scores.valid.eq(scores.valid),
-            vector.scores.half.eq(scores.half),
-            vector.scores.row.eq(scores.row),
-            vector.scores.word.eq(scores.word),
-            vector.scores.data.eq(scores.data),
-            vector.scores.mask.eq(scores.mask),
-        ]
+        connect(m, drain.scores, vector.scores)
         connect(m, vector.o, operand_a.word)
         assert LANES == 4  # a beat is read as it stands by either operand
 

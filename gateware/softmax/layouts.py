@@ -14,7 +14,8 @@ def words(max_length: int) -> int:
 
 def score_signature(rows: int, max_length: int) -> wiring.Signature:
     """A write port of the scores, seen from who writes: in every cycle with ``valid`` the four columns
-    ``4 * word .. 4 * word + 3`` of one row, the lowest column first; a set bit of ``mask`` masks its column.
+    ``4 * word .. 4 * word + 3`` of one row, the lowest column first; a set bit of ``mask`` masks its column. Columns of
+    the row from ``length`` on take no part in its maximum.
     """
     return wiring.Signature(
         {
@@ -24,6 +25,7 @@ def score_signature(rows: int, max_length: int) -> wiring.Signature:
             "word": Out(range(words(max_length))),
             "data": Out(data.ArrayLayout(signed(8), 4)),
             "mask": Out(4),
+            "length": Out(range(max_length + 1)),
         }
     )
 

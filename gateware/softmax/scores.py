@@ -25,8 +25,6 @@ class ScoreMemory(wiring.Component):
     Members
     -------
     scores : In(score_signature)
-    write_length : In
-        Scores of the rows that are being written: columns from here on take no part in a maximum.
     half, row, word : In
         What to read.
     read : In(1)
@@ -44,7 +42,6 @@ class ScoreMemory(wiring.Component):
         super().__init__(
             {
                 "scores": In(port),
-                "write_length": In(range(max_length + 1)),
                 "half": In(1),
                 "row": In(range(rows)),
                 "word": In(range(words(max_length))),
@@ -72,7 +69,7 @@ class ScoreMemory(wiring.Component):
 
         # Masked scores and those past the end become -128, which never raises a maximum. The sign bit is inverted, so
         # that scores compare as unsigned numbers and -128 is 0.
-        full_words, columns = self.write_length[2:], self.write_length[:2]
+        full_words, columns = scores.length[2:], scores.length[:2]
         candidates: list[Value] = []
         for column in range(4):
             candidate = Signal(8, name=f"candidate_{column}", reset_less=True)

@@ -72,8 +72,6 @@ class Shiftmax(wiring.Component):
     -------
     scores : In(score_signature)
         Score words, written in any cycle, also while a job works on the other half.
-    write_length : In
-        Length of the rows that are being written: columns from here on take no part in a maximum.
     job : In(stream, job_layout)
         A block to process, at the earliest in the cycle of its last score. The next one is taken while rows of this
         one are still on their way. Its half is free again with ``done``.
@@ -126,7 +124,6 @@ class Shiftmax(wiring.Component):
         super().__init__(
             {
                 "scores": In(score_signature(rows, max_length)),
-                "write_length": In(range(max_length + 1)),
                 "job": In(stream.Signature(job_layout(rows, max_length, x0_bits))),
                 "o": Out(stream.Signature(result_layout(rows, max_length, bits))),
                 "done": Out(1),
@@ -146,7 +143,6 @@ class Shiftmax(wiring.Component):
         connect(m, flipped(self.scores), scores.scores)
         connect(m, flipped(self.job), row_sum.job)
         m.d.comb += [
-            scores.write_length.eq(self.write_length),
             scores.half.eq(row_sum.half),
             scores.row.eq(row_sum.row),
             scores.word.eq(row_sum.word),

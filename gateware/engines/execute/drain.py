@@ -16,25 +16,12 @@ from gateware.engines.execute.walker import TileWalker
 from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
 from gateware.memory.port import ReadPort, WritePort
 from gateware.postprocess.postprocessor import PostProcessor, kept_layout
+from gateware.softmax.layouts import score_signature
 from gateware.stream.fifo import StreamFifo
 
-__all__ = ["Drain", "score_layout"]
+__all__ = ["Drain"]
 
 FRONT = ("a_base", "a_block_stride", "b_base", "b_tile_stride", "steps")  # registers that only the front needs
-
-
-def score_layout(rows: int, length: int) -> data.StructLayout:
-    """Four scores of a row, on their way to Shiftmax's memory, and which of them are masked."""
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "half": 1,
-            "row": range(rows),
-            "word": range(length // LANES),
-            "data": data.ArrayLayout(signed(8), LANES),
-            "mask": LANES,
-        }
-    )
 
 
 class Drain(wiring.Component):
@@ -65,7 +52,7 @@ class Drain(wiring.Component):
     row_map : In
         Write port of the row map, the same.
     skip : Out(ReadPort), store : Out(WritePort)
-    scores : Out(score_layout), score_length : Out(12)
+    scores : Out(score_signature)
     update : Out
         For the row maxima.
     written : Out(stream of SemaphoreValue) x 2
@@ -102,8 +89,7 @@ class Drain(wiring.Component):
                 ),
                 "skip": Out(ReadPort(config.address_bits)),
                 "store": Out(WritePort(config.address_bits)),
-                "scores": Out(score_layout(config.rows, config.softmax_length)),
-                "score_length": Out(12),
+                "scores": Out(score_signature(config.rows, config.softmax_length)),
                 "update": Out(
                     data.StructLayout(
                         {
@@ -284,13 +270,13 @@ class Drain(wiring.Component):
             post.o.ready.eq(places.at.valid & (op.post.to_scores | store.i.ready)),
             taken.eq(post.o.valid & post.o.ready),
             places.step.eq(taken & result.last),
-            self.score_length.eq(op.score_length),
         ]
         m.d.sync += [
             self.scores.valid.eq(taken & op.post.to_scores),
             self.scores.half.eq(half),
             self.scores.row.eq(result.row),
             self.scores.word.eq(places.at.tile),
+            self.scores.length.eq(op.score_length),
             self.scores.mask.eq(result.masked & (op.post.mode == PostMode.RESIDUAL).replicate(LANES)),
             self.update.valid.eq(taken & op.post.track_max),
             self.update.fresh.eq(op.post.max_first & places.at.first_tile),

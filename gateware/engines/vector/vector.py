@@ -30,7 +30,7 @@ class VectorEngine(wiring.Component):
     words : In(stream of InstructionWord)
     semaphore : Out(SemaphoreTake)
     signal, done : Out(stream of SemaphoreValue)
-    scores : In, write_length : In
+    scores : In(score_signature)
         As Shiftmax's.
     o : Out(stream of word_write_layout)
     idle, waiting, illegal : Out(1)
@@ -48,7 +48,6 @@ class VectorEngine(wiring.Component):
                 "signal": Out(stream.Signature(SemaphoreValue)),
                 "done": Out(stream.Signature(SemaphoreValue)),
                 "scores": In(score_signature(config.rows, config.softmax_length)),
-                "write_length": In(range(config.softmax_length + 1)),
                 "o": Out(stream.Signature(word_write_layout(config.rows, config.a_depth, config.x_width))),
                 "idle": Out(1),
                 "waiting": Out(1),
@@ -71,7 +70,6 @@ class VectorEngine(wiring.Component):
         half, started, ended = Signal(), Signal(), Signal()
         under_way = Signal(range(AHEAD + 3))
         m.d.comb += [
-            softmax.write_length.eq(self.write_length),
             self.semaphore.take.eq(sequencer.take),
             self.semaphore.taking.eq(sequencer.taking),
             sequencer.taken.eq(self.semaphore.taken),

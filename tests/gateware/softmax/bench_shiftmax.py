@@ -86,22 +86,23 @@ def random_block(rows: int, length: int, x0: int, rng: random.Random, mask: floa
 
 def initial(dut: Any) -> None:
     dut.scores__valid.value = 0
-    dut.write_length.value = 0
+    dut.scores__length.value = 0
     dut.job__valid.value = 0
     dut.o__ready.value = 0
 
 
 async def write_block(dut: Any, half: int, block: Block, rng: random.Random, stall: float) -> None:
-    dut.write_length.value = block.scores.shape[1]
+    length = block.scores.shape[1]
     dut.scores__half.value = half
     for row, word, data, mask in score_words(block, rng):
         while stall and rng.random() < stall:
             await RisingEdge(dut.clk)
         dut.scores__row.value, dut.scores__word.value = row, word
         dut.scores__data.value, dut.scores__mask.value = data, mask
-        dut.scores__valid.value = 1
+        dut.scores__valid.value, dut.scores__length.value = 1, length
         await RisingEdge(dut.clk)
-        dut.scores__valid.value = 0
+        # The length belongs to its word: in any other cycle it is another.
+        dut.scores__valid.value, dut.scores__length.value = 0, rng.randint(0, parameters()["max_length"])
 
 
 async def count_jobs(dut: Any, finished: list[int]) -> None:
