@@ -16,39 +16,41 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from firmware.float_models.registry import float_model
 from firmware.quantiser.agreement import compare, read_labels
+from firmware.quantiser.paired_logits import cores, paired_logits
 from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, exit_status
-from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 from sim.reference.preprocess import image_files
-
-BATCH = 8
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs both models over the images and prints the comparison; 0."""
     if arguments.skip < 0 or (arguments.limit is not None and arguments.limit < 1):
         raise UserError(f"--skip must be at least 0 and --limit at least 1, not {arguments.skip}, {arguments.limit}.")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise UserError(f"--processes must be at least 1, not {arguments.processes}.")
     model = load_model(arguments.model)
     shape = model.shape
-    exact = float_model(shape, load_weights(arguments.weights, shape))
-    integer_model = IntegerVit(model)
+    weights = load_weights(arguments.weights, shape)
     stop = None if arguments.limit is None else arguments.skip + arguments.limit
     files = image_files(arguments.images)[arguments.skip : stop]
     if not files:
         raise UserError(f"--skip {arguments.skip} leaves no image of {arguments.images}; take a smaller number.")
     labels = read_labels(arguments.labels, files, shape.classes)
     console = Console(stderr=True)
-    float_logits, integer_logits = [], []
-    starts = range(0, len(files), BATCH)
-    for start in track(starts, "comparing", console=console, disable=not console.is_terminal, transient=True):
-        images = model.preprocessing.load_batch(files[start : start + BATCH])
-        float_logits.append(exact.forward(images))
-        integer_logits.append(integer_model.logits(integer_model.quantised(images)))
-    result = compare(np.concatenate(float_logits), np.concatenate(integer_logits), labels)
+    processes = min(arguments.processes or cores(), len(files))
+    pairs = track(
+        paired_logits(model, weights, files, processes),
+        "comparing",
+        total=len(files),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    float_logits, integer_logits = zip(*pairs, strict=True)
+    result = compare(np.stack(float_logits), np.stack(integer_logits), labels)
     if arguments.json:
         about = {"model": str(arguments.model), "architecture": spelled_out(shape), "arithmetic": model.arithmetic}
         print(json.dumps({**about, **dataclasses.asdict(result)}))
@@ -72,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--labels", type=Path, required=True, metavar="CSV", help="columns file and label")
     result.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N images in name order")
     result.add_argument("--limit", type=int, metavar="N", help="only N images")
+    result.add_argument("--processes", type=int, metavar="N", help="run N images at a time; one a core by default")
     result.add_argument("--json", action="store_true", help="print the figures as JSON")
     return result
 

@@ -37,6 +37,19 @@ def test_both_models_side_by_side(pictures: Path, capsys: pytest.CaptureFixture[
     assert "integer top-1" in capsys.readouterr().out
 
 
+def test_processes_change_no_figure(pictures: Path, capsys: pytest.CaptureFixture[str]):
+    printed = []
+    for processes in ("1", "2"):
+        assert compare.main(arguments(pictures, "--json", "--limit", "6", "--processes", processes)) == 0
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+
+
+def test_no_process_is_refused(pictures: Path, capsys: pytest.CaptureFixture[str]):
+    assert compare.main(arguments(pictures, "--processes", "0")) == 2
+    assert capsys.readouterr().err == "error: --processes must be at least 1, not 0.\n"
+
+
 @pytest.mark.parametrize("more", [("--skip", "20"), ("--limit", "0"), ("--skip", "-1")])
 def test_a_bad_range_of_images(pictures: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, str]):
     assert compare.main(arguments(pictures, *more)) == 2
