@@ -14,9 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report, print_report
-from firmware.program.file import program_of
+from firmware.program.file import save_program
 from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigError, ValueError) as error:
         raise UserError(f"{error}.") from error
     compiled = compile_graph(model.graph, machine, model.model.shape.image)
-    program_of(model, compiled, machine).save(arguments.output)
+    save_program(program_of(model, compiled, machine), arguments.output)
     if machine.official_softmax_bits != base.official_softmax_bits:
         setting = f"official_softmax_bits={machine.official_softmax_bits}"
         print(

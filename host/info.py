@@ -18,8 +18,7 @@ from rich.table import Table
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report
 from firmware.program.file import load_program
-from firmware.program.layout import BEAT
-from gateware.config import ConfigError, config
+from gateware.config import BEAT_BYTES, ConfigError, config
 from host.command.errors import HostError, run_command
 from host.command.terminal import output
 from host.devices.model_file import MODEL_FORMAT, kind_of
@@ -64,7 +63,7 @@ def about_program(path: Path) -> Section:
         "architecture": program.architecture,
         "classes": len(program.logit_scales),
         "class_names": names if len(names) <= 100 else f"{names[:100]}...",
-        "memory_bytes": program.beats * BEAT,
+        "memory_bytes": program.beats * BEAT_BYTES,
         "uploaded_bytes": int(program.memory.size),
         "instructions": len(program.words),
         "layers": max(0, len(program.marks) - 1),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from firmware.compiler.compiled import Compiled
 from firmware.compiler.errors import CompileError, MemoryFull
 from firmware.compiler.fuse.fusion import match
 from firmware.compiler.fuse.layers import Attention, Gelu, Layer, Matmul, Mean, Norm, Plan
@@ -21,53 +19,17 @@ from firmware.compiler.lower.mean import lower_mean
 from firmware.compiler.lower.operations import Operation
 from firmware.compiler.place.lifetimes import last_uses
 from firmware.compiler.place.maps import PARITIES, in_planes, map_rows, plane_pitch, plane_rows
-from firmware.compiler.place.memory import Home, Memory
+from firmware.compiler.place.memory import Memory
 from firmware.compiler.place.output import Destination
 from firmware.compiler.schedule.cost import in_order_of_start
 from firmware.compiler.schedule.dependencies import assemble, dependencies
-from firmware.program.layout import BEAT, LANES
-from gateware.config import AcceleratorConfig
+from firmware.program.allocation import Allocation
+from gateware.config import BEAT_BYTES, LANES, AcceleratorConfig
 from gateware.isa import LOG_BEATS
 from sim.reference.graph import Graph
 from sim.reference.rounding import IntArray
 
-__all__ = ["Compiled", "compile_graph"]
-
-
-@dataclass
-class Compiled:
-    """A program with everything around it.
-
-    Parameters
-    ----------
-    words : the program
-    program : its beat address
-    initial : (beat address, bytes) that stand in memory before it starts
-    homes : where each tensor is afterwards
-    overwritten : tensors that are nowhere afterwards, as others took their places
-    image, output : homes of what the host writes and reads
-    alternate_program, alternate_image : beat addresses of the same program for an image at another place, so that one
-        image can be written while the other is in use
-    marks : layer of each slot of the log; log : its beat address
-    beats : of memory that all of it takes
-    orders : of tensors whose rows lie in another order than the reference's: the row of each
-    """
-
-    words: npt.NDArray[np.uint32]
-    program: int
-    initial: list[tuple[int, npt.NDArray[np.uint8]]]
-    homes: dict[str, Home]
-    overwritten: tuple[str, ...]
-    image: Home
-    output: Home
-    alternate_program: int
-    alternate_image: int
-    marks: tuple[str, ...]
-    log: int
-    beats: int
-    orders: dict[str, IntArray] = field(repr=False)
-    operations: list[Operation] = field(repr=False)
-    plan: Plan = field(repr=False)
+__all__ = ["compile_graph"]
 
 
 def compile_graph(graph: Graph, config: AcceleratorConfig, image_side: int) -> Compiled:
@@ -98,9 +60,9 @@ class _Compiler:
         first = plan.layers[0]
         assert isinstance(first, Matmul)
         side = image_side // plan.patch
-        image = self.memory.home(plan.image, side * side, first.weight.shape[1], 1)
+        image = self.memory.allocate(plan.image, side * side, first.weight.shape[1], 1)
         self.image = image
-        self.homes: dict[str, Home] = {plan.image: image}
+        self.allocations: dict[str, Allocation] = {plan.image: image}
         self.orders: dict[str, IntArray] = {}
         self.tables: dict[str, tuple[IntArray, int]] = {}
 
@@ -112,7 +74,7 @@ class _Compiler:
             before = done
             done += self._mlp(done) or self._layer(layers[done], layers[done + 1 :])
             for name in [name for name, last in self.last_uses.items() if before <= last < done]:
-                self.memory.give_back(self.homes[name])
+                self.memory.give_back(self.allocations[name])
         return self._finish()
 
     def _layer(self, layer: Layer, later: list[Layer]) -> int:
@@ -124,9 +86,9 @@ class _Compiler:
         elif isinstance(layer, Attention):
             self._attention(layer)
         else:
-            source = self.homes[layer.source]
-            self.homes[layer.name] = self.memory.home(layer.name, 1, 2 * source.columns, 1)
-            lower_mean(self.emitter, layer.name, source, self.homes[layer.name])
+            source = self.allocations[layer.source]
+            self.allocations[layer.name] = self.memory.allocate(layer.name, 1, 2 * source.columns, 1)
+            lower_mean(self.emitter, layer.name, source, self.allocations[layer.name])
         return 1
 
     def _mlp(self, index: int) -> int:
@@ -159,26 +121,26 @@ class _Compiler:
     def _table(self, key: str, rows: IntArray) -> tuple[IntArray, int]:
         """A table for the row map: a beat a row; one that is there already serves again."""
         if key not in self.tables:
-            words = np.zeros((len(rows), BEAT // 4), "<u4")
+            words = np.zeros((len(rows), BEAT_BYTES // 4), "<u4")
             words[:, 0] = rows
             self.tables[key] = rows, self.memory.place(words.reshape(-1).view(np.uint8), key)
         return self.tables[key]
 
     def _attention(self, layer: Attention) -> None:
-        qkv, windows = self.homes[layer.source], layer.windows
+        qkv, windows = self.allocations[layer.source], layer.windows
         rows = qkv.rows if windows is None else windows.side**2
-        output = self.homes[layer.name] = self.memory.home(layer.name, rows, qkv.columns // 3, 1)
+        output = self.allocations[layer.name] = self.memory.allocate(layer.name, rows, qkv.columns // 3, 1)
         scatter = None
         if windows is not None:
             self.orders[layer.name] = windows.map_rows
             scatter = self._table(f"map {windows.side}, rolled by {windows.shift}", windows.gather)
         lower_attention(self.emitter, layer, qkv, output, scatter)
 
-    def _source(self, layer: Matmul) -> Home:
+    def _source(self, layer: Matmul) -> Allocation:
         if layer.patches:
             return self.image
         name = layer.source.source if isinstance(layer.source, Norm | Gelu) else layer.source
-        return self.homes[name]
+        return self.allocations[name]
 
     def _destination(self, layer: Matmul, rows: int) -> Destination:
         """The home of a layer of so many rows, and its rows' places."""
@@ -188,7 +150,7 @@ class _Compiler:
             content[: len(layer.tokens)] = layer.tokens
             return Destination(self.memory.constant(layer.name, content, layer.size))
         if side is None or last is None:
-            return Destination(self.memory.home(layer.name, rows, channels, layer.size))
+            return Destination(self.memory.allocate(layer.name, rows, channels, layer.size))
         order = map_rows(side, last)
         if isinstance(layer.source, Norm | Gelu):
             self.orders[layer.source.name] = order
@@ -196,14 +158,14 @@ class _Compiler:
             self.orders[layer.inner] = order if layer.inner_windows is None else layer.inner_windows.map_rows
         if windows is not None:
             self.orders[layer.name] = windows.rows
-            home = self.memory.home(layer.name, windows.count * windows.pitch, channels, layer.size)
+            home = self.memory.allocate(layer.name, windows.count * windows.pitch, channels, layer.size)
             return Destination(home, self._table(f"windows of {side}, rolled by {windows.shift}", windows.scatter))
         if layer.merges and in_planes(side):
             self.orders[layer.name], pitch = plane_rows(side, last), plane_pitch(side)
-            home = self.memory.home(layer.name, PARITIES * pitch, channels, layer.size)
+            home = self.memory.allocate(layer.name, PARITIES * pitch, channels, layer.size)
             return Destination(home, planes=((side // 2) ** 2, pitch))
         self.orders[layer.name] = order
-        home = self.memory.home(layer.name, rows, channels, layer.size)
+        home = self.memory.allocate(layer.name, rows, channels, layer.size)
         return Destination(home, self._table(f"map {side}", order) if layer.from_raster else None)
 
     def _product(self, layer: Matmul, later: list[Layer]) -> tuple[Product, tuple[int, int]]:
@@ -212,11 +174,11 @@ class _Compiler:
         merged = isinstance(layer.source, Norm) and layer.source.side
         rows = (0, 1 if layer.joined else layer.first_rows or (merged**2 if merged else source.rows))
         destination = self._destination(layer, rows[1] - rows[0])
-        self.homes[layer.name] = destination.home
+        self.allocations[layer.name] = destination.home
         skip = None
         if layer.residual is not None:
             if isinstance(layer.residual.skip, str):
-                skip = self.homes[layer.residual.skip]
+                skip = self.allocations[layer.residual.skip]
             else:
                 assert layer.tokens is not None
                 constant = np.vstack([np.zeros_like(layer.tokens), layer.residual.skip])
@@ -249,7 +211,7 @@ class _Compiler:
         emitter = self.emitter
         emitter.begin("end")
         means = {layer.name for layer in self.plan.layers if isinstance(layer, Mean)}  # with what is no tensor between
-        tensors = {name: home for name, home in self.homes.items() if name not in means}
+        tensors = {name: home for name, home in self.allocations.items() if name not in means}
         overwritten = tuple(name for name in tensors if name in self.memory.overwritten)
         log = self.memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
         operations = in_order_of_start(self.config, emitter.operations)
@@ -267,7 +229,7 @@ class _Compiler:
             {name: home for name, home in tensors.items() if name not in overwritten},
             overwritten,
             self.image,
-            self.homes[self.plan.output],
+            self.allocations[self.plan.output],
             other_program,
             other_image,
             tuple(emitter.marks),
@@ -277,8 +239,3 @@ class _Compiler:
             operations,
             self.plan,
         )
-
-
-def tensors_of(homes: Mapping[str, Home], memory: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.int64]]:
-    """Every stored tensor (rows, channels), out of the bytes of the whole memory."""
-    return {name: home.read(memory) for name, home in homes.items()}

@@ -8,15 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from firmware.compiler.compiler import Compiled
+from firmware.compiler.compiled import Compiled
 from firmware.compiler.schedule.cost import operation_costs, predict
-from gateware.config import AcceleratorConfig
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.isa import Engine
 
 __all__ = ["layer_report", "print_report"]
 
 NAMES = {Engine.LOADT: "T loads", Engine.LOADB: "B loads", Engine.EXEC: "array", Engine.VEC: "Shiftmax"}
-BEAT = 16
 
 
 def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any
     for operation, cost in zip(compiled.operations, operation_costs(config, compiled.operations), strict=True):
         busy[operation.layer][NAMES[operation.engine]] += cost.cycles
         totals[operation.layer]["macs"] += cost.macs
-        totals[operation.layer]["bytes"] += cost.beats * BEAT
+        totals[operation.layer]["bytes"] += cost.beats * BEAT_BYTES
         totals[operation.layer]["memory"] += cost.beats * 1.0
     layers = []
     for name in dict.fromkeys(compiled.marks[:-1]):  # a layer that is computed in parts has several
@@ -51,8 +50,8 @@ def layer_report(compiled: Compiled, config: AcceleratorConfig) -> dict[str, Any
         "arithmetic": config.arithmetic.name,
         "predicted_cycles": round(prediction.cycles),
         "frames_per_second": round(config.clock_mhz * 1e6 / prediction.cycles, 2),
-        "memory_bytes": compiled.beats * BEAT,
-        "tensors": len(compiled.homes) + len(compiled.overwritten),
+        "memory_bytes": compiled.beats * BEAT_BYTES,
+        "tensors": len(compiled.allocations) + len(compiled.overwritten),
         "overwritten_tensors": len(compiled.overwritten),
         "instructions": len(compiled.words),
         "layers": layers,

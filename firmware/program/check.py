@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware.program.layout import BEAT
-from gateware.config import ConfigError
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, ConfigError
 from gateware.isa import LOG_BEATS
 from sim.reference.errors import UserError
-
-if TYPE_CHECKING:
-    from firmware.program.file import Program
 
 __all__ = ["ADDRESS_LIMIT", "check_program"]
 
@@ -38,11 +34,11 @@ def check_program(program: Program, path: Path, header: Mapping[str, str]) -> No
         raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it anew.")
     if not _has_its_words(program):
         raise UserError(f"{path}: its memory holds another program than it names; compile it anew.")
-    image, crop = program.image_home, program.preprocessing.crop
+    image, crop = program.image_allocation, program.preprocessing.crop
     expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
     if (image.rows, image.columns, image.size) != expected or crop % program.patch:
         raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it anew.")
-    classes, scales = program.output_home.columns, program.logit_scales
+    classes, scales = program.output_allocation.columns, program.logit_scales
     if scales.shape != (classes,) or not np.isfinite([*scales, program.image_scale]).all() or program.image_scale <= 0:
         raise UserError(f"{path}: its {scales.size} scales do not fit its {classes} classes; compile it anew.")
     if len(program.class_names) not in (0, classes):
@@ -50,23 +46,23 @@ def check_program(program: Program, path: Path, header: Mapping[str, str]) -> No
 
 
 def _inside_memory(program: Program) -> bool:
-    beats, segments, homes = program.beats, program.segments, program.homes
+    beats, segments, allocations = program.beats, program.segments, program.allocations
     return bool(
         0 < beats <= ADDRESS_LIMIT
         and segments.ndim == 2
         and segments.shape[1] == 2
         and ((segments >= 0) & (segments <= beats)).all()
         and (segments.sum(axis=1) <= beats).all()
-        and int(segments[:, 1].sum()) * BEAT == program.memory.size
-        and all(home.base + home.beats <= beats and home.rows and home.columns for home in homes.values())
+        and int(segments[:, 1].sum()) * BEAT_BYTES == program.memory.size
+        and all(one.base + one.beats <= beats and one.rows and one.columns for one in allocations.values())
         and 0 <= program.start < beats
         and 0 <= program.alternate_start < beats
-        and program.image in homes
-        and 0 <= program.alternate_image <= beats - homes[program.image].beats
+        and program.image in allocations
+        and 0 <= program.alternate_image <= beats - allocations[program.image].beats
         and 0 <= program.log <= beats - LOG_BEATS * len(program.marks)
         and program.patch > 0
-        and program.output in homes
-        and homes[program.output].size == LOGIT_BYTES
+        and program.output in allocations
+        and allocations[program.output].size == LOGIT_BYTES
     )
 
 
@@ -80,7 +76,7 @@ def _has_its_words(program: Program) -> bool:
 def _bytes_at(program: Program, beat: int, length: int) -> bytes:
     """What stands in memory beforehand."""
     for base, content in program.pieces():
-        offset = (beat - base) * BEAT
+        offset = (beat - base) * BEAT_BYTES
         if 0 <= offset < len(content):
             return content[offset : offset + length]
     return b""

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gateware.config import BEAT_BYTES, LANE_BYTES, LANES
 from sim.reference.rounding import ceil_div
 
 __all__ = [
-    "BEAT",
-    "LANES",
     "SLAB_COLUMNS",
     "beat_columns",
     "matrix_beats",
@@ -25,9 +24,6 @@ __all__ = [
     "unpack_matrix",
 ]
 
-BEAT = 16  # bytes
-LANES = 4  # rows of a beat
-LANE_BYTES = 4
 SLAB_COLUMNS = 4
 TYPES: dict[int, npt.DTypeLike] = {1: "<i1", 2: "<i2", 4: "<i4"}
 
@@ -72,7 +68,7 @@ def unpack_matrix(octets: npt.NDArray[np.uint8], rows: int, columns: int, size: 
     ------
     ValueError : there are not as many bytes as the matrix has
     """
-    expected = matrix_beats(rows, columns, size) * BEAT
+    expected = matrix_beats(rows, columns, size) * BEAT_BYTES
     if len(octets) != expected:
         raise ValueError(f"a {rows} x {columns} matrix takes {expected} bytes, not {len(octets)}")
     groups, slabs = ceil_div(rows, LANES), ceil_div(beat_columns(columns, size), SLAB_COLUMNS)

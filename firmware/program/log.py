@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firmware.program.layout import BEAT
+from gateware.config import BEAT_BYTES
 from gateware.counters import COUNTERS
 from gateware.isa import LOG_BEATS
 
@@ -46,7 +46,7 @@ class Layer:
 
 def log_bytes(marks: int) -> int:
     """Bytes of the log of so many marks."""
-    return marks * LOG_BEATS * BEAT
+    return marks * LOG_BEATS * BEAT_BYTES
 
 
 def layers_of(marks: tuple[str, ...], log: bytes) -> list[Layer]:

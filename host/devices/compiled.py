@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
-from firmware.program.file import Program, load_program, program_of
+from firmware.program.file import load_program
+from firmware.program.program import Program
 from gateware.config import AcceleratorConfig
 from host.command.errors import HostError
 from host.devices.model_file import MODEL_FORMAT, kind_of

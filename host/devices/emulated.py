@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware.program.file import Program
-from firmware.program.layout import BEAT
 from firmware.program.log import Layer
-from gateware.config import AcceleratorConfig, ConfigError, config
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, AcceleratorConfig, ConfigError, config
 from gateware.machine import Machine
 from host.command.errors import HostError, reason
 from host.devices.base import Answer, Device, LoadedModel
@@ -41,7 +40,7 @@ def emulated_machine(machine: AcceleratorConfig) -> Emulation:
     """
     memory = machine.name if machine.name in PROFILES else DEFAULT_MEMORY
     try:
-        return Emulation(Machine(machine, observed=True), BEAT << machine.address_bits, memory)
+        return Emulation(Machine(machine, observed=True), BEAT_BYTES << machine.address_bits, memory)
     except RuntimeError as error:  # what building, Verilator and the emulator raise
         raise HostError(f"The emulated board {machine.name} cannot be opened: {reason(error)}.") from error
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware.program.file import Program
-from firmware.program.layout import BEAT, pack_matrix
+from firmware.program.layout import pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
-from gateware.config import AcceleratorConfig
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.counters import COUNTERS
 from host.command.errors import HostError
 from host.devices.base import Answer, Device, LoadedModel
@@ -85,7 +85,7 @@ class LinkedDevice(Device):
             )
         if program.beats > identity.memory_beats:
             raise HostError(
-                f"{name} takes {program.beats * BEAT} bytes of memory, and the device {self.spec} has "
+                f"{name} takes {program.beats * BEAT_BYTES} bytes of memory, and the device {self.spec} has "
                 f"{identity.memory_bytes}: it does not fit."
             )
         self._program = None
@@ -100,7 +100,7 @@ class LinkedDevice(Device):
     def upload(self, program: Program) -> None:
         """Everything that stands in memory beforehand."""
         for base, content in program.pieces():
-            self.connection.write(base * BEAT, content)
+            self.connection.write(base * BEAT_BYTES, content)
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         return list(self.answers(iter(images)))
@@ -116,12 +116,15 @@ class LinkedDevice(Device):
         if self._program is None:
             raise HostError(f"The device {self.spec} has no program yet: load one first.")
         program, link = self._program, self.connection
-        slots = (_Slot(program.image_home.base, program.start), _Slot(program.alternate_image, program.alternate_start))
+        slots = (
+            _Slot(program.image_allocation.base, program.start),
+            _Slot(program.alternate_image, program.alternate_start),
+        )
         turn = 0
         image = next(images, None)
         if image is not None:
             self._put(program, image, slots[turn])
-            link.run(slots[turn].program * BEAT)
+            link.run(slots[turn].program * BEAT_BYTES)
         while image is not None:
             image = next(images, None)
             turn = 1 - turn
@@ -131,14 +134,14 @@ class LinkedDevice(Device):
             counters = dict(zip(COUNTERS, link.counters(), strict=True))
             if image is not None:
                 # The logits of the frame before stay until this one ends.
-                link.run(slots[turn].program * BEAT)
-            output = program.output_home
-            content = np.frombuffer(link.read(output.base * BEAT, output.beats * BEAT), np.uint8)
+                link.run(slots[turn].program * BEAT_BYTES)
+            output = program.output_allocation
+            content = np.frombuffer(link.read(output.base * BEAT_BYTES, output.beats * BEAT_BYTES), np.uint8)
             yield Answer(output.unpack(content)[0], counters["cycles"], counters)
 
     def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
         rows = patches(image[None].astype(np.int64), program.patch)[0]
-        self.connection.write(slot.image * BEAT, pack_matrix(rows, program.image_home.size).tobytes())
+        self.connection.write(slot.image * BEAT_BYTES, pack_matrix(rows, program.image_allocation.size).tobytes())
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(self.connection.identity, self.connection.status())
@@ -150,7 +153,7 @@ class LinkedDevice(Device):
         if self._program is None:
             raise HostError(f"The device {self.spec} has no program yet: load one first.")
         marks, log = self._program.marks, self._program.log
-        return layers_of(marks, self.connection.read(log * BEAT, log_bytes(len(marks))))
+        return layers_of(marks, self.connection.read(log * BEAT_BYTES, log_bytes(len(marks))))
 
     def close(self) -> None:
         self.connection.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
-from firmware.program.file import Program, program_of
+from firmware.program.program import Program
 from gateware.config import AcceleratorConfig
 from host.command.errors import HostError
 from host.devices.emulated import LinkedBoard, emulated_machine

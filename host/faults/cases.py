@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from firmware.program.file import Program
-from firmware.program.layout import BEAT
-from gateware.config import PRESETS, config
+from firmware.program.file import save_program
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, PRESETS, config
 from gateware.link.packets import ErrorCode
 from host.command.errors import HostError
 from host.devices.emulated import LinkedBoard
@@ -142,7 +142,7 @@ def other_machine(bench: Bench, short: bool) -> Row:
         forged = with_fingerprint(bench, fingerprint)
 
         def stopped(forged: bytes = forged) -> bool:
-            device.connection.write(bench.program.start * BEAT, forged)
+            device.connection.write(bench.program.start * BEAT_BYTES, forged)
             return bench.exact(device)
 
         row.faults += 1
@@ -171,7 +171,7 @@ def half_a_program(bench: Bench, short: bool) -> Row:
     device.load_program(bench.program, "the program")
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
-        bench.program.save(whole)
+        save_program(bench.program, whole)
         content = whole.read_bytes()
         lengths = [0, 1, 8, 100, len(content) // 2, len(content) - 1]
         damaged = [content[:length] for length in lengths]
@@ -235,7 +235,7 @@ def stopped_machine(bench: Bench, short: bool) -> Row:
     words = struct.pack("<4I", *[UNKNOWN] * 4)
 
     def run() -> bool:
-        device.connection.write((bench.program.start + BEHIND_FINGERPRINT) * BEAT, words)
+        device.connection.write((bench.program.start + BEHIND_FINGERPRINT) * BEAT_BYTES, words)
         try:
             return bench.exact(device)
         except MachineStopped as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware.program.file import save_program
 from host.command.errors import HostError
 from host.devices.base import Device
 from host.devices.linked import LinkedDevice
@@ -68,7 +69,7 @@ def served_rows(bench: Bench) -> Iterator[Row]:
     """Two clients at once; a connection that is cut in mid-upload. Seconds are those of a clock on the wall."""
     with tempfile.TemporaryDirectory() as folder, served(bench) as spec:
         path = Path(folder) / "program"
-        bench.program.save(path)
+        save_program(bench.program, path)
         yield two_clients(bench, spec, path)
         yield cut_in_mid_upload(bench, spec, path)
 

@@ -10,11 +10,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.compiler import Compiled, tensors_of
-from firmware.program.file import Program
-from firmware.program.layout import BEAT, pack_matrix
+from firmware.compiler.compiled import Compiled
+from firmware.program.allocation import tensors_of
+from firmware.program.layout import pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
-from gateware.config import AcceleratorConfig
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.control.taps import tap_layouts
 from gateware.counters import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
@@ -75,7 +76,7 @@ class Board:
 
     def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
         self.program = program
-        size = BEAT << program.config.address_bits
+        size = BEAT_BYTES << program.config.address_bits
         self.emulation = Emulation(observed_machine(program.config), size, memory, waves=waves)
         self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
         self._watched = False
@@ -99,9 +100,9 @@ class Board:
 
     def put_image(self, image: npt.NDArray[np.int8]) -> None:
         """An int8 image (3, side, side) to where the program reads it."""
-        home = self.program.image_home
+        allocation = self.program.image_allocation
         rows = patches(image[None].astype(np.int64), self.program.patch)[0]
-        self.emulation.write_memory(home.base, pack_matrix(rows, home.size).tobytes())
+        self.emulation.write_memory(allocation.base, pack_matrix(rows, allocation.size).tobytes())
 
     def run(self, image: npt.NDArray[np.int8], max_cycles: int = CYCLES_A_FRAME, watch: bool = False) -> Frame:
         """One frame; with `watch` its tensors that never reach memory are kept for `watched`.
@@ -130,16 +131,18 @@ class Board:
 
     def memory(self) -> npt.NDArray[np.uint8]:
         """A copy of all of it."""
-        return np.frombuffer(self.emulation.read_memory(0, self.program.beats * BEAT), np.uint8).copy()
+        return np.frombuffer(self.emulation.read_memory(0, self.program.beats * BEAT_BYTES), np.uint8).copy()
 
     def read(self, name: str) -> npt.NDArray[np.int64]:
         """A stored tensor (rows, channels), as the last frame left it."""
-        home = self.program.homes[name]
-        return home.unpack(np.frombuffer(self.emulation.read_memory(home.base, home.beats * BEAT), np.uint8))
+        allocation = self.program.allocations[name]
+        return allocation.unpack(
+            np.frombuffer(self.emulation.read_memory(allocation.base, allocation.beats * BEAT_BYTES), np.uint8)
+        )
 
     def tensors(self) -> dict[str, npt.NDArray[np.int64]]:
         """Every stored tensor, as the last frame left it."""
-        return tensors_of(self.program.homes, self.memory())
+        return tensors_of(self.program.allocations, self.memory())
 
     def watched(self, compiled: Compiled) -> list[Piece]:
         """What the taps showed of the last frame, which was run with `watch`.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.compiler import Compiled
+from firmware.compiler.compiled import Compiled
 from firmware.compiler.fuse.layers import Attention, Matmul
 from sim.emulator.onchip import Piece
 from sim.reference.integer_vit import IntegerVit

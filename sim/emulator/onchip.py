@@ -10,7 +10,7 @@ import numpy.typing as npt
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-from firmware.compiler.compiler import Compiled
+from firmware.compiler.compiled import Compiled
 from firmware.compiler.fuse.layers import Attention, Matmul
 from firmware.compiler.lower.operations import Operation
 from gateware.config import LANES, AcceleratorConfig

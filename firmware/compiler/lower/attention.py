@@ -13,7 +13,7 @@ from firmware.compiler.lower.emit import Emitter
 from firmware.compiler.lower.matmul import residual_registers
 from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import records
-from firmware.compiler.place.memory import Home
+from firmware.program.allocation import Allocation
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic, ResidualAdd
 from sim.reference.rounding import IntArray
@@ -43,12 +43,17 @@ class _Bias:
 
     registers: dict[str, int | Mapping[str, int]]
     kinds: list[int]  # of each window
-    tables: dict[tuple[int, int], Home] = field(default_factory=dict)  # by head and kind
+    tables: dict[tuple[int, int], Allocation] = field(default_factory=dict)  # by head and kind
 
 
 class _Attention:
     def __init__(
-        self, emitter: Emitter, layer: Attention, qkv: Home, output: Home, scatter: tuple[IntArray, int] | None
+        self,
+        emitter: Emitter,
+        layer: Attention,
+        qkv: Allocation,
+        output: Allocation,
+        scatter: tuple[IntArray, int] | None,
     ) -> None:
         self.emitter, self.layer, self.qkv, self.output, self.scatter = emitter, layer, qkv, output, scatter
         cfg = emitter.config
@@ -195,7 +200,7 @@ class _Attention:
 
 
 def lower_attention(
-    emitter: Emitter, layer: Attention, qkv: Home, output: Home, scatter: tuple[IntArray, int] | None = None
+    emitter: Emitter, layer: Attention, qkv: Allocation, output: Allocation, scatter: tuple[IntArray, int] | None = None
 ) -> None:
     """All heads of all windows: scores of block j + 1 stand before the product of block j, so that Shiftmax has time.
 

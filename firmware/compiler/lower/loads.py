@@ -9,9 +9,10 @@ from firmware.compiler.fuse.layers import Gelu, Norm, Source
 from firmware.compiler.lower.operations import Access, Operation
 from firmware.compiler.lower.records import SHIFT_LIMIT, records
 from firmware.compiler.place.maps import PARITIES, merged_strides
-from firmware.compiler.place.memory import Home, Memory, Ring
-from firmware.program.layout import LANES
-from gateware.config import AcceleratorConfig
+from firmware.compiler.place.memory import Memory
+from firmware.compiler.place.ring import Ring
+from firmware.program.allocation import Allocation
+from gateware.config import LANES, AcceleratorConfig
 from gateware.isa import DST_COLUMN_BITS, Engine, LoadTarget, Transform, loop_registers
 
 __all__ = ["Loads"]
@@ -144,7 +145,7 @@ class Loads:
 
     def rows_to_a(
         self,
-        home: Home,
+        home: Allocation,
         first: int,
         last: int,
         place: int,
@@ -179,7 +180,7 @@ class Loads:
 
     def _rows(
         self,
-        home: Home,
+        home: Allocation,
         group: int,
         count: int,
         source: Norm | Gelu | None,
@@ -266,7 +267,7 @@ class Loads:
 
     def slabs_to_b(
         self,
-        home: Home,
+        home: Allocation,
         rows: tuple[int, int],
         columns: tuple[int, int],
         place: int,
@@ -297,7 +298,9 @@ class Loads:
             ],
         )
 
-    def slabs_to_a(self, home: Home, rows: tuple[int, int], columns: tuple[int, int], place: int, stride: int) -> None:
+    def slabs_to_a(
+        self, home: Allocation, rows: tuple[int, int], columns: tuple[int, int], place: int, stride: int
+    ) -> None:
         """Loads the beat columns (a multiple of 4 first) of rows (a multiple of 4 first) into A."""
         first, last = columns
         count = rows[1] - rows[0]
@@ -325,7 +328,7 @@ def _kind(source: Norm | Gelu | None) -> Transform:
     return Transform.SHIFTGELU if isinstance(source, Gelu) else Transform.IDENTITY
 
 
-def _widths(home: Home, source: Norm | Gelu | None, low: bool) -> dict[str, int]:
+def _widths(home: Allocation, source: Norm | Gelu | None, low: bool) -> dict[str, int]:
     """What LayerNorm reads and gives, where it is not 16 and 8 bits."""
     if not isinstance(source, Norm):
         return {}

@@ -12,9 +12,10 @@ from firmware.compiler.fuse.layers import Gelu, Matmul, Norm
 from firmware.compiler.lower.emit import Emitter
 from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import SHIFT_LIMIT, records
-from firmware.compiler.place.memory import Home
 from firmware.compiler.place.output import Destination, chunks_of
-from firmware.program.layout import BEAT, LANES, SLAB_COLUMNS, pack_operand
+from firmware.program.allocation import Allocation
+from firmware.program.layout import SLAB_COLUMNS, pack_operand
+from gateware.config import BEAT_BYTES, LANES
 from gateware.isa import PostMode
 from sim.reference.rescale import ResidualAdd
 
@@ -39,7 +40,7 @@ class Product:
     """
 
     def __init__(
-        self, emitter: Emitter, layer: Matmul, destination: Destination, skip: Home | None, track_max: bool
+        self, emitter: Emitter, layer: Matmul, destination: Destination, skip: Allocation | None, track_max: bool
     ) -> None:
         self.emitter, self.layer, self.destination = emitter, layer, destination
         self.skip, self.track_max = skip, track_max
@@ -59,7 +60,7 @@ class Product:
         self.weights = emitter.memory.place(pack_operand(weight), layer.name)
         factor = None if layer.rescale is None else layer.rescale.factor
         table = records(layer.name, layer.bias, factor, channels, cfg.multiplier_bits)
-        padding = np.zeros(BEAT * (self.count - channels), np.uint8)
+        padding = np.zeros(BEAT_BYTES * (self.count - channels), np.uint8)
         self.table = emitter.memory.place(np.concatenate([table, padding]), layer.name)
         self.low = _clamped(layer)
         self.fixed: dict[str, int | Mapping[str, int]] = {}
@@ -73,7 +74,7 @@ class Product:
             if not self.group:
                 raise CompileError(f"{layer.name}: lower limits must be the same for each four channels.")
 
-    def load(self, source: Home, rows: tuple[int, int], place: int) -> None:
+    def load(self, source: Allocation, rows: tuple[int, int], place: int) -> None:
         """Rows of the operand into A."""
         if self.layer.joined:
             for row in range(source.rows):
@@ -140,7 +141,7 @@ class Product:
 
 
 def lower_rows(
-    emitter: Emitter, product: Product, source: Home, rows: tuple[int, int], reserve: int, final: bool = True
+    emitter: Emitter, product: Product, source: Allocation, rows: tuple[int, int], reserve: int, final: bool = True
 ) -> None:
     """Rows (half-open) of `source` times the weights.
 
@@ -169,7 +170,7 @@ def lower_rows(
         _streaming(emitter, product, source, chunk, final and chunk == chunks[-1])
 
 
-def _operands(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int]) -> int:
+def _operands(emitter: Emitter, product: Product, source: Allocation, rows: tuple[int, int]) -> int:
     """Rows into A, and their places into the row map; returns where they are in A."""
     a = emitter.a.take(-(-(rows[1] - rows[0]) // product.r) * product.stride, product.layer.name)
     product.load(source, rows, a)
@@ -178,7 +179,7 @@ def _operands(emitter: Emitter, product: Product, source: Home, rows: tuple[int,
     return a
 
 
-def _with_all_weights(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int]) -> None:
+def _with_all_weights(emitter: Emitter, product: Product, source: Allocation, rows: tuple[int, int]) -> None:
     """Weights arrive while the first half of the rows uses them; the second half goes block by block, so that whoever
     reads those rows follows close behind.
     """
@@ -202,7 +203,7 @@ def _with_all_weights(emitter: Emitter, product: Product, source: Home, rows: tu
     emitter.constants.release(constants)
 
 
-def _streaming(emitter: Emitter, product: Product, source: Home, rows: tuple[int, int], final: bool) -> None:
+def _streaming(emitter: Emitter, product: Product, source: Allocation, rows: tuple[int, int], final: bool) -> None:
     """One chunk of rows, perhaps the final one; weights pass through B group by group."""
     name, steps, stride, r = product.layer.name, product.steps, product.stride, product.r
     blocks = -(-(rows[1] - rows[0]) // r)

@@ -8,7 +8,7 @@ from firmware.compiler.errors import CompileError
 from firmware.compiler.lower.emit import Emitter
 from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import records
-from firmware.compiler.place.memory import Home
+from firmware.program.allocation import Allocation
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import divide_rne
@@ -40,7 +40,7 @@ def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
     )
 
 
-def lower_mean(emitter: Emitter, name: str, source: Home, output: Home) -> None:
+def lower_mean(emitter: Emitter, name: str, source: Allocation, output: Allocation) -> None:
     """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes."""
     cfg, steps = emitter.config, -(-source.rows // 4)
     ones = emitter.memory.constant(f"{name}.ones", np.ones((1, source.rows), np.int64), 1)

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from firmware.program.layout import LANES
+from gateware.config import LANES
 from sim.reference.operations import WindowSplit
 from sim.reference.rounding import IntArray
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.place.memory import Home
+from firmware.program.allocation import Allocation
 from gateware.config import AcceleratorConfig
 from sim.reference.rounding import IntArray
 
@@ -57,7 +57,7 @@ class Destination:
     planes : rows of a plane of a map, and rows from one plane to the next
     """
 
-    home: Home
+    home: Allocation
     scatter: tuple[IntArray, int] | None = None
     planes: tuple[int, int] | None = None
 

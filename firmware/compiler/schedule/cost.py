@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from firmware.compiler.lower.operations import Operation
 from firmware.compiler.schedule.dependencies import Stream, dependencies
-from firmware.program import layout
-from gateware.config import AcceleratorConfig
+from gateware.config import BEAT_BITS, AcceleratorConfig
 from gateware.isa import SOURCE_LEVELS, Engine, PostMode, Transform
 
 __all__ = ["Prediction", "in_order_of_start", "operation_costs", "predict"]
@@ -30,7 +29,7 @@ POLYNOMIAL_GROUP, POLYNOMIAL_LATENCY = 257, 283  # one table for four rows
 SOFTMAX_LATENCY = 90
 EVENT = 8  # from an event to the engine that waits for it
 BURST = 5.0  # memory cycles that a change of row or direction costs, on average
-BEAT = 1.12  # cycles a beat where memory carries one in a cycle, refresh included
+CYCLES_A_BEAT = 1.12  # where memory carries one in a cycle, refresh included
 NARROW = 1.05  # times the cycles that its bits take, where it is narrower
 
 
@@ -149,7 +148,7 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
     Memory serves one operation's beats after another's, in the order of their starts, beside what the engines do.
     """
     costs = operation_costs(config, operations)
-    beat = max(BEAT, NARROW * 8 * layout.BEAT / config.memory_bits)
+    beat = max(CYCLES_A_BEAT, NARROW * BEAT_BITS / config.memory_bits)
     free: dict[Engine, float] = defaultdict(float)
     events: dict[tuple[Stream, int], float] = {}
     memory_free, memory_busy, end = 0.0, 0.0, 0.0

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from firmware.compiler.compiler import Compiled, compile_graph
+from firmware.compiler.compiled import Compiled, program_of
+from firmware.compiler.compiler import compile_graph
 from firmware.compiler.schedule.cost import predict
-from firmware.program.file import program_of
 from gateware.config import AcceleratorConfig
 from sim.emulator.board import Board, Frame
 from sim.emulator.exactness import compare

@@ -18,10 +18,9 @@ from rich.console import Console
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.errors import CompileError
 from firmware.compiler.schedule.cost import predict
-from firmware.program.layout import BEAT
 from firmware.quantiser.post_training import integer_tensors
 from firmware.quantiser.random_model import random_weights
-from gateware.config import config
+from gateware.config import BEAT_BYTES, config
 from sim.reference.architecture import NAMES, parse_architecture, spelled_out
 from sim.reference.arithmetic import LEAN
 from sim.reference.errors import UserError, exit_status
@@ -56,7 +55,7 @@ def on_board(graph: Graph, shape: ModelShape, board: str) -> dict[str, Any]:
         "cycles": round(cycles),
         "frames_per_second": round(machine.clock_mhz * 1e6 / cycles, 2),
         "macs_per_dsp_cycle": round(shape.macs() / dsp(machine) / cycles, 4),
-        "dram_bytes": compiled.beats * BEAT,
+        "dram_bytes": compiled.beats * BEAT_BYTES,
     }
 
 

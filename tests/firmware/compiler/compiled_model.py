@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler import compiler
-from firmware.compiler.compiler import Compiled, compile_graph, tensors_of
+from firmware.compiler.compiled import Compiled
+from firmware.compiler.compiler import compile_graph
 from firmware.compiler.fuse.layers import Mean
 from firmware.compiler.place.memory import Memory
 from firmware.float_models.vit import FloatVit
-from firmware.program.layout import BEAT, pack_matrix
+from firmware.program.allocation import tensors_of
+from firmware.program.layout import pack_matrix
 from firmware.quantiser.calibration import Calibration
 from firmware.quantiser.post_training import quantise_model
-from gateware.config import AcceleratorConfig
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from sim.interpreter.machine import Interpreter
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel
@@ -69,12 +71,14 @@ def too_short(beats: int) -> Iterator[None]:
 
 def memory_with(compiled: Compiled, model: IntegerVit, image: IntArray) -> npt.NDArray[np.uint8]:
     """Memory before a program starts. What nobody has written is noise."""
-    memory = np.random.default_rng(1).integers(0, 256, (compiled.beats + SPARE) * BEAT, np.uint8)
+    memory = np.random.default_rng(1).integers(0, 256, (compiled.beats + SPARE) * BEAT_BYTES, np.uint8)
     for base, octets in compiled.initial:
-        memory[base * BEAT : base * BEAT + len(octets)] = octets
+        memory[base * BEAT_BYTES : base * BEAT_BYTES + len(octets)] = octets
     rows = model.run(image, capture=("patches",))["patches"][0]
-    home = compiled.image
-    memory[home.base * BEAT : (home.base + home.beats) * BEAT] = pack_matrix(rows, home.size)
+    allocation = compiled.image
+    memory[allocation.base * BEAT_BYTES : (allocation.base + allocation.beats) * BEAT_BYTES] = pack_matrix(
+        rows, allocation.size
+    )
     return memory
 
 
@@ -86,7 +90,7 @@ def different(
     expected: dict[str, IntArray] | None = None,
 ) -> list[str]:
     """The stored tensors that are not the reference's."""
-    expected, found = expected or model.run(image), tensors_of(compiled.homes, memory)
+    expected, found = expected or model.run(image), tensors_of(compiled.allocations, memory)
     del found[model.graph.source]
     stored = {layer.name for layer in compiled.plan.layers if not isinstance(layer, Mean)} - {*compiled.overwritten}
     assert set(found) == stored and model.graph.output in found

@@ -95,7 +95,7 @@ def test_tensors_share_places_where_memory_is_short(distilled: int, order: str, 
         compiled, image = compiled_for(model, machine), random_image(model, rng)
     assert roomy.overwritten == () and compiled.beats < roomy.beats
     # All blocks but the last two: a block's tensors are there while the next one's are made.
-    assert len(compiled.overwritten) >= 3 * STORED_A_BLOCK and not {*compiled.overwritten} & {*compiled.homes}
+    assert len(compiled.overwritten) >= 3 * STORED_A_BLOCK and not {*compiled.overwritten} & {*compiled.allocations}
     memory = memory_with(compiled, model, image)
     run = Interleaver(machine, memory, ORDERS[order], rng)
     run.run(compiled.program)

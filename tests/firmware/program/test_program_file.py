@@ -15,10 +15,13 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from firmware import compile as command
-from firmware.compiler.compiler import compile_graph, tensors_of
-from firmware.program.file import Program, _checksum, load_program, program_of
-from firmware.program.layout import BEAT, pack_matrix
-from gateware.config import PRESETS, config
+from firmware.compiler.compiled import program_of
+from firmware.compiler.compiler import compile_graph
+from firmware.program.allocation import tensors_of
+from firmware.program.file import ALLOCATIONS, checksum, load_program, save_program
+from firmware.program.layout import pack_matrix
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, PRESETS, config
 from sim.interpreter.machine import Interpreter
 from sim.reference.addressing import patches
 from sim.reference.errors import UserError
@@ -32,7 +35,8 @@ MODEL = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, machine = IntegerVit(load_model(MODEL)), config("arty_a7", "lean")
     path = tmp_path_factory.mktemp("program") / "digits.program"
-    program_of(model, compile_graph(model.graph, machine, model.model.shape.image), machine).save(path)
+    compiled = compile_graph(model.graph, machine, model.model.shape.image)
+    save_program(program_of(model, compiled, machine), path)
     return path
 
 
@@ -44,7 +48,7 @@ def contents(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
 def test_what_is_written_comes_back(saved: Path, tmp_path: Path):
     program = load_program(saved)
     again = tmp_path / "again.program"
-    program.save(again)
+    save_program(program, again)
     assert again.read_bytes() == saved.read_bytes()
     other = load_program(again)
     for field in dataclasses.fields(Program):
@@ -67,16 +71,16 @@ def test_a_program_file_alone_is_enough_to_run(saved: Path, alternate: bool, rng
     image = program.quantised(picture)
     integers = model.quantised(picture)
     np.testing.assert_array_equal(image, integers)
-    memory = rng.integers(0, 256, program.beats * BEAT).astype(np.uint8)
+    memory = rng.integers(0, 256, program.beats * BEAT_BYTES).astype(np.uint8)
     pieces = program.pieces()
     rows = patches(image.astype(np.int64), program.patch)[0]
-    place = program.alternate_image if alternate else program.image_home.base
-    pieces.append((place, pack_matrix(rows, program.image_home.size).tobytes()))
+    place = program.alternate_image if alternate else program.image_allocation.base
+    pieces.append((place, pack_matrix(rows, program.image_allocation.size).tobytes()))
     for base, octets in pieces:
-        memory[base * BEAT : base * BEAT + len(octets)] = np.frombuffer(octets, np.uint8)
+        memory[base * BEAT_BYTES : base * BEAT_BYTES + len(octets)] = np.frombuffer(octets, np.uint8)
     Interpreter(program.config, memory).run(program.alternate_start if alternate else program.start)
     expected = model.run(integers, capture=("head",))["head"]
-    np.testing.assert_array_equal(tensors_of(program.homes, memory)[program.output], expected)
+    np.testing.assert_array_equal(tensors_of(program.allocations, memory)[program.output], expected)
     np.testing.assert_array_equal(expected[0] * program.logit_scales.astype(np.float64), model.logits(integers)[0])
 
 
@@ -101,16 +105,16 @@ def forged(saved: Path, tmp_path: Path, header: dict[str, Any], tensors: dict[st
     old_header, old_tensors = contents(saved)
     new_header = old_header | header
     new_tensors = old_tensors | tensors
-    new_header["checksum"] = _checksum(new_tensors, new_header)
+    new_header["checksum"] = checksum(new_tensors, new_header)
     path = tmp_path / "forged.program"
     path.write_bytes(save(new_tensors, new_header))
     return path
 
 
-def with_home(saved: Path, name: str, **changes: Any) -> str:
-    homes = json.loads(contents(saved)[0]["homes"])
-    homes[name] |= changes
-    return json.dumps(homes)
+def with_allocation(saved: Path, name: str, **changes: Any) -> str:
+    allocations = json.loads(contents(saved)[0][ALLOCATIONS])
+    allocations[name] |= changes
+    return json.dumps(allocations)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +144,8 @@ def with_home(saved: Path, name: str, **changes: Any) -> str:
         ({"image": "nothing"}, "outside its memory"),
         ({"image_scale": "nan"}, "scales"),
         ({"class_names": '["one"]'}, "1 names for 10 classes"),
-        ({"homes": "[" * 100_000}, "cannot be understood"),
-        ({"homes": "{}"}, "outside its memory"),
+        ({ALLOCATIONS: "[" * 100_000}, "cannot be understood"),
+        ({ALLOCATIONS: "{}"}, "outside its memory"),
         ({"start": "9" * 5000}, "cannot be understood"),
     ],
 )
@@ -155,9 +159,9 @@ def test_a_forged_header_is_one_sentence(saved: Path, tmp_path: Path, header: di
     "changes",
     [{"rows": 1 << 23}, {"columns": 1 << 23}, {"base": 1 << 23}, {"base": -1}, {"rows": 0}, {"rows": 1.5}, {"size": 3}],
 )
-def test_a_forged_home_is_one_sentence(saved: Path, tmp_path: Path, changes: dict[str, Any]):
+def test_a_forged_allocation_is_one_sentence(saved: Path, tmp_path: Path, changes: dict[str, Any]):
     with pytest.raises(UserError) as caught:
-        load_program(forged(saved, tmp_path, {"homes": with_home(saved, "head", **changes)}, {}))
+        load_program(forged(saved, tmp_path, {ALLOCATIONS: with_allocation(saved, "head", **changes)}, {}))
     assert "\n" not in str(caught.value)
 
 

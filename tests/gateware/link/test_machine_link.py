@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
-from firmware.program.file import Program, program_of
-from firmware.program.layout import BEAT, pack_matrix
-from gateware.config import config
+from firmware.program.layout import pack_matrix
+from firmware.program.program import Program
+from gateware.config import BEAT_BYTES, config
 from gateware.counters import COUNTERS
 from gateware.isa import ErrorCode
 from gateware.machine import Machine, identity
@@ -18,7 +19,7 @@ from sim.reference.addressing import patches
 from sim.studies.performance.workloads import Workload, shipped
 
 TINY = config("tiny")
-SIZE = BEAT << TINY.address_bits
+SIZE = BEAT_BYTES << TINY.address_bits
 CLOCK_HZ = 1_000_000  # slow, so that the host's time-outs are few cycles
 CYCLES = COUNTERS.index("cycles")
 
@@ -57,19 +58,19 @@ class Wired:
 def wired(program: Program):
     made = Wired()
     for base, content in program.pieces():
-        made.connection.write(base * BEAT, content)
+        made.connection.write(base * BEAT_BYTES, content)
     yield made
     made.emulation.close()
 
 
 def image_bytes(program: Program, image: np.ndarray) -> bytes:
-    return pack_matrix(patches(image[None].astype(np.int64), program.patch)[0], program.image_home.size).tobytes()
+    return pack_matrix(patches(image[None].astype(np.int64), program.patch)[0], program.image_allocation.size).tobytes()
 
 
 def logits(program: Program, connection: Connection) -> np.ndarray:
-    home = program.output_home
-    content = connection.read(home.base * BEAT, home.beats * BEAT)
-    return home.unpack(np.frombuffer(content, np.uint8))[0]
+    allocation = program.output_allocation
+    content = connection.read(allocation.base * BEAT_BYTES, allocation.beats * BEAT_BYTES)
+    return allocation.unpack(np.frombuffer(content, np.uint8))[0]
 
 
 def expected(workload: Workload, image: np.ndarray) -> np.ndarray:
@@ -79,20 +80,20 @@ def expected(workload: Workload, image: np.ndarray) -> np.ndarray:
 def test_identity(wired: Wired, program: Program):
     said = wired.connection.identity
     assert said == identity(TINY, SIZE)
-    assert said.memory_bytes >= program.beats * BEAT
+    assert said.memory_bytes >= program.beats * BEAT_BYTES
 
 
 def test_images_go_in_while_others_are_worked_on(wired: Wired, program: Program, workload: Workload):
     rng = np.random.default_rng(1)
     images = [workload.image, *rng.integers(-128, 128, (3, *workload.image.shape), np.int8)]
-    places = [(program.start, program.image_home.base), (program.alternate_start, program.alternate_image)]
+    places = [(program.start, program.image_allocation.base), (program.alternate_start, program.alternate_image)]
     connection = wired.connection
-    connection.write(places[0][1] * BEAT, image_bytes(program, images[0]))
+    connection.write(places[0][1] * BEAT_BYTES, image_bytes(program, images[0]))
     cycles = []
     for index, image in enumerate(images):
-        connection.run(places[index % 2][0] * BEAT)
+        connection.run(places[index % 2][0] * BEAT_BYTES)
         if index + 1 < len(images):
-            connection.write(places[(index + 1) % 2][1] * BEAT, image_bytes(program, images[index + 1]))
+            connection.write(places[(index + 1) % 2][1] * BEAT_BYTES, image_bytes(program, images[index + 1]))
             assert connection.status().busy
         connection.wait(10)
         found, right = logits(program, connection), expected(workload, image)
@@ -105,7 +106,7 @@ def test_images_go_in_while_others_are_worked_on(wired: Wired, program: Program,
 
 def test_an_error_is_mended(wired: Wired, program: Program, workload: Workload):
     connection = wired.connection
-    spare = program.image_home.base * BEAT
+    spare = program.image_allocation.base * BEAT_BYTES
     connection.write(spare, b"\xff" * 64)
     connection.run(spare)
     with pytest.raises(MachineStopped, match="the program was compiled for another machine") as stopped:
@@ -114,10 +115,10 @@ def test_an_error_is_mended(wired: Wired, program: Program, workload: Workload):
     connection.reset()
     assert connection.status().error == ErrorCode.NONE
     connection.write(spare, image_bytes(program, workload.image))
-    connection.run(program.start * BEAT)
+    connection.run(program.start * BEAT_BYTES)
     connection.stop()
     assert not connection.status().busy
-    connection.run(program.start * BEAT)
+    connection.run(program.start * BEAT_BYTES)
     connection.wait(10)
     right = expected(workload, workload.image)
     np.testing.assert_array_equal(logits(program, connection)[: len(right)], right)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
-from firmware.program.file import program_of
-from firmware.program.layout import BEAT
-from gateware.config import config
+from gateware.config import BEAT_BYTES, config
 from gateware.machine import Machine
 from host.devices.emulated_link import EmulatedLink
 from host.devices.linked import LinkedDevice
@@ -35,7 +34,7 @@ def test_the_machine_hardly_waits_at_12_mbaud(rng: np.random.Generator, tmp_path
     program = program_of(model, compile_graph(model.graph, TINY, SHAPE.image), TINY)
     images = rng.integers(-128, 128, (FRAMES, 3, SHAPE.image, SHAPE.image)).astype(np.int8)
     expected = model.run(images.astype(np.int64))[model.graph.output]
-    with Emulation(Machine(TINY, observed=True), BEAT << TINY.address_bits, "arty_a7") as emulation:
+    with Emulation(Machine(TINY, observed=True), BEAT_BYTES << TINY.address_bits, "arty_a7") as emulation:
         for base, content in program.pieces():
             emulation.write_memory(base, content)
         link = EmulatedLink(emulation, TINY.clock_mhz, BAUD)

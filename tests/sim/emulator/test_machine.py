@@ -5,11 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from firmware.compiler.compiler import Compiled, compile_graph
+from firmware.compiler.compiled import Compiled, program_of
+from firmware.compiler.compiler import compile_graph
 from firmware.program.assembler import Assembler
-from firmware.program.file import program_of
-from firmware.program.layout import BEAT
-from gateware.config import config
+from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, ErrorCode, LoadTarget, PostMode, encode, loop_registers
 from sim.emulator.board import Board, BoardError
 from sim.emulator.emulation import RunState
@@ -161,7 +160,7 @@ def test_an_error_is_reported_and_the_next_frame_is_exact(name: str, board: Boar
     before = board.memory()
     assert run_words(board, program(body)) == (RunState.ERROR, code)
     if name in WRITES_NOTHING:
-        first = board.program.start * BEAT
+        first = board.program.start * BEAT_BYTES
         np.testing.assert_array_equal(board.memory()[:first], before[:first])
     is_exact()
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.program.assembler import Assembler
-from firmware.program.layout import BEAT, beat_columns, pack_matrix, pack_operand, slab_beats, unpack_matrix
-from gateware.config import AcceleratorConfig
+from firmware.program.layout import beat_columns, pack_matrix, pack_operand, slab_beats, unpack_matrix
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.isa import Engine, LoadTarget, loop_registers
 from sim.interpreter.machine import Interpreter
 from sim.interpreter.state import Observer
@@ -30,7 +30,7 @@ class Bench:
 
     def __init__(self, config: AcceleratorConfig, rng: np.random.Generator) -> None:
         self.config, self.rng = config, rng
-        self.memory = rng.integers(0, 256, BEATS * BEAT, dtype=np.uint8)
+        self.memory = rng.integers(0, 256, BEATS * BEAT_BYTES, dtype=np.uint8)
         self.program = Assembler(config)
         self.machine: Interpreter | None = None
         self._free = 8
@@ -42,8 +42,8 @@ class Bench:
         return base
 
     def place(self, octets: npt.NDArray[np.uint8]) -> int:
-        base = self.room(ceil_div(len(octets), BEAT))
-        self.memory[base * BEAT : base * BEAT + len(octets)] = octets
+        base = self.room(ceil_div(len(octets), BEAT_BYTES))
+        self.memory[base * BEAT_BYTES : base * BEAT_BYTES + len(octets)] = octets
         return base
 
     def matrix(self, values: npt.NDArray[Any], size: int) -> int:
@@ -51,7 +51,7 @@ class Bench:
 
     def read(self, base: int, rows: int, columns: int, size: int) -> Integers:
         slabs = ceil_div(beat_columns(columns, size), 4)
-        octets = self.memory[base * BEAT : (base + slabs * slab_beats(rows)) * BEAT]
+        octets = self.memory[base * BEAT_BYTES : (base + slabs * slab_beats(rows)) * BEAT_BYTES]
         return unpack_matrix(octets, rows, columns, size)
 
     def registers(self, engine: Engine, values: Mapping[str, int | Mapping[str, int]]) -> None:

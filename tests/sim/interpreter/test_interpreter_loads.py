@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from firmware.program.layout import BEAT, pack_operand, slab_beats
-from gateware.config import AcceleratorConfig, config
+from firmware.program.layout import pack_operand, slab_beats
+from gateware.config import BEAT_BYTES, AcceleratorConfig, config
 from gateware.isa import Engine, LoadTarget, PostMode, Transform
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.rescale import Dyadic, Rescale
@@ -28,7 +28,7 @@ def walk(base: int, levels: list[tuple[int, int]]) -> list[int]:
 
 def beat(bench: Bench, address: int) -> npt.NDArray[np.int8]:
     """(lane, byte) of a beat of memory."""
-    return bench.memory[address * BEAT : (address + 1) * BEAT].view(np.int8).reshape(4, 4)
+    return bench.memory[address * BEAT_BYTES : (address + 1) * BEAT_BYTES].view(np.int8).reshape(4, 4)
 
 
 @pytest.mark.parametrize("engine", [Engine.LOADT, Engine.LOADB])

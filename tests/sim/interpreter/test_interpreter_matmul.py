@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from firmware.program.layout import BEAT, slab_beats
-from gateware.config import AcceleratorConfig, config
+from firmware.program.layout import slab_beats
+from gateware.config import BEAT_BYTES, AcceleratorConfig, config
 from gateware.isa import Engine, PostMode
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import ceil_div
@@ -189,5 +189,5 @@ def test_a_word_is_four_rows_of_four_columns(rng: np.random.Generator):
     out = bench.room(4)
     execute(bench, (4, 1, 1), {"mode": PostMode.Q8}, out, 4)
     bench.run()
-    beat = bench.memory[out * BEAT : (out + 1) * BEAT]
+    beat = bench.memory[out * BEAT_BYTES : (out + 1) * BEAT_BYTES]
     assert beat.tolist() == [(row + 1) * (4 * column + row) for row in range(4) for column in range(4)]

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from firmware.program.assembler import Assembler
-from firmware.program.layout import BEAT
-from gateware.config import config
+from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, ErrorCode, LoadTarget, Op, PostMode, encode
 from sim.interpreter.machine import Interpreter
 from sim.interpreter.state import MachineError
@@ -19,8 +18,8 @@ TINY = config("tiny")
 
 def run_words(words: list[int], beats: int = 64) -> Interpreter:
     """Runs raw words from beat 1 on; everything else is 0."""
-    memory = np.zeros(beats * BEAT, np.uint8)
-    memory[BEAT : BEAT + 4 * len(words)] = np.array(words, "<u4").view(np.uint8)
+    memory = np.zeros(beats * BEAT_BYTES, np.uint8)
+    memory[BEAT_BYTES : BEAT_BYTES + 4 * len(words)] = np.array(words, "<u4").view(np.uint8)
     machine = Interpreter(TINY, memory)
     machine.run(1)
     return machine
@@ -161,10 +160,10 @@ def test_a_mark_leaves_its_slot_of_the_log(rng: np.random.Generator):
     bench.program.mark(2)
     machine = bench.run()
     assert machine.marks == [2]
-    slot = slice((log + 8) * BEAT, (log + 12) * BEAT)
+    slot = slice((log + 8) * BEAT_BYTES, (log + 12) * BEAT_BYTES)
     assert (machine.state.memory[slot] == 0).all()
     before[slot] = 0
-    np.testing.assert_array_equal(machine.state.memory[: (log + 16) * BEAT], before[: (log + 16) * BEAT])
+    np.testing.assert_array_equal(machine.state.memory[: (log + 16) * BEAT_BYTES], before[: (log + 16) * BEAT_BYTES])
 
 
 def load_beyond_memory(program: Assembler) -> None:

@@ -1,0 +1,84 @@
+"""A compiled model: everything that a device and its host need to run it on one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from firmware.program.allocation import Allocation
+from gateware.config import BEAT_BYTES, AcceleratorConfig, changed, config
+from sim.reference.preprocess import Preprocessing
+from sim.reference.scales import quantise
+
+__all__ = ["Program"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled model.
+
+    Parameters
+    ----------
+    board : configuration preset
+    settings : what the board's configuration has other than the preset
+    arithmetic : its arithmetic's name
+    architecture : the model's, spelled out
+    preprocessing, class_names, image_scale, logit_scales : what the host needs of the model
+    words : instructions; `start` is their beat address
+    alternate_start, alternate_image : beat addresses of the same instructions for an image at another place, and of it
+    memory, segments : bytes that stand in memory beforehand, and where
+    allocations : of every stored tensor; `image` and `output` among them
+    marks, log : layers of the log's slots, and its beat address
+    beats : of memory that a run touches
+    patch : side of a patch
+    """
+
+    board: str
+    settings: tuple[str, ...]
+    arithmetic: str
+    architecture: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...]
+    image_scale: float
+    logit_scales: npt.NDArray[np.float32]
+    words: npt.NDArray[np.uint32]
+    start: int
+    memory: npt.NDArray[np.uint8]
+    segments: npt.NDArray[np.int64]
+    allocations: Mapping[str, Allocation]
+    image: str
+    output: str
+    marks: tuple[str, ...]
+    log: int
+    beats: int
+    patch: int
+    alternate_start: int
+    alternate_image: int
+
+    @property
+    def config(self) -> AcceleratorConfig:
+        """The machine."""
+        return changed(config(self.board, self.arithmetic), self.settings)
+
+    @property
+    def image_allocation(self) -> Allocation:
+        return self.allocations[self.image]
+
+    @property
+    def output_allocation(self) -> Allocation:
+        return self.allocations[self.output]
+
+    def pieces(self) -> list[tuple[int, bytes]]:
+        """(beat address, bytes) of what stands in memory beforehand, the program included."""
+        found, position = [], 0
+        for base, beats in self.segments.tolist():
+            found.append((base, self.memory[position : position + beats * BEAT_BYTES].tobytes()))
+            position += beats * BEAT_BYTES
+        return found
+
+    def quantised(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """Preprocessed images (count, 3, side, side) as the integers that enter the network."""
+        return quantise(images, np.float32(self.image_scale), 8).astype(np.int8)
