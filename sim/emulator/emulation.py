@@ -12,6 +12,7 @@ import numpy as np
 from amaranth.hdl import Elaboratable
 from numpy.typing import NDArray
 
+from gateware.config import BEAT_BYTES
 from hw.dram.generate import generate
 from hw.dram.settings import settings
 from sim.emulator.build import build_design
@@ -22,8 +23,6 @@ from sim.emulator.ports import link_present, scalar_ports, taps
 from sim.emulator.profiles import IDEAL, LITEDRAM, MemoryProfile
 
 __all__ = ["Emulation", "EmulationError", "MemoryStatistics", "Recording", "RunState"]
-
-BEAT_BYTES = 16
 
 
 class EmulationError(RuntimeError):

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
-from gateware.config import ALIASES, PRESETS, ConfigError, config
+from gateware.config import ALIASES, BEAT_BYTES, PRESETS, ConfigError, config
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation
 from sim.emulator.memories import MEMORY_HELP, memory_option
@@ -24,7 +24,6 @@ from sim.reference.errors import UserError, exit_status
 
 __all__ = ["PtyLine", "TcpLine", "serve"]
 
-BEAT_BYTES = 16
 SLICE = 5_000  # cycles between two looks at the line
 IDLE_SECONDS = 0.05  # of waiting for bytes when the machine has nothing to do
 CHUNK = 1 << 16

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from gateware.config import LANES, AcceleratorConfig
+from gateware.config import BEAT_BITS, BEAT_BYTES, LANES, AcceleratorConfig
 from gateware.isa import (
     DESTINATION_LEVELS,
     DST_BITS,
@@ -20,7 +20,7 @@ from gateware.isa import (
     LoadTarget,
     Transform,
 )
-from sim.interpreter.state import BEAT, MachineError, MachineState, looped
+from sim.interpreter.state import MachineError, MachineState, looped
 from sim.reference.nonlinear import integer_gelu, layernorm_of
 from sim.reference.rescale import Dyadic, Rescale
 
@@ -88,8 +88,8 @@ def load(state: MachineState, engine: Engine) -> None:
 
 def _records(beats: Beats) -> npt.NDArray[np.int64]:
     """(bias, multiplier, shift) of each beat, as `isa.Constants` lays them out."""
-    words = beats.reshape(-1, BEAT).copy().view("<i4").astype(np.int64)
-    assert Constants.as_shape().size == 8 * BEAT
+    words = beats.reshape(-1, BEAT_BYTES).copy().view("<i4").astype(np.int64)
+    assert Constants.as_shape().size == BEAT_BITS
     return np.stack([words[:, 0], words[:, 1], np.minimum(words[:, 2] & 0xFF, MOST_SHIFT)], axis=1)
 
 

@@ -14,7 +14,6 @@ from gateware.isa import REGISTERS, Engine, ErrorCode, register
 
 __all__ = ["MachineError", "MachineState", "Observer", "looped"]
 
-BEAT = 16
 Observer = Callable[[str, dict[str, Any]], None]
 
 
