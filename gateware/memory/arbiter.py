@@ -40,7 +40,7 @@ class MemoryArbiter(wiring.Component):
     stop : In(1)
         Accept nothing more of the accelerator's and drop what returns: it is being cleared.
     answered : Out(1)
-        None of its reads is unanswered.
+        None of its reads is unanswered, and nobody's beat arrives in this cycle.
     quiet : Out(1)
         Nor does a command or a word wait for memory, whoever's.
     reads, writes : Out(1)

@@ -13,11 +13,14 @@ from gateware.control.semaphores import Semaphores
 from gateware.control.sequencer import Sequencer
 from gateware.engines.execute.maxima import RowMaxima
 from gateware.engines.execute.skip import SkipFetch
+from gateware.engines.load.loader import Loader
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine
 from gateware.layernorm.layernorm import LayerNorm
+from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
+from gateware.postprocess.lane import RescaleLane
 from gateware.postprocess.postprocessor import PostProcessor
 from gateware.softmax.shiftmax import Shiftmax
 from sim.reference.arithmetic import LEAN
@@ -96,6 +99,17 @@ def shiftgelu_trials() -> tuple[Trial, ...]:
 
 MAXIMA_TESTS = ("random_traffic", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
 
+LANE = {"value_width": 27, "multiplier_bits": 16}
+LOADER = {"engine": "LOADT", "address_bits": 12, "settle": 4, "stall": 0.3, "operations": 30}
+ARBITER: dict[str, Any] = {"readers": 3, "writers": 3, "guests": 1, "burst": 8, "address_bits": 8, "in_flight": 16}
+ARBITER |= {"stall": 0.4, "count": 120, "stops": 4}
+
+
+def lane_parameters() -> dict[str, int]:
+    unit = RescaleLane(**LANE)
+    return {**LANE, "latency": unit.latency, "addend_latency": unit.addend_latency, "cycles": 2500}
+
+
 FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
 STORE_AND_SKIP = "engines.bench_store_and_skip"
 STORE = ("stores", "store_rate", "store_outside", "store_reset")
@@ -153,6 +167,21 @@ _ALL = (
         "fetch",
         lambda: Fetch(config("tiny")),
         trials("control.bench_fetch", *FETCH_TESTS, config="tiny", stall=0.3),
+    ),
+    Unit(
+        "lane",
+        lambda: RescaleLane(**LANE),
+        trials("postprocess.bench_lane", "every_cycle", **lane_parameters()),
+    ),
+    Unit(
+        "loader",
+        lambda: Loader(Engine.LOADT, 12, depth=8, settle=4),
+        trials("engines.bench_loader", "without_stalls", "programs", "errors", **LOADER),
+    ),
+    Unit(
+        "arbiter",
+        lambda: MemoryArbiter(8, 3, 3, burst=8, in_flight=16, guests=1),
+        trials("memory.bench_arbiter", "turns", "random_traffic", "many_unanswered", "stops", **ARBITER),
     ),
     Unit("receiver", LinkBoard, LINK, "link.receiver"),
     Unit("executor", LinkBoard, LINK, "link.executor"),

@@ -28,6 +28,7 @@ class MemoryPartner:
         self._words: deque[int] = deque()
         self._answers: deque[int] = deque()
         self.reads = self.writes = 0
+        self.holds_back = False  # answers
         dut.memory__cmd__ready.value = 0
         dut.memory__wdata__ready.value = 0
         dut.memory__rdata__valid.value = 0
@@ -51,7 +52,7 @@ class MemoryPartner:
                 self._answers.popleft()
             self._carry_out()
             takes_command, takes_word = self._yes() and len(self._commands) < 8, self._yes()
-            brings = bool(self._answers) and self._yes()
+            brings = bool(self._answers) and not self.holds_back and self._yes()
             dut.memory__cmd__ready.value = int(takes_command)
             dut.memory__wdata__ready.value = int(takes_word)
             dut.memory__rdata__valid.value = int(brings)
