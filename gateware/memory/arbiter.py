@@ -16,7 +16,8 @@ __all__ = ["MemoryArbiter"]
 class MemoryArbiter(wiring.Component):
     """One client at a time has the port, for up to ``burst`` beats as long as it keeps asking; then the next in turn.
 
-    Bursts are what DRAM is fast with; a change of owner costs one cycle where the last one has stopped asking. One beat a cycle within a burst.
+    Bursts are what DRAM is fast with; a change of owner costs one cycle where the last one has stopped asking. One beat
+    a cycle within a burst.
 
     Parameters
     ----------

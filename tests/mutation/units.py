@@ -17,6 +17,7 @@ from gateware.engines.load.loader import Loader
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine
 from gateware.layernorm.layernorm import LayerNorm
+from gateware.link.receiver import Receiver
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
@@ -183,7 +184,11 @@ _ALL = (
         lambda: MemoryArbiter(8, 3, 3, burst=8, in_flight=16, guests=1),
         trials("memory.bench_arbiter", "turns", "random_traffic", "many_unanswered", "stops", **ARBITER),
     ),
-    Unit("receiver", LinkBoard, LINK, "link.receiver"),
+    Unit(
+        "receiver",
+        lambda: Receiver(6),
+        trials("link.bench_receiver", "pauses", "two_wait", "resets", "frames", timeout_bits=6, frames=100),
+    ),
     Unit("executor", LinkBoard, LINK, "link.executor"),
 )
 UNITS = {unit.name: unit for unit in _ALL}

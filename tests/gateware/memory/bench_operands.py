@@ -174,7 +174,18 @@ async def operand_b(dut: Any) -> None:
         for _ in range(OperandB.WRITE_LATENCY - 1):
             await RisingEdge(dut.clk)
         await read_b(dut, model)
+    # A writer alone: a beat a cycle, once it has its turn.
+    for index in (1, 0, 1):
+        began = len(sources[index].sent)
+        alone = [(2 * rng.randrange(depth // 2) + index, rng.getrandbits(128)) for _ in range(20)]
+        model.update(alone)
+        await sources[index].send([pack(layout, {"address": at, "beat": beat}) for at, beat in alone])
+        times = sources[index].sent[began:]
+        assert times[-1] - times[0] == 19, f"writer {index} alone"
+    for _ in range(OperandB.WRITE_LATENCY - 1):
+        await RisingEdge(dut.clk)
     await reset(dut)
+    assert (dut.write__0__ready.value, dut.write__1__ready.value) == (1, 0), "writer 0 goes first after a reset"
     await read_b(dut, model)
 
 
