@@ -27,6 +27,7 @@ from sim.reference.addressing import patches
 
 __all__ = ["Board", "BoardError", "Frame", "observed_machine"]
 
+START_CYCLES = 8  # in which taps may still show an abandoned frame, and nothing of the next one yet
 CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
 
 
@@ -79,7 +80,7 @@ class Board:
         size = BEAT_BYTES << program.config.address_bits
         self.emulation = Emulation(observed_machine(program.config), size, memory, waves=waves)
         self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
-        self._watched = False
+        self._watched, self._shown_from = False, 0
         self.restore()
 
     def restore(self) -> None:
@@ -118,7 +119,10 @@ class Board:
             board.record(tap, watch)
         before = board.cycles
         board.start(self.program.start)
+        self._shown_from = before + START_CYCLES
         state = board.run(max_cycles)
+        while state is RunState.DONE and board.busy:
+            state = board.run(max_cycles)  # what ended was a frame that this one's start came upon
         if state is not RunState.DONE:
             raise BoardError(ErrorCode(board.error))
         return Frame(
@@ -153,7 +157,7 @@ class Board:
         """
         if not self._watched:
             raise OnChipError("The last frame was not watched; run it with watch=True.")
-        recordings = {tap: self.emulation.recording(tap) for tap in self._taps}
+        recordings = {tap: self.emulation.recording(tap).since(self._shown_from) for tap in self._taps}
         return list(pieces(compiled, self.program.config, recordings))
 
     def _layers(self) -> list[Layer]:

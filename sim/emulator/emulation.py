@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,16 @@ class Recording:
     cycles: NDArray[np.uint64]
     payload: NDArray[np.uint32]
 
+    def since(self, cycle: int) -> "Recording":
+        """What was shown from that cycle on."""
+        first = int(np.searchsorted(self.cycles, np.uint64(cycle)))
+        return Recording(self.cycles[first:], self.payload[first:])
+
+
+@functools.lru_cache(maxsize=2)
+def _with_litedram(component: Elaboratable, board: str) -> WithLiteDram:
+    return WithLiteDram(component, generate(settings(board), simulation=True))
+
 
 class Emulation:
     """A component through Verilator, with its memory.
@@ -95,7 +106,7 @@ class Emulation:
         self._own_memory = isinstance(profile, str) and profile in LITEDRAM
         if isinstance(profile, str):
             if self._own_memory:
-                component = WithLiteDram(component, generate(settings(LITEDRAM[profile]), simulation=True))
+                component = _with_litedram(component, LITEDRAM[profile])
             profile = IDEAL if self._own_memory else memory_named(profile)
         self.memory_bytes = memory_bytes
         self._taps = {tap.name: (index, tap) for index, tap in enumerate(taps(component))}
@@ -116,18 +127,6 @@ class Emulation:
             raise EmulationError("The board has LiteDRAM's memory, which has one timing; open another board.")
         self.close()
         self._open(profile)
-
-    @classmethod
-    def open(
-        cls,
-        component: Elaboratable,
-        memory_bytes: int,
-        profile: MemoryProfile | str = "arty_a7",
-        *,
-        waves: bool = False,
-    ) -> Self:
-        """The same as the constructor."""
-        return cls(component, memory_bytes, profile, waves=waves)
 
     def close(self) -> None:
         """Frees the board; waveforms are complete after this. Anything else raises EmulationError from now on."""

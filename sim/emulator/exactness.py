@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from firmware.compiler.compiled import Compiled
 from firmware.compiler.fuse.layers import Attention, Matmul
+from sim.emulator.board import Board, Frame
 from sim.emulator.onchip import Piece
 from sim.reference.integer_vit import IntegerVit
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "checked_frame", "compare"]
 
 LEAST_SCORE = -128
 
@@ -46,6 +47,17 @@ class _Tally:
             position = ", ".join(str(low + step) for low, step in zip(origin, here, strict=True))
             self.first = f"the first at [{position}]: {got[here]} instead of {wanted[here]}"
         self.wrong += len(places)
+
+
+def checked_frame(
+    board: Board, model: IntegerVit, compiled: Compiled, image: npt.NDArray[np.int8]
+) -> tuple[Frame, Comparison]:
+    """Runs one frame of `compiled`, which is the board's program and what `model` compiles to, and compares all of it.
+
+    Raises BoardError and OnChipError.
+    """
+    frame = board.run(image, watch=True)
+    return frame, compare(model, compiled, image, board.tensors(), board.watched(compiled))
 
 
 def compare(

@@ -8,7 +8,7 @@ from sim.emulator.profiles import LITEDRAM, PROFILES, MemoryProfile
 from sim.emulator.random_memory import random_memory
 from sim.reference.errors import UserError
 
-__all__ = ["MEMORY_HELP", "RANDOM", "memory_named", "memory_option"]
+__all__ = ["MEMORY_HELP", "MOST_SEED", "RANDOM", "memory_named", "memory_option"]
 
 RANDOM = "random:"
 MOST_SEED = (1 << 31) - 1

@@ -95,12 +95,18 @@ class MemoryProfile:
                 raise ValueError(
                     f"memory profile {self.name}: {name} must be {least} to {most}, not {getattr(self, name)}."
                 )
-        busy = self.refresh_burst * (self.t_rp + self.t_rfc + 4)
-        if self.t_refi and self.t_refi < 2 * busy:
+        if self.t_refi and self.t_refi < self.least_interval:
             raise ValueError(
-                f"memory profile {self.name}: t_refi must be 0 or at least {2 * busy}, twice what its refreshes take, "
-                f"not {self.t_refi}."
+                f"memory profile {self.name}: t_refi must be 0 or at least {self.least_interval}, which leaves time "
+                f"for transfers between refreshes, not {self.t_refi}."
             )
+
+    @property
+    def least_interval(self) -> int:
+        """Cycles from a refresh to the next in which a row can surely be opened, used and closed between them."""
+        row = self.t_rp + self.t_rcd + self.t_ras + self.t_rc + self.t_rrd + self.t_faw + self.t_ccd
+        turn = self.t_wtp + self.t_wtr + self.t_rtw
+        return 2 * self.refresh_burst * (self.t_rp + self.t_rfc + 4) + 4 * (row + turn + 4)
 
     def numbers(self) -> tuple[int, ...]:
         """Every field but the name, in order."""

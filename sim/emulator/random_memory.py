@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from sim.emulator.profiles import MemoryProfile
 
@@ -32,7 +33,13 @@ def random_memory(seed: int) -> MemoryProfile:
     timing["clock_num"], timing["clock_den"] = draw.choice(CLOCKS)
     for channel in ("command", "word", "answer"):
         timing.update(_stall(draw, channel))
-    return MemoryProfile(name=f"random:{seed}", **(timing | (_dram(draw) if draw.random() < 0.7 else _no_dram())))
+    if draw.random() < 0.3:
+        return MemoryProfile(name=f"random:{seed}", banks=0, row_beats=1, queue_depth=1, **timing)
+    memory = MemoryProfile(name=f"random:{seed}", **timing, **_dram(draw))
+    if draw.random() < 0.3:
+        return memory
+    memory = replace(memory, t_rfc=draw.randint(1, 60), refresh_burst=draw.choice((1, 1, draw.randint(2, 8))))
+    return replace(memory, t_refi=int(memory.least_interval * draw.uniform(1, 20)))
 
 
 def _stall(draw: random.Random, channel: str) -> dict[str, int]:
@@ -42,12 +49,8 @@ def _stall(draw: random.Random, channel: str) -> dict[str, int]:
     return {f"{channel}_stall": draw.randint(*chances), f"{channel}_stall_cycles": draw.randint(*lengths)}
 
 
-def _no_dram() -> dict[str, int]:
-    return {"banks": 0, "row_beats": 1, "queue_depth": 1}
-
-
 def _dram(draw: random.Random) -> dict[str, int]:
-    timing = {
+    return {
         "banks": draw.choice((1, 2, 4, 8, 16)),
         "row_beats": draw.choice((4, 16, 64, 128)),
         "queue_depth": draw.randint(1, 16),
@@ -64,8 +67,3 @@ def _dram(draw: random.Random) -> dict[str, int]:
         "read_time": draw.randint(1, 64),
         "write_time": draw.randint(1, 64),
     }
-    if draw.random() < 0.7:
-        timing["t_rfc"], timing["refresh_burst"] = draw.randint(1, 60), draw.choice((1, 1, draw.randint(2, 8)))
-        busy = timing["refresh_burst"] * (timing["t_rp"] + timing["t_rfc"] + 4)
-        timing["t_refi"] = busy * draw.randint(2, 20)
-    return timing

@@ -115,7 +115,7 @@ def random_commands(rng: np.random.Generator, count: int = 600) -> tuple[np.ndar
 
 def test_data_are_right_under_random_timings(patterns, rng: np.random.Generator):
     """Every read sees exactly the writes before it."""
-    for seed in range(100):
+    for seed in range(300):
         addresses, writes = random_commands(rng)
         memory: dict[int, int] = {}
         expected = []
@@ -201,7 +201,7 @@ def test_names_of_memories():
         ("ideal,read_latency=3,read_latency=4", "'read_latency=4' changes no field"),
         ("ideal,read_latency=0", "read_latency must be 1 to 1000, not 0"),
         ("ideal,word_stall=1024", "word_stall must be 0 to 1023, not 1024"),
-        ("arty_a7,t_refi=70", "t_refi must be 0 or at least 78"),
+        ("arty_a7,t_refi=70", "t_refi must be 0 or at least [0-9]*, which leaves time"),
         ("litedram,t_refi=70", "memory must be one of"),
     ],
 )

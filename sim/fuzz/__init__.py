@@ -1,0 +1,1 @@
+"""Random networks on random machines with random memories, every integer against the reference."""
