@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from firmware.compiler.compiler import Compiled, compile_graph
+from firmware.compiler.compiled import Compiled, program_of
+from firmware.compiler.compiler import compile_graph
 from firmware.compiler.schedule.cost import predict
-from firmware.program.file import Program, program_of
-from firmware.program.layout import BEAT
+from firmware.program.program import Program
 from firmware.quantiser.random_model import random_model
+from gateware.config import BEAT_BYTES as BEAT
 from gateware.config import AcceleratorConfig
 from sim.emulator.board import Board, BoardError
 from sim.emulator.emulation import EmulationError
