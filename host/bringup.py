@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from firmware.dram.initialisation import Phy
 from host.command.errors import run_command
 from host.command.terminal import output, tracker
 from host.devices.registry import DEVICES, open_device
@@ -26,7 +27,6 @@ from host.dram.leveling import Eye, Lane
 from host.dram.memory_test import memory_test
 from host.link.connection import Connection
 from host.link.device_info import configuration_name
-from hw.dram.initialisation import Phy
 
 DEFAULT_BYTES = 1 << 20
 COLUMNS = ("lane", "writes", "reads", "delays that return what was written", "in a row", "chosen")

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from rich.console import Console
 
+from firmware.dram.initialisation import FILE_NAME
 from gateware.config import AcceleratorConfig, ConfigError, changed, config
 from hw.asic.board import Asic
 from hw.asic.build import build_asic, print_area
@@ -164,7 +165,7 @@ def _files(folder: Path) -> dict[str, Path]:
         "pins": "top.lpf",
         "project": "top.tcl",
         "netlist": yosys.NETLIST,
-        "dram": "dram.json",
+        "dram": FILE_NAME,
     }
     return {what: folder / name for what, name in names.items() if (folder / name).exists()}
 

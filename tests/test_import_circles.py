@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.import_graph import circles, folder_of, graph, module_name, python_files
+from tests.import_graph import ROOMS, circles, folder_of, graph, module_name, python_files
 
 PACKAGES = {module_name(path) for path in python_files() if path.name == "__init__.py"}
 FILES = graph({module_name(path): path.read_text() for path in python_files()}, PACKAGES)
@@ -25,7 +25,7 @@ def shown(found: list[list[str]]) -> list[str]:
 BEING_SPLIT = pytest.mark.xfail(reason="its files are being split", strict=False)
 
 
-@pytest.mark.parametrize("room", [pytest.param("firmware", marks=BEING_SPLIT), "gateware", "host", "hw", "sim"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_circle_of_files(room: str):
     assert [circle for circle in shown(circles(FILES)) if circle.startswith(room)] == []
 

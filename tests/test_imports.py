@@ -29,9 +29,6 @@ ALLOWED = {
         "gateware.counters",
         "gateware.link",
         "gateware.isa",
-        "gateware.machine",  # what an emulated board is made of
-        "hw.dram.initialisation",  # `dram.json`, which hw.build writes and the host reads
-        "hw.dram.settings",  # its DramError
     },
 }
 

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-
-from firmware.program.log import Layer
 from firmware.program.program import Program
-from gateware.config import BEAT_BYTES, AcceleratorConfig, ConfigError, config
-from gateware.machine import Machine
+from gateware.config import AcceleratorConfig, ConfigError, config
 from host.command.errors import HostError, reason
-from host.devices.base import Answer, Device, LoadedModel
-from host.devices.compiled import program_of_file
+from host.devices.base import LoadedModel
 from host.devices.emulated_link import EmulatedLink
 from host.devices.linked import LinkedDevice
-from host.devices.prediction import Prediction
 from host.link.connection import Connection
-from host.link.device_info import DeviceInfo
 from sim.emulator.emulation import Emulation
+from sim.emulator.machine import emulated_machine
 from sim.emulator.profiles import PROFILES
 
-__all__ = ["EmulatedDevice", "LinkedBoard", "emulated_machine"]
+__all__ = ["EmulatedDevice", "opened_machine", "through_the_back_door"]
 
 DEFAULT_BOARD = "arty_a7"
 DEFAULT_MEMORY = "arty_a7"  # of configurations that are no board
 
 
-def emulated_machine(machine: AcceleratorConfig) -> Emulation:
+def opened_machine(configuration: AcceleratorConfig) -> Emulation:
     """A machine with all of its memory, timed as its board's; a configuration that is no board gets the Arty's.
 
     Raises
     ------
     HostError : it cannot be built, or there is no room for it
     """
-    memory = machine.name if machine.name in PROFILES else DEFAULT_MEMORY
+    memory = configuration.name if configuration.name in PROFILES else DEFAULT_MEMORY
     try:
-        return Emulation(Machine(machine, observed=True), BEAT_BYTES << machine.address_bits, memory)
+        return emulated_machine(configuration, memory)
     except RuntimeError as error:  # what building, Verilator and the emulator raise
-        raise HostError(f"The emulated board {machine.name} cannot be opened: {reason(error)}.") from error
+        raise HostError(f"The emulated board {configuration.name} cannot be opened: {reason(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -71,8 +61,8 @@ def _choice(argument: str) -> _Choice:
     return _Choice(board or DEFAULT_BOARD, baud, upload)
 
 
-class EmulatedDevice(Device):
-    """Runs programs, and models by compiling them first, on an emulated board.
+class EmulatedDevice(LinkedDevice):
+    """An emulated board, made when the first program is loaded, for that program's configuration.
 
     Everything but the program's upload goes over the emulated link; the program too, if asked. The argument is
     `BOARD[,baud=N][,upload]`: without a rate the link carries a byte a cycle.
@@ -90,70 +80,54 @@ class EmulatedDevice(Device):
         except ConfigError as error:
             raise HostError(f"{error}.") from error
         self._given = bool(argument)
-        self._linked: LinkedDevice | None = None
+        self._emulation: Emulation | None = None
+        self._connection: Connection | None = None
 
-    def load_file(self, program: Path) -> LoadedModel:
-        compiled = program_of_file(program, lambda arithmetic: config(self._name, arithmetic))
-        if self._given and compiled.board != self._name:
+    @property
+    def connection(self) -> Connection:
+        """To the board; where no program has chosen an arithmetic yet, to one in the configuration's own."""
+        if self._connection is None:
+            return self._open(config(self._name))
+        return self._connection
+
+    def machine(self, arithmetic: str) -> AcceleratorConfig:
+        return config(self._name, arithmetic)
+
+    def load_program(self, program: Program, name: str) -> LoadedModel:
+        if self._given and program.board != self._name:
             raise HostError(
-                f"{program} was compiled for {compiled.board}, and the device is {self.spec}: use --device "
-                f"sim:{compiled.board}, or compile it for {self._name}."
+                f"{name} was compiled for {program.board}, and the device is {self.spec}: use --device "
+                f"sim:{program.board}, or compile it for {self._name}."
             )
-        return self._start(compiled.config).load_program(compiled, str(program))
-
-    def _start(self, machine: AcceleratorConfig) -> LinkedDevice:
-        """A fresh board of that configuration behind its link."""
-        self.close()
-        emulation = emulated_machine(machine)
-        link = EmulatedLink(emulation, machine.clock_mhz, self._choice.baud)
-        self._linked = LinkedBoard(self.spec, emulation, Connection(link), self._choice.upload)
-        self.clock_mhz = machine.clock_mhz
-        return self._linked
-
-    def info(self) -> DeviceInfo:
-        return self._any().info()
-
-    def link(self) -> Connection:
-        return self._any().link()
-
-    def _any(self) -> LinkedDevice:
-        """The board; where no program has chosen an arithmetic yet, in the configuration's own."""
-        return self._linked or self._start(config(self._name))
-
-    def layers(self) -> list[Layer]:
-        return self._open().layers()
-
-    def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
-        return self._open().run(images)
-
-    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
-        return self._open().stream(images)
-
-    def _open(self) -> LinkedDevice:
-        if self._linked is None:
-            raise HostError(f"The device {self.spec} has no program yet: load one first.")
-        return self._linked
-
-    def close(self) -> None:
-        if self._linked is not None:
-            self._linked.close()
-            self._linked = None
-
-
-class LinkedBoard(LinkedDevice):
-    """An emulated board behind its link, whose memory has a back door; programs go over the link only if asked."""
-
-    def __init__(self, spec: str, emulation: Emulation, connection: Connection, through_link: bool) -> None:
-        super().__init__(spec, connection)
-        self._emulation, self._through_link = emulation, through_link
+        self._open(program.config)
+        return super().load_program(program, name)
 
     def upload(self, program: Program) -> None:
-        if self._through_link:
+        if self._choice.upload or self._emulation is None:
             super().upload(program)
-            return
-        for base, content in program.pieces():
-            self._emulation.write_memory(base, content)
+        else:
+            through_the_back_door(self._emulation, program)
+
+    def _open(self, configuration: AcceleratorConfig) -> Connection:
+        """A fresh board of that configuration."""
+        self.close()
+        self._program = None
+        self._emulation = opened_machine(configuration)
+        link = EmulatedLink(self._emulation, configuration.clock_mhz, self._choice.baud)
+        self._connection = Connection(link)
+        self.clock_mhz = configuration.clock_mhz
+        return self._connection
 
     def close(self) -> None:
-        super().close()
-        self._emulation.close()
+        connection, self._connection = self._connection, None
+        emulation, self._emulation = self._emulation, None
+        if connection is not None:
+            connection.close()
+        if emulation is not None:
+            emulation.close()
+
+
+def through_the_back_door(emulation: Emulation, program: Program) -> None:
+    """Writes what stands in memory beforehand right into the emulated memory, in no time of the board's."""
+    for base, content in program.pieces():
+        emulation.write_memory(base, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from host.link.connection import Connection
 from host.link.device_info import DeviceInfo, configuration
 from sim.reference.addressing import patches
 
-__all__ = ["LinkedDevice", "described"]
+__all__ = ["ConnectedDevice", "LinkedDevice", "described"]
 
 FRAME_SECONDS = 600.0
 """A program that runs longer is given up. On a board a frame takes far less, and the machine has a watchdog of its own;
@@ -45,31 +46,29 @@ class LinkedDevice(Device):
     While a frame is computed the next image goes over to another place, and the machine starts on it as soon as the
     first is done; the logits are read meanwhile.
 
-    Parameters
-    ----------
-    spec : what it was opened as
-    connection : an open one; closed with the device
+    A subclass says what it is connected to, and closes that.
     """
 
-    def __init__(self, spec: str, connection: Connection) -> None:
+    def __init__(self, spec: str) -> None:
         super().__init__(spec)
-        self.connection = connection
-        self.clock_mhz = connection.identity.clock_khz / 1000
         self._program: Program | None = None
 
-    def load_file(self, program: Path) -> LoadedModel:
-        return self.load_program(program_of_file(program, self._configuration), str(program))
+    @property
+    @abstractmethod
+    def connection(self) -> Connection:
+        """An open one."""
 
-    def _configuration(self, arithmetic: str) -> AcceleratorConfig:
-        """That of the machine, for a model to be compiled. Raises HostError."""
-        found = configuration(self.connection.identity.fingerprint)
-        if found is None or found.arithmetic.name != arithmetic:
-            what = f"computes in {found.arithmetic.name} arithmetic" if found else "is no known board"
-            raise HostError(
-                f"A model in {arithmetic} arithmetic cannot be compiled for the device {self.spec}, which {what}: "
-                "compile it for the configuration that the device was built from."
-            )
-        return found
+    def load_file(self, program: Path) -> LoadedModel:
+        return self.load_program(program_of_file(program, self.machine), str(program))
+
+    @abstractmethod
+    def machine(self, arithmetic: str) -> AcceleratorConfig:
+        """The configuration of the machine, which computes in that arithmetic: a model is compiled for it.
+
+        Raises
+        ------
+        HostError : it computes in another, or its fingerprint is no preset's
+        """
 
     def load_program(self, program: Program, name: str) -> LoadedModel:
         """The same for a program in memory; `name` is for messages.
@@ -155,8 +154,37 @@ class LinkedDevice(Device):
         marks, log = self._program.marks, self._program.log
         return layers_of(marks, self.connection.read(log * BEAT_BYTES, log_bytes(len(marks))))
 
+
+class ConnectedDevice(LinkedDevice):
+    """A machine that is there already.
+
+    Parameters
+    ----------
+    spec : what it was opened as
+    connection : an open one; closed with the device
+    """
+
+    def __init__(self, spec: str, connection: Connection) -> None:
+        super().__init__(spec)
+        self._connection = connection
+        self.clock_mhz = connection.identity.clock_khz / 1000
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    def machine(self, arithmetic: str) -> AcceleratorConfig:
+        found = configuration(self.connection.identity.fingerprint)
+        if found is None or found.arithmetic.name != arithmetic:
+            what = f"computes in {found.arithmetic.name} arithmetic" if found else "is no known board"
+            raise HostError(
+                f"A model in {arithmetic} arithmetic cannot be compiled for the device {self.spec}, which {what}: "
+                "compile it for the configuration that the device was built from."
+            )
+        return found
+
     def close(self) -> None:
-        self.connection.close()
+        self._connection.close()
 
 
 def described(program: Program) -> LoadedModel:

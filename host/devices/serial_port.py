@@ -5,7 +5,7 @@ from __future__ import annotations
 from serial.tools import list_ports
 
 from host.command.errors import HostError
-from host.devices.linked import LinkedDevice
+from host.devices.linked import ConnectedDevice
 from host.link.connection import Connection
 from host.link.transport import BAUD, SerialTransport, SocketTransport
 
@@ -31,7 +31,7 @@ def known_ports() -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def serial_device(argument: str) -> LinkedDevice:
+def serial_device(argument: str) -> ConnectedDevice:
     """`PORT[,baud=N]`; without a port the only known board that is plugged in.
 
     Raises
@@ -54,10 +54,10 @@ def serial_device(argument: str) -> LinkedDevice:
             there = ", ".join(f"{name} ({board})" for name, board in ports) or "none"
             raise HostError(f"One known board is expected on USB, and there is {there}: name its port, serial:PORT.")
         port = ports[0][0]
-    return LinkedDevice(f"serial:{argument}", Connection(SerialTransport(port, baud)))
+    return ConnectedDevice(f"serial:{argument}", Connection(SerialTransport(port, baud)))
 
 
-def tcp_device(argument: str) -> LinkedDevice:
+def tcp_device(argument: str) -> ConnectedDevice:
     """`HOST:PORT`.
 
     Raises
@@ -67,4 +67,4 @@ def tcp_device(argument: str) -> LinkedDevice:
     host, _, port = argument.rpartition(":")
     if not host or not port.isdecimal():
         raise HostError(f"The device tcp takes HOST:PORT, not {argument!r}.")
-    return LinkedDevice(f"tcp:{argument}", Connection(SocketTransport(host, int(port)), TCP_TIMEOUT))
+    return ConnectedDevice(f"tcp:{argument}", Connection(SocketTransport(host, int(port)), TCP_TIMEOUT))

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from firmware.dram.initialisation import FILE_NAME, Initialisation
 from gateware.config import ALIASES
 from gateware.link.packets import Identity, Status
 from host.command.errors import HostError, reason
-from host.dram.leveling import Eye, Lane, bring_up
+from host.dram.leveling import Eye, Lane, LevelingError, bring_up
 from host.link.connection import Connection
 from host.link.device_info import configuration
 from host.link.errors import RequestRefused
-from hw.dram.initialisation import Initialisation
-from hw.dram.settings import DramError
+from sim.reference.errors import UserError
 
-__all__ = ["BUILDS", "FILE", "awake", "constants_of", "initialise", "memory_answers"]
+__all__ = ["BUILDS", "awake", "constants_of", "initialise", "memory_answers"]
 
 BUILDS = Path(__file__).resolve().parents[2] / "build" / "boards"
 """Where hw.build puts a folder for each board."""
-FILE = "dram.json"
 LARGEST = 1 << 20  # bytes; such a file has some ten thousand
 
 
@@ -31,20 +30,20 @@ def constants_of(identity: Identity, folder: Path | None = None) -> Initialisati
     HostError : there is no such folder or file, or the file is not what hw.build writes
     """
     folders = [folder] if folder else _folders(identity)
-    path = next((candidate / FILE for candidate in folders if (candidate / FILE).is_file()), None)
+    path = next((candidate / FILE_NAME for candidate in folders if (candidate / FILE_NAME).is_file()), None)
     if path is None:
         raise HostError(_absence(identity, folder, folders))
     try:
         if path.stat().st_size > LARGEST:
             raise HostError(f"{path} has more than {LARGEST} bytes and is no file of DRAM constants: build again.")
         return Initialisation.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, DramError) as error:
+    except (OSError, UnicodeDecodeError, UserError) as error:
         raise HostError(f"Cannot use {path}: {reason(error)}.") from error
 
 
 def _absence(identity: Identity, folder: Path | None, folders: list[Path]) -> str:
     if folder:
-        return f"There is no {FILE} in {folder}: name the folder that hw.build wrote with --build."
+        return f"There is no {FILE_NAME} in {folder}: name the folder that hw.build wrote with --build."
     if folders:
         where = " or ".join(str(candidate) for candidate in folders)
         return f"The memory is to be brought up, and its constants are not in {where}: build that board with hw.build."
@@ -73,7 +72,7 @@ def initialise(
     """
     try:
         return bring_up(connection, constants, connection.pause, seen)
-    except DramError as error:
+    except LevelingError as error:
         raise HostError(f"The memory cannot be brought up: {error}") from error
     except RequestRefused as error:
         if error.status in (Status.CONTROL_TIMEOUT, Status.CONTROL_ERROR):

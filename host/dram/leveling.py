@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hw.dram.initialisation import COMMANDS, CONTROL, Initialisation
-from hw.dram.settings import DramError
+from firmware.dram.initialisation import COMMANDS, CONTROL, Initialisation
 
-__all__ = ["ControlBus", "Eye", "Lane", "bring_up"]
+__all__ = ["ControlBus", "Eye", "Lane", "LevelingError", "bring_up"]
 
 PATTERNS = (0x2A5F93C6, 0xD1B4086E)  # seeds: a lane that sticks or lags returns neither of two patterns
 COARSE = 4  # taps between the delays that the first look tries
 LEAST_WINDOW = 4  # taps: a narrower one would not survive a change of temperature
 WRITE_STEP = 2  # write alignments between which the data move by a whole memory clock
+
+
+class LevelingError(RuntimeError):
+    """A byte lane that returns nothing right: which, what it returned, and what to do, in one sentence."""
 
 
 class ControlBus(Protocol):
@@ -81,8 +84,8 @@ def bring_up(
 
     Raises
     ------
-    DramError
-        For a byte lane that returns nothing right. The port stays closed and the board's lamp says so.
+    LevelingError
+        The port stays closed and the board's lamp says so.
     """
     port = _Port(bus, constants, wait, seen)
     port.write("ddrctrl_init_done", 0)
@@ -97,7 +100,7 @@ def bring_up(
     try:
         if constants.phy.leveling:
             lanes = tuple(_level(port, lane) for lane in range(constants.phy.data_bits // 8))
-    except DramError:
+    except LevelingError:
         port.write("ddrctrl_init_error", 1)
         port.flush()
         raise
@@ -223,7 +226,7 @@ def _level(port: _Port, lane: int) -> Lane:
             return best
         widest = max(widest, best.window)
     what = f"at no more than {widest} delays in a row" if widest else f"at none of {phy.delays} delays"
-    raise DramError(
+    raise LevelingError(
         f"byte lane {lane} of the memory returned what was written {what}, and {LEAST_WINDOW} are needed; power the "
         "board off and on, and if that does not help, build for the board that it is."
     )

@@ -9,12 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from gateware.config import BEAT_BYTES
 from host.command.errors import HostError
 
 __all__ = ["LEAST_BYTES", "Memory", "memory_test"]
 
-BEAT = 16
-LEAST_BYTES = 2 * 8 * BEAT * BEAT  # what the walking bits take
+LEAST_BYTES = 2 * 8 * BEAT_BYTES * BEAT_BYTES  # what the walking bits take
 PIECE = 1 << 14  # bytes that go over between two looks at the progress
 
 
@@ -39,16 +39,16 @@ class _Test:
 def walking_bits() -> Iterator[tuple[int, bytes]]:
     """A single 1 and a single 0 at each place of a beat, from address 0 on."""
     beats = bytearray()
-    for bit in range(8 * BEAT):
+    for bit in range(8 * BEAT_BYTES):
         one = 1 << bit
-        beats += one.to_bytes(BEAT, "little") + (one ^ ((1 << 8 * BEAT) - 1)).to_bytes(BEAT, "little")
+        beats += one.to_bytes(BEAT_BYTES, "little") + (one ^ ((1 << 8 * BEAT_BYTES) - 1)).to_bytes(BEAT_BYTES, "little")
     yield 0, bytes(beats)
 
 
 def powers_of_two(memory_bytes: int) -> Iterator[tuple[int, bytes]]:
     """A beat at 0 and at each power of two of the whole memory, with its address and the address's complement."""
     addresses = [0]
-    while (step := max(BEAT, 2 * addresses[-1])) < memory_bytes:
+    while (step := max(BEAT_BYTES, 2 * addresses[-1])) < memory_bytes:
         addresses.append(step)
     for address in addresses:
         yield address, address.to_bytes(8, "little") + (address ^ ((1 << 64) - 1)).to_bytes(8, "little")
@@ -88,15 +88,18 @@ def memory_test(
     ------
     HostError : a byte came back as another: the first address, what was written, what was read
     """
-    if size % BEAT or not LEAST_BYTES <= size <= memory_bytes:
+    if size % BEAT_BYTES or not LEAST_BYTES <= size <= memory_bytes:
         raise HostError(
-            f"The memory test takes a multiple of {BEAT} bytes, {LEAST_BYTES} to the device's {memory_bytes}, not "
-            f"{size}: choose another --size."
+            f"The memory test takes a multiple of {BEAT_BYTES} bytes, {LEAST_BYTES} to the device's {memory_bytes}, "
+            f"not {size}: choose another --size."
         )
     tests = [
         _Test("walking bits", "a data line", walking_bits, LEAST_BYTES),
         _Test(
-            "address lines", "an address line", lambda: powers_of_two(memory_bytes), BEAT * memory_bytes.bit_length()
+            "address lines",
+            "an address line",
+            lambda: powers_of_two(memory_bytes),
+            BEAT_BYTES * memory_bytes.bit_length(),
         ),
         _Test("address in address", "an address line or a cell", lambda: own_addresses(size), size),
         _Test(f"random bytes, seed {seed}", "a cell, or timing", lambda: random_bytes(size, seed), size),

@@ -9,21 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from firmware.compiler.compiled import program_of
-from firmware.compiler.compiler import compile_graph
 from firmware.program.program import Program
 from gateware.config import AcceleratorConfig
 from host.command.errors import HostError
-from host.devices.emulated import LinkedBoard, emulated_machine
+from host.devices.compiled import program_of_file
+from host.devices.emulated import opened_machine, through_the_back_door
 from host.devices.emulated_link import EmulatedLink
+from host.devices.linked import ConnectedDevice
 from host.devices.reference import ReferenceDevice
 from host.faults.channel import FaultyTransport
 from host.link.connection import Connection
-from sim.reference.errors import UserError
-from sim.reference.integer_vit import IntegerVit
-from sim.reference.model_file import load_model
+from sim.emulator.emulation import Emulation
+from sim.reference.architecture import parse_architecture
 
-__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "Row"]
+__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "BoardOnALine", "Row"]
 
 TIMEOUT = 0.0003
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""
@@ -86,6 +85,26 @@ class Row:
         return not (self.problems or self.wrong or self.not_recovered) and self.recovered > 0
 
 
+class BoardOnALine(ConnectedDevice):
+    """An emulated board behind a line, without the emulation, which outlives it.
+
+    Parameters
+    ----------
+    emulation, connection : of the board
+    through_link : whether programs go over the line, or by the back door
+    """
+
+    def __init__(self, emulation: Emulation, connection: Connection, through_link: bool) -> None:
+        super().__init__("the board", connection)
+        self._emulation, self._through_link = emulation, through_link
+
+    def upload(self, program: Program) -> None:
+        if self._through_link:
+            super().upload(program)
+        else:
+            through_the_back_door(self._emulation, program)
+
+
 class Bench:
     """A model on an emulated board, pictures, and the reference's logits of them, which differ from each other.
 
@@ -100,21 +119,19 @@ class Bench:
 
     def __init__(self, machine: Callable[[str], AcceleratorConfig], model: Path, rng: random.Random) -> None:
         with_reference = ReferenceDevice("")
-        loaded = with_reference.load(model)
-        try:
-            vit = IntegerVit(load_model(model))
-            self.machine = machine(loaded.arithmetic)
-            compiled = compile_graph(vit.graph, self.machine, vit.model.shape.image)
-            self.program: Program = program_of(vit, compiled, self.machine)
-        except UserError as error:
-            raise HostError(str(error)) from error
-        side, generator = vit.model.shape.image, np.random.default_rng(rng.getrandbits(32))
+        with_reference.load(model)
+        self.program = program_of_file(model, machine)
+        self.machine = self.program.config
+        side, generator = (
+            parse_architecture(self.program.architecture).image,
+            np.random.default_rng(rng.getrandbits(32)),
+        )
         self.images = generator.integers(-128, 128, (PICTURES, 3, side, side)).astype(np.int8)
         self.wanted = np.stack([answer.logits for answer in with_reference.run(self.images)])
         if len(np.unique(self.wanted, axis=0)) != PICTURES:
             raise HostError(f"{model} gives several pictures the same logits: a late answer could not be told.")
         self.rng, self.turn = rng, 0
-        self.emulation = emulated_machine(self.machine)
+        self.emulation = opened_machine(self.machine)
 
     def close(self) -> None:
         """Frees the board."""
@@ -124,12 +141,12 @@ class Bench:
         """A line to the board."""
         return FaultyTransport(EmulatedLink(self.emulation, self.machine.clock_mhz), self.rng, kind, rate)
 
-    def device(self, line: FaultyTransport, *, upload: bool = False) -> LinkedBoard:
+    def device(self, line: FaultyTransport, *, upload: bool = False) -> BoardOnALine:
         """The board behind the line, which is sound until the session is open; a program's upload takes it only if
         asked. The emulation outlives the device.
         """
         rate, line.rate = line.rate, 0.0
-        device = LinkedBoard("the board", self.emulation, Connection(line, TIMEOUT, ATTEMPTS), upload)
+        device = BoardOnALine(self.emulation, Connection(line, TIMEOUT, ATTEMPTS), upload)
         line.rate = rate
         return device
 
@@ -137,13 +154,13 @@ class Bench:
         """The board as after power-on; memory stays."""
         self.emulation.reset()
 
-    def exact(self, device: LinkedBoard) -> bool:
+    def exact(self, device: BoardOnALine) -> bool:
         """Whether the next picture gets the reference's logits; each time another picture. Raises HostError."""
         self.turn = (self.turn + 1) % PICTURES
         answer = device.run(self.images[self.turn : self.turn + 1])[0]
         return bool(np.array_equal(answer.logits, self.wanted[self.turn]))
 
-    def attempt(self, row: Row, device: LinkedBoard, action: Callable[[], bool]) -> bool:
+    def attempt(self, row: Row, device: BoardOnALine, action: Callable[[], bool]) -> bool:
         """Does something on a bad line and enters what came of it; whether it was no error.
 
         Its limit is the time-outs of every request that was made, in the board's time.
@@ -161,7 +178,7 @@ class Bench:
             requests = link.statistics.sent - link.statistics.resent - before
             row.took(link.now() - begun, SLACK + max(1, requests) * TIMEOUT * ATTEMPTS)
 
-    def recover(self, row: Row, device: LinkedBoard, *, load: bool = True) -> None:
+    def recover(self, row: Row, device: BoardOnALine, *, load: bool = True) -> None:
         """The next frame on a line that is sound again must be exact."""
         try:
             if load:

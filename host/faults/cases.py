@@ -15,8 +15,7 @@ from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, PRESETS, config
 from gateware.link.packets import ErrorCode
 from host.command.errors import HostError
-from host.devices.emulated import LinkedBoard
-from host.faults.bench import ATTEMPTS, SLACK, TIMEOUT, Bench, Row
+from host.faults.bench import ATTEMPTS, SLACK, TIMEOUT, Bench, BoardOnALine, Row
 from host.faults.channel import BYTE_FAULTS, FaultyTransport
 from host.faults.packets import packets_to_the_device, packets_to_the_host
 from host.link.connection import Connection
@@ -60,7 +59,7 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
     return case
 
 
-def loaded(bench: Bench, device: LinkedBoard) -> bool:
+def loaded(bench: Bench, device: BoardOnALine) -> bool:
     """Loads the program; whether the next picture is then exact."""
     device.load_program(bench.program, "the program")
     return bench.exact(device)

@@ -16,7 +16,7 @@ import numpy as np
 from firmware.program.file import save_program
 from host.command.errors import HostError
 from host.devices.base import Device
-from host.devices.linked import LinkedDevice
+from host.devices.linked import ConnectedDevice
 from host.devices.registry import open_device
 from host.devices.serial_port import TCP_TIMEOUT
 from host.faults.bench import Bench, Row
@@ -104,7 +104,7 @@ def cut_in_mid_upload(bench: Bench, spec: str, path: Path) -> Row:
         begun = time.monotonic()
         try:
             cut = _Cut(host, int(port), bench.program.memory.size // 2)
-            with LinkedDevice(spec, Connection(cut, TCP_TIMEOUT)) as device:
+            with ConnectedDevice(spec, Connection(cut, TCP_TIMEOUT)) as device:
                 device.load(path)
             row.require(False, "the cut was not noticed")
         except HostError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from gateware.config import BEAT_BYTES
 from gateware.link.packets import (
     PROTOCOL_VERSION,
     WINDOW,
@@ -23,7 +24,6 @@ from host.link.window import Order
 
 __all__ = ["Connection"]
 
-BEAT_BYTES = 16
 WORD_BYTES = 4
 POLL_SECONDS = 0.0002
 READS_AHEAD = 4

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gateware.config import BEAT_BYTES
 from gateware.link.framing import DELIMITER, frame
 from gateware.link.packets import MAX_PAYLOAD, WINDOW, Answer, Command, Request, Status
 from host.link.deframer import Deframer
@@ -18,7 +19,6 @@ __all__ = ["ATTEMPTS", "TIMEOUT", "Exchange", "Statistics"]
 TIMEOUT = 0.125
 """Seconds; more than the device ever takes (42 ms), a window on the line (27 ms) and a USB bridge (16 ms)."""
 ATTEMPTS = 16
-BEAT_BYTES = 16
 
 LEAST_SETBACKS = 5
 """Pieces are too long for the line when more setbacks than this and two for each piece that got through have come."""

@@ -9,6 +9,7 @@ from amaranth.hdl import IOValue, Module
 from amaranth.lib import io
 from amaranth_boards.arty_a7 import ArtyA7_35Platform, ArtyA7_100Platform
 
+from firmware.dram.initialisation import FILE_NAME
 from gateware.link.uart import BOARD_BAUD
 from hw.boards.board import Board, BoardError
 from hw.boards.design import TOP, Design
@@ -113,7 +114,7 @@ class ArtyA7(Board):
         files.pop(core.verilog.name)
         rtlil = files.pop(f"{TOP}.il")
         files[f"{TOP}.xdc"] += EXCEPTIONS
-        return Design(self.name, rtlil, (core.verilog,), {**files, "dram.json": core.initialisation.to_json()})
+        return Design(self.name, rtlil, (core.verilog,), {**files, FILE_NAME: core.initialisation.to_json()})
 
 
 class ArtyA7_100(ArtyA7):

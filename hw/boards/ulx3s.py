@@ -9,6 +9,7 @@ from amaranth.hdl import ClockDomain, Const, IOValue, Module
 from amaranth.lib import io
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
+from firmware.dram.initialisation import FILE_NAME
 from gateware.link.uart import BOARD_BAUD
 from hw.boards.board import Board, BoardError
 from hw.boards.clocks import Ecp5Pll
@@ -88,4 +89,4 @@ class Ulx3s85F(Board):
         plan = platform.build(Ulx3sTop(self.config, core, BOARD_BAUD["ulx3s_85f"]), name=TOP, do_build=False)
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         rtlil = files.pop(f"{TOP}.il")
-        return Design(self.name, rtlil, (core.verilog,), {**files, "dram.json": core.initialisation.to_json()})
+        return Design(self.name, rtlil, (core.verilog,), {**files, FILE_NAME: core.initialisation.to_json()})

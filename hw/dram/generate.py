@@ -14,7 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.dram.initialisation import Initialisation
+from firmware.dram.initialisation import Initialisation
+from hw.dram.generated import initialisation_of
 from hw.dram.settings import DramError, DramSettings
 
 __all__ = ["Core", "generate", "instance_name"]
@@ -100,7 +101,7 @@ def generate(settings: DramSettings, simulation: bool = False) -> Core:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     csr, header = (folder / "csr.json").read_text(), (folder / "sdram_phy.h").read_text()
-    initialisation = Initialisation.parse(csr, header, settings.memory_mhz)
+    initialisation = initialisation_of(csr, header, settings.memory_mhz)
     return Core(name, folder / f"{name}.v", initialisation, settings, simulation)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -15,17 +14,17 @@ from firmware.program.allocation import tensors_of
 from firmware.program.layout import pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
 from firmware.program.program import Program
-from gateware.config import BEAT_BYTES, AcceleratorConfig
+from gateware.config import BEAT_BYTES
 from gateware.control.taps import tap_layouts
 from gateware.counters import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
-from gateware.machine import Machine
-from sim.emulator.emulation import Emulation, MemoryStatistics, RunState
+from sim.emulator.emulation import MemoryStatistics, RunState
+from sim.emulator.machine import emulated_machine
 from sim.emulator.onchip import OnChipError, Piece, pieces
 from sim.emulator.profiles import MemoryProfile
 from sim.reference.addressing import patches
 
-__all__ = ["Board", "BoardError", "Frame", "observed_machine"]
+__all__ = ["Board", "BoardError", "Frame"]
 
 START_CYCLES = 8  # in which taps may still show an abandoned frame, and nothing of the next one yet
 CYCLES_A_FRAME = 1 << 40  # beyond any frame: the machine's own watchdog ends one that hangs
@@ -59,12 +58,6 @@ class Frame:
     memory: MemoryStatistics
 
 
-@functools.lru_cache(maxsize=4)
-def observed_machine(config: AcceleratorConfig) -> Machine:
-    """The machine of a configuration with what an emulation sees; elaborated once for all boards of a process."""
-    return Machine(config, observed=True)
-
-
 class Board:
     """A machine that runs one program.
 
@@ -77,8 +70,7 @@ class Board:
 
     def __init__(self, program: Program, memory: MemoryProfile | str = "arty_a7", *, waves: bool = False) -> None:
         self.program = program
-        size = BEAT_BYTES << program.config.address_bits
-        self.emulation = Emulation(observed_machine(program.config), size, memory, waves=waves)
+        self.emulation = emulated_machine(program.config, memory, waves=waves)
         self._taps = [name.removeprefix("tap_") for name in tap_layouts(program.config)]
         self._watched, self._shown_from = False, 0
         self.restore()

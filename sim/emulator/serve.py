@@ -16,9 +16,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
-from gateware.config import ALIASES, BEAT_BYTES, PRESETS, ConfigError, config
-from gateware.machine import Machine
+from gateware.config import ALIASES, PRESETS, ConfigError, config
 from sim.emulator.emulation import Emulation
+from sim.emulator.machine import emulated_machine
 from sim.emulator.memories import MEMORY_HELP, memory_option
 from sim.reference.errors import UserError, exit_status
 
@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
         line = TcpLine(host or "127.0.0.1", int(port))
     with (
         line,
-        Emulation(Machine(machine, observed=True), BEAT_BYTES << machine.address_bits, arguments.memory) as board,
+        emulated_machine(machine, arguments.memory) as board,
     ):
         kind = "serial" if arguments.tcp is None else "tcp"
         signal.signal(signal.SIGTERM, signal.default_int_handler)

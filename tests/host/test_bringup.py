@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from firmware.dram.initialisation import FILE_NAME, Initialisation
 from gateware.config import config
 from gateware.link.packets import Command, Request, Status
 from gateware.machine import Machine
 from host import bringup
 from host.command.errors import HostError
 from host.devices.emulated_link import EmulatedLink
-from host.devices.linked import LinkedDevice
+from host.devices.linked import ConnectedDevice
 from host.devices.registry import DEVICES, register
 from host.dram import constants as constants_module
-from host.dram.constants import FILE, awake, initialise
+from host.dram.constants import awake, initialise
 from host.dram.leveling import Lane
 from host.link.connection import Connection
 from host.link.transport import InProcessTransport
 from hw.dram.generate import generate
-from hw.dram.initialisation import Initialisation
 from hw.dram.settings import ARTY_A7
 from sim.emulator.emulation import Emulation, RunState
 from tests.gateware.link.link_board import IDENTITY
@@ -68,8 +68,8 @@ def opened() -> Iterator[Callable[[DeviceModel], None]]:
     """Has `--device model` be that model."""
     models: list[DeviceModel] = []
 
-    def opener(argument: str) -> LinkedDevice:
-        return LinkedDevice("model", Connection(InProcessTransport(models[-1].exchange)))
+    def opener(argument: str) -> ConnectedDevice:
+        return ConnectedDevice("model", Connection(InProcessTransport(models[-1].exchange)))
 
     register("model", opener)
     yield models.append
@@ -78,7 +78,7 @@ def opened() -> Iterator[Callable[[DeviceModel], None]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, constants: Initialisation) -> Path:
-    (tmp_path / FILE).write_text(constants.to_json())
+    (tmp_path / FILE_NAME).write_text(constants.to_json())
     return tmp_path
 
 
@@ -146,7 +146,7 @@ def test_loading_wakes_a_memory_that_is_not_up(constants, folder, monkeypatch):
         with pytest.raises(HostError, match=r"arty_a7_35 or .*arty_a7: build that board with hw.build"):
             awake(link)
         (folder / "arty_a7").mkdir()
-        (folder / FILE).rename(folder / "arty_a7" / FILE)
+        (folder / FILE_NAME).rename(folder / "arty_a7" / FILE_NAME)
         awake(link)
         assert phy.registers["ddrctrl_init_done"] == 1
         writes = len(phy.log)
@@ -216,7 +216,7 @@ def test_the_emulated_board_s_memory_passes(capsys):
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"registers": 1}', "\x00" * 100])
 def test_constants_that_are_none(content: str, opened, folder: Path, constants, capsys):
-    (folder / FILE).write_text(content)
+    (folder / FILE_NAME).write_text(content)
     opened(Board(Phy(constants, EYES)))
     assert bringup.main(["--device", "model", "--build", str(folder)]) == 2
     assert "Cannot use" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hw.dram.initialisation import COMMANDS, CONTROL, Initialisation
+from firmware.dram.initialisation import COMMANDS, CONTROL, Initialisation
 
 DATA_BITS, DFI_BITS = 16, 32
 LANE_BITS = [sum(0xFF << (edge + 8 * lane) for edge in (0, 16)) for lane in range(2)]

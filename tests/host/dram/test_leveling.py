@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from host.dram.leveling import LEAST_WINDOW, Eye, Lane, bring_up
+from firmware.dram.initialisation import CONTROL
+from host.dram.leveling import LEAST_WINDOW, Eye, Lane, LevelingError, bring_up
 from hw.dram.generate import generate
-from hw.dram.initialisation import CONTROL
-from hw.dram.settings import ARTY_A7, ULX3S, DramError
+from hw.dram.settings import ARTY_A7, ULX3S
 from sim.emulator.emulation import Emulation
 from tests.host.dram.phy_model import Phy
 from tests.sim.emulator.emulator_copier import Copier
@@ -45,7 +45,7 @@ def test_leveling_finds_each_lane_s_window():
 def test_a_dead_lane_is_an_error(delays: range, what: str):
     constants = generate(ARTY_A7).initialisation
     phy = Phy(constants, [(0, 0, range(32)), (0, 0, delays)])
-    with pytest.raises(DramError, match=f"byte lane 1 of the memory returned what was written {what}"):
+    with pytest.raises(LevelingError, match=f"byte lane 1 of the memory returned what was written {what}"):
         bring_up(phy, constants, lambda seconds: None)
     assert phy.registers["ddrctrl_init_error"] == 1 and phy.registers["ddrctrl_init_done"] == 0
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from firmware.compiler.compiled import program_of
 from firmware.compiler.compiler import compile_graph
-from gateware.config import BEAT_BYTES, config
-from gateware.machine import Machine
+from gateware.config import config
+from host.devices.emulated import through_the_back_door
 from host.devices.emulated_link import EmulatedLink
-from host.devices.linked import LinkedDevice
+from host.devices.linked import ConnectedDevice
 from host.link.connection import Connection
-from sim.emulator.emulation import Emulation
+from sim.emulator.machine import emulated_machine
 from sim.reference.vit_shape import VitShape
 from tests.firmware.compiler.compiled_model import random_model
 
@@ -22,7 +22,7 @@ FRAMES = 4
 MOST_IDLE = 0.05
 
 
-class Uploaded(LinkedDevice):
+class Uploaded(ConnectedDevice):
     """Its program is in memory already."""
 
     def upload(self, program) -> None:
@@ -34,9 +34,8 @@ def test_the_machine_hardly_waits_at_12_mbaud(rng: np.random.Generator, tmp_path
     program = program_of(model, compile_graph(model.graph, TINY, SHAPE.image), TINY)
     images = rng.integers(-128, 128, (FRAMES, 3, SHAPE.image, SHAPE.image)).astype(np.int8)
     expected = model.run(images.astype(np.int64))[model.graph.output]
-    with Emulation(Machine(TINY, observed=True), BEAT_BYTES << TINY.address_bits, "arty_a7") as emulation:
-        for base, content in program.pieces():
-            emulation.write_memory(base, content)
+    with emulated_machine(TINY) as emulation:
+        through_the_back_door(emulation, program)
         link = EmulatedLink(emulation, TINY.clock_mhz, BAUD)
         with Uploaded("emulated", Connection(link)) as device:
             device.load_program(program, "a random model")

@@ -4,10 +4,12 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
+from firmware.dram.initialisation import COMMANDS, CONTROL, Initialisation, Step
 from hw.dram.generate import generate, instance_name
-from hw.dram.initialisation import COMMANDS, CONTROL, Initialisation, Step
+from hw.dram.generated import initialisation_of
 from hw.dram.native import NativeAdapter
 from hw.dram.settings import ARTY_A7, ULX3S, DramError, DramSettings, settings
+from sim.reference.errors import UserError
 
 LIMIT = 20_000
 EARLIEST = 3
@@ -68,13 +70,13 @@ def test_constants_of_the_ulx3s_s_memory():
 )
 def test_another_generator_s_header_is_refused(header: str, words: str):
     with pytest.raises(DramError, match=words):
-        Initialisation.parse('{"csr_registers": {"sdram_dfii_control": {"addr": 0, "size": 1}}}', header, 100.0)
+        initialisation_of('{"csr_registers": {"sdram_dfii_control": {"addr": 0, "size": 1}}}', header, 100.0)
 
 
 def test_users_errors():
     with pytest.raises(DramError, match=r"no DRAM controller here; choose one of arty_a7"):
         settings("asic")
-    with pytest.raises(DramError, match=r"build the board again"):
+    with pytest.raises(UserError, match=r"build the board again"):
         Initialisation.from_json("{}")
     with pytest.raises(ValueError, match=r"width must be 8, 16, 32, 64 or 128, not 24"):
         NativeAdapter(24, 10)
