@@ -5,46 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.import_graph import ROOMS, ROOT, imported, module_name, python_files
-
-# module prefix -> the prefixes it may import from; the longest matching prefix of a module decides.
-ALLOWED = {
-    "sim.reference": {"sim.reference"},
-    "gateware": {"gateware", "sim.reference"},
-    "firmware": {"firmware", "sim.reference", "gateware.config", "gateware.counters", "gateware.isa"},
-    # A program is read without the compiler.
-    "firmware.program": {"firmware.program", "sim.reference", "gateware.config", "gateware.counters", "gateware.isa"},
-    "hw": {"hw", "gateware", "firmware", "sim.reference"},  # models, where sizes are explored for one
-    "sim": {"sim", "gateware", "firmware"},
-    "sim.studies": {"sim", "gateware", "firmware", "hw.units"},  # what a variant's unit takes
-    "sim.ablation": {"sim.studies"},
-    "sim.bench": {"sim.studies"},
-    "sim.emulator": {"sim", "gateware", "firmware", "hw.dram"},  # the emulated board may have LiteDRAM's controller
-    "host": {
-        "host",
-        "firmware",
-        "sim.reference",
-        "sim.emulator",
-        "gateware.config",
-        "gateware.counters",
-        "gateware.link",
-        "gateware.isa",
-    },
-}
-
-
-def within(module: str, prefix: str) -> bool:
-    return module == prefix or module.startswith(prefix + ".")
+from tests.import_graph import ROOMS as FOLDERS
+from tests.import_graph import ROOT, imported, module_name, python_files
+from tests.rooms import README, readme_with_table, room_of, within
 
 
 def wrong_imports(source: str, module: str, is_package: bool = False) -> list[str]:
     """One line for each import of `module` that points the wrong way."""
-    room = max((prefix for prefix in ALLOWED if within(module, prefix)), key=len)
-    wrong = []
+    room, wrong = room_of(module), []
     for line, name in imported(ast.parse(source), module, is_package):
-        ours = name.split(".")[0] in (*ROOMS, "tests")
-        if ours and not any(within(name, prefix) for prefix in ALLOWED[room]):
-            wrong.append(f"{module}, line {line}: imports {name}, but {room} may use only {sorted(ALLOWED[room])}")
+        if name.split(".")[0] not in (*FOLDERS, "tests"):
+            continue
+        if room is None:
+            wrong.append(f"{module}, line {line}: imports {name}, but tests/rooms.py has no room for {module}")
+            continue
+        if not any(within(name, prefix) for prefix in (room.name, *room.imports)):
+            wrong.append(f"{module}, line {line}: imports {name}, but {room.name} may use only {list(room.imports)}")
     return wrong
 
 
@@ -85,3 +61,8 @@ def test_a_wrong_import_is_seen(module: str, source: str):
 )
 def test_a_right_import_passes(module: str, source: str):
     assert wrong_imports(source, module) == []
+
+
+def test_the_readme_has_the_table():
+    text = README.read_text()
+    assert text == readme_with_table(text), "write it anew: python -m tests.rooms"
