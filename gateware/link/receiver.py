@@ -47,7 +47,7 @@ class Receiver(wiring.Component):
 
     A packet is there from the second cycle after its delimiter on, until it is released. Everything else leaves no
     trace: a frame with a wrong CRC, one that ends inside a run, that has fewer than 14 or more than 1,022 bytes, or
-    whose bytes stop coming for 2 to ``timeout_bits`` cycles.
+    whose next byte comes later than 2 to ``timeout_bits`` cycles.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Receiver(wiring.Component):
             is_code.eq(run == 0),
             store.eq(taken & ~end & (~is_code | owed)),
             value.eq(Mux(is_code, 0, self.rx.payload)),
-            drop.eq(begun & idle.all()),
+            drop.eq(begun & idle.all() & ~taken),
         ]
         with m.If(taken & ~end):
             m.d.sync += begun.eq(1)

@@ -16,7 +16,8 @@ from hw.asic.synthesis import CELLS, MEMORIES, NETLIST, elaborate, script, synth
 __all__ = ["bench_sources", "bench_top"]
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "netlists"
-PORT = re.compile(r"^  (input|output) ((?:signed )?(?:\[\d+:\d+\] )?)(\w+)\s*;", re.MULTILINE)
+# A port whose name is a word of the language's is written with a backslash, and ends with a space.
+PORT = re.compile(r"^  (input|output) ((?:signed )?(?:\[\d+:\d+\] )?)(\\?\w+)\s*;", re.MULTILINE)
 TOP = "bench.v"
 
 
@@ -29,8 +30,8 @@ def bench_top(netlist: str, module: str, name: str) -> str:
     if body is None:
         raise ValueError(f"the netlist has no module {module}; synthesise it again.")
     ports = PORT.findall(body[0])
-    declared = ",\n".join(f"  {direction} wire {bits}{port}" for direction, bits, port in ports)
-    joined = ", ".join(f".{port}({port})" for _, _, port in ports)
+    declared = ",\n".join(f"  {direction} wire {bits}{port} " for direction, bits, port in ports)
+    joined = ", ".join(f".{port} ({port} )" for _, _, port in ports)
     return f"module {name}(\n{declared}\n);\n  {module} gates({joined});\nendmodule\n"
 
 

@@ -23,7 +23,7 @@ TOP = "unit"
 FLAT, LIST, VERILOG, BENCH = "flat.il", "mutants.txt", "mutants.v", "bench.v"
 # Clocks are no logic of the unit; the contents of memories that begin as zeros are no port.
 LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK) ")
-WORDS = re.compile(r"\$auto\$\S*|\S+")
+OTHER_SOURCES = re.compile(r'^\s*attribute \\src "(?:/|\.venv)[^"]*"\n', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Netlist:
 
 
 def _rtlil(component: Elaboratable) -> str:
-    """RTLIL whose notes of source lines do not tell where the project lies."""
-    text = rtlil.convert(component, name=TOP)
-    return str(re.sub(rf'"{re.escape(str(ROOT))}/', '"', text))
+    """RTLIL with notes of the project's own source lines, which do not tell where the project lies."""
+    text = rtlil.convert(component, name=TOP).replace(f'"{ROOT}/', '"')
+    return str(OTHER_SOURCES.sub("", text))
 
 
 def _flatten(part: str) -> list[str]:
@@ -86,6 +86,9 @@ def _flatten(part: str) -> list[str]:
         "delete t:$scopeinfo",
         "opt -full",
         "memory_collect",
+        # Bits that nobody reads are no place for a fault.
+        "wreduce",
+        "opt -full",
         "opt_clean -purge",
     ]
 

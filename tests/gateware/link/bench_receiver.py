@@ -197,7 +197,7 @@ async def pauses(dut: Any) -> None:
             await bench.pause(limit - 1)
             await bench.send(content[cut:], packet)
         else:
-            await bench.pause(limit + 1)
+            await bench.pause(limit)
             # What is left is a frame of its own, and the next one is whole.
             await bench.send(b"", None)
             await bench.send(content, packet)
@@ -215,6 +215,7 @@ async def resets(dut: Any) -> None:
     rng = bench.rng
     for turn in range(10):
         packet = sealed(LEAST + turn, rng)
+        await reset(dut)
         line = encode(sealed(30, rng)) + b"\0" + encode(sealed(40, rng)) + b"\0"
         line = (encode(sealed(1200, rng)) if turn % 4 == 3 else line)[: 1100 if turn % 4 == 3 else rng.randrange(1, 76)]
         await bench.line.send(line)

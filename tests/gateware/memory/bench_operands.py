@@ -176,7 +176,7 @@ async def operand_b(dut: Any) -> None:
         await read_b(dut, model)
     # A writer alone: a beat a cycle, once it has its turn.
     for index in (1, 0, 1):
-        began = len(sources[index].sent)
+        began, sources[index].stall = len(sources[index].sent), 0.0
         alone = [(2 * rng.randrange(depth // 2) + index, rng.getrandbits(128)) for _ in range(20)]
         model.update(alone)
         await sources[index].send([pack(layout, {"address": at, "beat": beat}) for at, beat in alone])
