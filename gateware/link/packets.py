@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 
 from amaranth.lib import data
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 
 from gateware.config import BEAT_BYTES
 from gateware.isa import ErrorCode
@@ -25,6 +26,7 @@ __all__ = [
     "MAX_PACKET",
     "MAX_PAYLOAD",
     "NO_SESSION",
+    "PACKET_CRC",
     "PROTOCOL_VERSION",
     "REQUEST",
     "WINDOW",
@@ -43,6 +45,8 @@ __all__ = [
 PROTOCOL_VERSION = 1
 MAX_PAYLOAD = 1008
 """Bytes: 63 beats, so that a packet with header and CRC fits the receiver's slot of 1,024 bytes."""
+PACKET_CRC = CRC32_ISO_HDLC
+"""What `zlib.crc32` computes."""
 CRC_BYTES = 4
 WINDOW = 32
 """Requests under way at most, and how many outcomes the device remembers."""

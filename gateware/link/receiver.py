@@ -5,9 +5,8 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
-from gateware.link.crc32 import Crc32
 from gateware.link.framing import DELIMITER, LONGEST_RUN
-from gateware.link.packets import CRC_BYTES, MAX_PACKET, REQUEST
+from gateware.link.packets import CRC_BYTES, MAX_PACKET, PACKET_CRC, REQUEST
 
 __all__ = ["SLOT_BYTES", "PacketPort", "Receiver"]
 
@@ -74,7 +73,7 @@ class Receiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         packets = self.packets
-        m.submodules.crc = crc = Crc32()
+        m.submodules.crc = crc = PACKET_CRC(8).create()
         m.submodules.ram = ram = memory.Memory(shape=8, depth=2 * SLOT_BYTES, init=[])
         writer, reader = ram.write_port(), ram.read_port()
         filling, reading = Signal(), Signal()  # slots
@@ -107,9 +106,9 @@ class Receiver(wiring.Component):
             writer.addr.eq(Cat(count[:-1], filling)),
             writer.data.eq(value),
             writer.en.eq(store & ~count[-1]),
-            crc.byte.eq(value),
-            crc.valid.eq(store),
-            crc.clear.eq(end | drop),
+            crc.data.eq(value),
+            crc.valid.eq(store & ~drop),
+            crc.start.eq(end | drop),
         ]
         with m.If(store):
             with m.If(count[-1]):
@@ -120,7 +119,7 @@ class Receiver(wiring.Component):
         with m.If(end | drop):
             m.d.sync += [count.eq(0), too_long.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
         good = Signal()
-        m.d.comb += good.eq(end & is_code & crc.match & (count >= LEAST) & (count <= MAX_PACKET) & ~too_long)
+        m.d.comb += good.eq(end & is_code & crc.match_detected & (count >= LEAST) & (count <= MAX_PACKET) & ~too_long)
         for slot in range(2):
             with m.If(good & (filling == slot)):
                 m.d.sync += [full[slot].eq(1), lengths[slot].eq(count)]

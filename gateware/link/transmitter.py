@@ -4,9 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.link.crc32 import Crc32
 from gateware.link.framing import DELIMITER, LONGEST_RUN
-from gateware.link.packets import ANSWER, CRC_BYTES, MAX_PAYLOAD
+from gateware.link.packets import ANSWER, CRC_BYTES, MAX_PAYLOAD, PACKET_CRC
 
 __all__ = ["AnswerPort", "Transmitter"]
 
@@ -65,7 +64,7 @@ class Transmitter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         answers = self.answers
-        m.submodules.crc = crc = Crc32()
+        m.submodules.crc = crc = PACKET_CRC(8).create()
         m.submodules.ram = ram = memory.Memory(shape=8, depth=DEPTH, init=[])
         writer, reader = ram.write_port(), ram.read_port()
         place, code_place = Signal(range(DEPTH)), Signal(range(DEPTH))  # of the next byte, and of its run's code
@@ -93,8 +92,8 @@ class Transmitter(wiring.Component):
         split = Signal()  # a run is as long as it may be: its code is written before anything else
         m.d.comb += [
             split.eq(code == LONGEST_RUN + 1),
-            crc.byte.eq(answers.data.payload),
-            crc.clear.eq(answers.begin),
+            crc.data.eq(answers.data.payload),
+            crc.start.eq(answers.begin),
             reader.addr.eq(reading),
         ]
         with m.FSM():
