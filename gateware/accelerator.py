@@ -2,11 +2,12 @@
 
 import enum
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
+from gateware.contracts import require
 from gateware.control.taps import tap_layouts, tap_members
 from gateware.core import READERS, WRITERS, Core
 from gateware.counters import COUNTERS
@@ -124,4 +125,8 @@ class Accelerator(wiring.Component):
             m.d.sync += state.eq(State.IDLE)
         with m.Elif(self.start):
             m.d.sync += [state.eq(State.CLEAR), settled.eq(0), program.eq(self.program), self.error.eq(0)]
+        ends = (state == State.RUN) & core.done & arbiter.quiet
+        unwritten = Cat(port.beat.valid for port in core.write).any()
+        require(m, platform, self, "a program begins when memory owes no answer", ~began | arbiter.answered)
+        require(m, platform, self, "a program ends when memory has taken all that it writes", ~(ends & unwritten))
         return m

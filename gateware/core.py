@@ -17,6 +17,7 @@ from gateware.engines.execute.issue import StepIssuer
 from gateware.engines.execute.maxima import RowMaxima
 from gateware.engines.load.loader import Loader
 from gateware.engines.load.transforms import Transforms
+from gateware.engines.numbers import connect_numbers
 from gateware.engines.vector.vector import VectorEngine
 from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
@@ -185,6 +186,7 @@ class Core(wiring.Component):
         ]
         connect(m, drain.scores, vector.scores)
         connect(m, vector.o, operand_a.word)
+        connect_numbers(m, platform, fetch, load_t, load_b, vector, operand_a, operand_b)
         assert LANES == 4  # a beat is read as it stands by either operand
 
         if self.taps:

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.contracts import require
 
 __all__ = ["ReciprocalDivider"]
 
@@ -69,6 +70,9 @@ class ReciprocalDivider(wiring.Component):
             self.o.valid.eq(valid),
             self.o.payload.eq(quotient[:-1]),
         ]
+        taken = self.i.valid & self.i.ready
+        least = 1 << (self.numerator_bits - self.quotient_bits)
+        require(m, platform, self, "the quotient fits its bits", ~taken | (self.i.payload >= least))
         with m.If(self.o.ready):
             m.d.sync += valid.eq(0)
         with m.If(busy):

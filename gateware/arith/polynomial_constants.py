@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.contracts import require
 from sim.reference.polynomial_exp import CONSTANT_BITS, LN2, OFFSET, OFFSET_SQUARED, STEP_BITS
 
 __all__ = ["ExponentConstants", "constants_layout"]
@@ -49,6 +50,9 @@ class ExponentConstants(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        require(
+            m, platform, self, "another scale comes when the last one's constants are there", ~self.start | self.ready
+        )
         grid = Signal(max(self.x0_bits, STEP_BITS))
         shift = Signal(signed(5))
         # Horner's scheme from the upper bit down: three multiples of the grid's step at the same time, then one of its

@@ -8,6 +8,7 @@ from gateware.arith.checks import require_range
 from gateware.arith.delay import delay_line, delayed
 from gateware.array.element import DotProduct, Element
 from gateware.array.layouts import DOT, Step, column_operand_layout, result_layout, row_operand_layout
+from gateware.contracts import require
 from sim.reference.rounding import ceil_div
 
 __all__ = ["SystolicArray"]
@@ -113,6 +114,8 @@ class SystolicArray(wiring.Component):
         done = self._elaborate_control(m)
         self._elaborate_drain(m, done)
         self._elaborate_pace(m)
+        last = self.step.valid & self.step.last
+        require(m, platform, self, "last steps are at least `rows` cycles apart", ~last | self.last_ready)
         return m
 
     def _elaborate_grid(self, m: Module) -> None:

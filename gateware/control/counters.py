@@ -6,7 +6,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.config import BEAT_BITS, BEAT_BYTES
+from gateware.config import BEAT_BITS, BEAT_BYTES, LANES
+from gateware.contracts import NUMBER_BITS, access, watched
 from gateware.isa import ADDRESS_BITS, LOG_BEATS, VALUE_BITS
 from gateware.memory.port import WritePort
 
@@ -38,12 +39,18 @@ class Counters(wiring.Component):
         A beat is not in memory; it is not written.
     values : Out
         The counters as they stand.
+
+    Attributes
+    ----------
+    number : Signal
+        Where contracts are watched: the MARK's place in the program.
     """
 
     def __init__(self, names: Sequence[str], address_bits: int) -> None:
         if not 1 <= len(names) <= LOG_BEATS * A_BEAT:
             raise ValueError(f"Counters: at most {LOG_BEATS * A_BEAT} events can be counted, not {len(names)}.")
         self.names, self.address_bits = tuple(names), address_bits
+        self.number = Signal(NUMBER_BITS)
         super().__init__(
             {
                 "events": In(len(names)),
@@ -82,4 +89,20 @@ class Counters(wiring.Component):
             ]
             with m.If(self.mark.valid):
                 m.d.sync += index.eq(index + 1)
+        if watched(platform):
+            number = Signal(NUMBER_BITS)
+            with m.If(free):
+                m.d.sync += number.eq(self.number)
+            access(
+                m,
+                platform,
+                "memory",
+                "MARK",
+                write=True,
+                words=1 << self.address_bits,
+                valid=out.valid & out.ready,
+                number=number,
+                address=out.payload.address,
+                lanes=Const(-1, LANES),
+            )
         return m

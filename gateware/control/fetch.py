@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import BEAT_BITS, AcceleratorConfig
+from gateware.contracts import NUMBER_BITS, begins, require, watched
 from gateware.isa import ADDRESS_BITS, COUNT_BITS, Engine, InstructionWord, Op, register
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
@@ -14,6 +15,7 @@ __all__ = ["ENGINES", "Fetch"]
 
 ENGINES = (Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC)
 WORDS = BEAT_BITS // Shape.cast(InstructionWord).width  # of a beat
+LOG_BASE = register(Engine.CONTROL, "LOG_BASE").number
 
 
 class Fetch(wiring.Component):
@@ -39,10 +41,16 @@ class Fetch(wiring.Component):
         Errors: a word for no engine, a program for another configuration, an end of memory without END.
     transfer, stalled : Out(1)
         A word goes; a word waits for its queue.
+
+    Attributes
+    ----------
+    numbers : list of Signal
+        Where contracts are watched: of each word at ``queues``, its place in the program, from 1 on.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
+        self.numbers = [Signal(NUMBER_BITS, name=f"number_{engine.name.lower()}") for engine in ENGINES]
         super().__init__(
             {
                 "start": In(1),
@@ -68,6 +76,9 @@ class Fetch(wiring.Component):
             m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(InstructionWord, self.config.queue_depth)
             connect(m, queue.o, flipped(port))
             queues.append(queue)
+        if watched(platform):
+            self._number(m, queues)
+        begins(m, platform, self.start)
         connect(m, reader.memory, flipped(self.memory))
         longest = -(1 << (COUNT_BITS - 1))
         m.d.comb += [
@@ -112,7 +123,7 @@ class Fetch(wiring.Component):
                         m.d.comb += self.mismatch.eq(valid & ~right)
                         with m.If(valid):
                             m.d.sync += checked.eq(right)
-                    with m.Case(register(Engine.CONTROL, "LOG_BASE").number), m.If(valid):
+                    with m.Case(LOG_BASE), m.If(valid):
                         m.d.sync += self.log_base.eq(word.value)
                     with m.Case(Op.END), m.If(valid):
                         m.d.sync += self.ended.eq(1)
@@ -121,4 +132,24 @@ class Fetch(wiring.Component):
                         m.d.comb += self.illegal.eq(valid)
             with m.Default():
                 m.d.comb += self.illegal.eq(valid)
+        # It is looked at when a MARK is executed, which is later.
+        marked, base = Signal(), taken & (word.engine == Engine.CONTROL) & (word.op == LOG_BASE)
+        if watched(platform):
+            with m.If(taken & (word.engine == Engine.EXEC) & (word.op == Op.MARK)):
+                m.d.sync += marked.eq(1)
+        require(m, platform, self, "LOG_BASE is set before the first MARK", ~(base & marked))
         return m
+
+    def _number(self, m: Module, queues: list[StreamFifo]) -> None:
+        """Numbers the words of the program; the numbers pass through queues in step with the words'."""
+        last = Signal(NUMBER_BITS)
+        with m.If(self.transfer):
+            m.d.sync += last.eq(last + 1)
+        for engine, words, number in zip(ENGINES, queues, self.numbers, strict=True):
+            m.submodules[f"numbers_{engine.name.lower()}"] = queue = StreamFifo(NUMBER_BITS, self.config.queue_depth)
+            m.d.comb += [
+                queue.i.payload.eq(last + 1),
+                queue.i.valid.eq(words.i.valid),
+                queue.o.ready.eq(words.o.ready),
+                number.eq(queue.o.payload),
+            ]

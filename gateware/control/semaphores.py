@@ -1,14 +1,18 @@
 """Sixteen counting semaphores: how the engines wait for each other."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+import itertools
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.contracts import require, watched
 from gateware.isa import SEMAPHORE_BITS, SemaphoreValue
 
 __all__ = ["SemaphoreTake", "Semaphores"]
 
 COUNT_BITS = 8
+SWEEP = 1 << SEMAPHORE_BITS  # cycles that setting all counts to 0 takes
 
 
 class SemaphoreTake(wiring.Signature):
@@ -95,6 +99,18 @@ class Semaphores(wiring.Component):
             m.d.sync += self.overflow.eq(1)
         sweep = Signal(SEMAPHORE_BITS)
         m.d.sync += sweep.eq(sweep + 1)
+        both = [
+            a.taking & b.taking & (a.take.semaphore == b.take.semaphore) & (a.take.semaphore != 0)
+            for a, b in itertools.combinations(self.take, 2)
+        ]
+        require(m, platform, self, "one engine at a time waits for a semaphore", ~Cat(both).any())
+        if watched(platform):
+            cleared, before = Signal(range(SWEEP + 1), init=SWEEP), Signal()
+            m.d.sync += [before.eq(self.clear), cleared.eq(Mux(self.clear & (cleared != SWEEP), cleared + 1, cleared))]
+            with m.If(self.clear & ~before):
+                m.d.sync += cleared.eq(1)
+            ended = before & ~self.clear
+            require(m, platform, self, "clear holds until all counts are 0", ~ended | (cleared == SWEEP))
         with m.If(self.clear):
             m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), self.overflow.eq(0)]
             m.d.comb += [writer.addr.eq(sweep), writer.data.eq(0), writer.en.eq(1)]

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.checks import require_range
 from gateware.arith.round_shift import SHIFT_BITS
 from gateware.config import BEAT_BITS, LANE_BITS, LANE_BYTES, LANES
+from gateware.contracts import require, require_held
 from gateware.gelu.polynomial_gelu import PolynomialTableBuilder
 from gateware.gelu.table import TableBuilder
 from sim.reference.arithmetic import Arithmetic
@@ -159,5 +160,9 @@ class ShiftGELU(wiring.Component):
                 self.o.valid.eq(1),
                 self.o.payload.eq(Cat(Cat(collected[index], reader.data) for index, reader in enumerate(readers))),
             ]
+        settings = Cat(self.x0, self.multiplier, self.shift, self.channels)
+        require_held(m, platform, self, "settings change only while nothing is inside", settings, self.busy)
+        overwrites = written.valid & full.bit_select(written.table[2], 1)
+        require(m, platform, self, "a table stays until its group has been looked up", ~overwrites)
         m.d.comb += self.busy.eq(builder.busy | building | (claimed != 0) | held | self.o.valid | arriving)
         return m

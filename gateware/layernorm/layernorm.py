@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS
+from gateware.contracts import require, require_held
 from gateware.layernorm.constants import constant_layout, constant_values
 from gateware.layernorm.l1 import DIVISION_CYCLES, L1Statistics
 from gateware.layernorm.lanes import LanePacker, LaneUnpacker
@@ -190,6 +191,10 @@ class LayerNorm(wiring.Component):
             m.d.sync += [reading.eq(0), out_pair.eq(0)]
         with m.If(statistics.valid & statistics.ready):
             m.d.sync += [results.eq(statistics.payload), reading.eq(1)]
+        inside = self.busy | self.i.valid
+        settings = Cat(self.channels, self.narrow, self.wide, self.low)
+        require_held(m, platform, self, "settings change only while nothing is inside", settings, inside)
+        require(m, platform, self, "constants are written only while nothing is inside", ~(self.constants.en & inside))
         return m
 
     def _measured_once(

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.contracts import require
+
 __all__ = ["MEAN_BITS", "ROW_CYCLES", "RowVariance"]
 
 MEAN_BITS = 16
@@ -62,6 +64,8 @@ class RowVariance(wiring.Component):
         ]
         with m.If(self.sums_valid):
             m.d.sync += written.eq(written + 1)
+        fifth = self.sums_valid & (written == 4)
+        require(m, platform, self, "the sums of a group come after those of the group before have left", ~fifth)
 
         channels = Signal(self.channel_bits + 1)
         m.d.comb += channels.eq(self.half << 1)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS, BEAT_BYTES
+from gateware.contracts import require
 from gateware.memory.port import ReadPort, WritePort
 
 __all__ = ["MemoryAccess", "TransferPort"]
@@ -99,7 +100,9 @@ class MemoryAccess(wiring.Component):
         with m.If(self.read.valid):
             m.d.sync += [owed.eq(0), fetched.eq(self.read.beat)]
 
-        with m.FSM():
+        require(m, platform, self, "memory brings only what was asked for", ~self.read.valid | owed)
+        require(m, platform, self, "a transfer is given up only while it waits", ~transfer.abandon | transfer.waits)
+        with m.FSM() as state:
             with m.State("IDLE"), m.If(transfer.begin):
                 m.d.sync += [beat_address.eq(transfer.address[4:]), lane.eq(transfer.address[:4]), mask.eq(0)]
                 m.next = "ASK"
@@ -151,4 +154,6 @@ class MemoryAccess(wiring.Component):
                     with m.Elif(lane.all()):
                         m.d.sync += beat_address.eq(beat_address + 1)
                         m.next = "ASK"
+        idle = state.ongoing("IDLE")
+        require(m, platform, self, "a transfer begins when none is under way", ~transfer.begin | idle)
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.contracts import require
 from gateware.link.framing import DELIMITER, LONGEST_RUN
 from gateware.link.packets import CRC_BYTES, MAX_PACKET, PACKET_CRC, REQUEST
 
@@ -132,4 +133,5 @@ class Receiver(wiring.Component):
             reader.addr.eq(Cat(packets.address, reading)),
             packets.byte.eq(reader.data),
         ]
+        require(m, platform, self, "only a packet that is there is released", ~packets.release | packets.present)
         return m

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.contracts import require
 from gateware.link.framing import DELIMITER, LONGEST_RUN
 from gateware.link.packets import ANSWER, CRC_BYTES, MAX_PAYLOAD, PACKET_CRC
 
@@ -96,7 +97,7 @@ class Transmitter(wiring.Component):
             crc.start.eq(answers.begin),
             reader.addr.eq(reading),
         ]
-        with m.FSM():
+        with m.FSM() as state:
             with m.State("IDLE"):
                 m.d.comb += answers.ready.eq(1)
                 with m.If(answers.begin):
@@ -140,4 +141,9 @@ class Transmitter(wiring.Component):
                 m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(DELIMITER)]
                 with m.If(self.tx.ready):
                     m.next = "IDLE"
+        filling = state.ongoing("FILL")
+        begin, finish = ~answers.begin | answers.ready | filling, ~answers.finish | (filling & answers.data.ready)
+        require(m, platform, self, "an answer begins before the one before is sent, or after", begin)
+        require(m, platform, self, "an answer ends when its last byte has been taken", finish)
+        require(m, platform, self, "an answer is repeated when none is under way", ~answers.again | answers.ready)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS
+from gateware.contracts import require
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
 from gateware.stream.fifo import StreamFifo
 from gateware.stream.register import StreamRegister
@@ -144,6 +145,7 @@ class MemoryArbiter(wiring.Component):
         ]
         for index, port in enumerate(self.read):
             m.d.comb += [port.beat.eq(beat), port.valid.eq(arrived & (whose == index))]
+        require(m, platform, self, "memory brings only what was asked for", ~back.valid | tags.o.valid)
         unanswered = Signal(range(self.in_flight + 4))
         m.d.sync += unanswered.eq(unanswered + self.reads - (back.valid & ~foreign))
         m.d.comb += [

@@ -1,13 +1,14 @@
 """The A buffer: one bank a row of the array, written by rotated beats or by single words."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
-from gateware.arith.delay import delayed
+from gateware.arith.delay import delay_line, delayed
 from gateware.arith.soft_product import constant_product, soft_product
 from gateware.config import BEAT_BITS, LANE_BYTES, LANES
+from gateware.contracts import NUMBER_BITS, Ended, access, require, watched
 from sim.reference.rounding import ceil_div
 
 __all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
@@ -72,6 +73,13 @@ class OperandA(wiring.Component):
         Read address, common to all banks.
     data : Out(rows x 4 x signed(x_width))
         What stood at the address two cycles ago.
+
+    Attributes
+    ----------
+    beat_number, word_number : Signal
+        Where contracts are watched: the operations of ``beat`` and ``word``.
+    ended : list of Ended
+        There, the operations that write beats and words, as they are said to be over.
     """
 
     WRITE_LATENCY = 7
@@ -82,6 +90,8 @@ class OperandA(wiring.Component):
         require_range("OperandA", "x_width", x_width, 8, 9)
         self.rows, self.depth, self.x_width = rows, depth, x_width
         self.word_layout = data.ArrayLayout(signed(x_width), LANE_BYTES)
+        self.beat_number, self.word_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        self.ended = [Ended("beat"), Ended("word")]
         super().__init__(
             {
                 "beat": In(stream.Signature(beat_write_layout(depth))),
@@ -131,7 +141,8 @@ class OperandA(wiring.Component):
             m.d.comb += [entry.base.eq(beat.base), entry.k.eq(beat.k)]
 
         # Row to block and bank.
-        valid = delayed(m, self.beat.valid | word_here, 4, "valid", reset=True)
+        valids = delay_line(m, self.beat.valid | word_here, 4, "valid", reset=True)
+        valid = valids[-1]
         # With a reset, three stages of 128 bits stay registers and are not made shift registers, which are LUTs.
         first = Signal(inside)
         product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
@@ -174,6 +185,8 @@ class OperandA(wiring.Component):
         ]
 
         # To the banks: bank b takes lane (b - start) mod rows, if that is one of the four.
+        hits: list[Signal] = []
+        overs: list[Signal] = []
         for bank in range(self.rows):
             m.submodules[f"bank_{bank}"] = ram = memory.Memory(
                 shape=self.word_layout, depth=self.depth, init=[], attrs={"ram_style": "block"}
@@ -203,4 +216,47 @@ class OperandA(wiring.Component):
             out = Signal(self.word_layout, name=f"out_{bank}", reset_less=True)
             m.d.sync += out.eq(reader.data)
             m.d.comb += self.data[bank].eq(out)
+            hits.append(hit)
+            overs.append(over)
+        if watched(platform):
+            self._watch(m, platform, word_here, valids, Cat(hits), Cat(overs), (address, address_next))
         return m
+
+    def _watch(
+        self,
+        m: Module,
+        platform: object,
+        word_here: Signal,
+        valids: list[Signal],
+        hits: Value,
+        overs: Value,
+        addresses: tuple[Signal, Signal],
+    ) -> None:
+        """What reaches the banks, of which operation. Beside each register on the way goes the operation's number."""
+        waiting, number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        m.d.sync += waiting.eq(self.word_number)
+        m.d.comb += number.eq(Mux(word_here, waiting, self.beat_number))
+        numbers = delay_line(m, number, len(valids), "number")
+        landing = delayed(m, valids[-1], 1, "landing", reset=True)
+        for end in self.ended:
+            under_way = zip([*valids, landing], numbers, strict=True)
+            late = Cat(here & (number == end.number) for here, number in under_way).any()
+            require(
+                m, platform, self, f"an operation that writes a {end.who} ends when it can be read", ~(end.told & late)
+            )
+        for name, address, lanes in zip(("lower", "upper"), addresses, (hits & ~overs, hits & overs), strict=True):
+            place = Signal(len(address), name=f"address_{name}")
+            written = Signal(self.rows, name=f"written_{name}")
+            m.d.sync += [place.eq(address), written.eq(lanes)]
+            access(
+                m,
+                platform,
+                "operand A",
+                "a load or VEC",
+                write=True,
+                words=self.depth,
+                valid=written.any(),
+                number=numbers[-1],
+                address=place,
+                lanes=written,
+            )

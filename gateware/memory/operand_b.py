@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS
+from gateware.contracts import NUMBER_BITS, Ended, access, require, watched
 
 __all__ = ["OperandB", "beat_store_layout"]
 
@@ -31,6 +32,11 @@ class OperandB(wiring.Component):
     address : In
     data : Out(128)
         What stood at the address two cycles ago.
+
+    Attributes
+    ----------
+    numbers : list of Signal, ended : list of Ended
+        Where contracts are watched: the operations of ``write``; and as they are said to be over.
     """
 
     WRITE_LATENCY = 3
@@ -38,6 +44,8 @@ class OperandB(wiring.Component):
     def __init__(self, depth: int) -> None:
         require_range("OperandB", "depth", depth, 2, 1 << 16)
         self.depth = depth
+        self.numbers = [Signal(NUMBER_BITS, name=f"number_{index}") for index in range(2)]
+        self.ended = [Ended("first"), Ended("second")]
         super().__init__(
             {
                 "write": In(stream.Signature(beat_store_layout(depth))).array(2),
@@ -67,4 +75,21 @@ class OperandB(wiring.Component):
             reader.addr.eq(self.address),
             self.data.eq(out),
         ]
+        if watched(platform):
+            number = Signal(NUMBER_BITS)
+            for end in self.ended:
+                text = f"an operation of the {end.who} writer ends when its beats can be read"
+                require(m, platform, self, text, ~(end.told & taken & (number == end.number)))
+            m.d.sync += number.eq(Mux(turn, self.numbers[1], self.numbers[0]))
+            access(
+                m,
+                platform,
+                "operand B",
+                "a load",
+                write=True,
+                words=self.depth,
+                valid=taken,
+                number=number,
+                address=chosen.address,
+            )
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.config import BEAT_BITS
+from gateware.contracts import require, watched
 from gateware.isa import ADDRESS_BITS
 from gateware.memory.port import ReadPort
 from gateware.memory.strides import StridedCounter, descriptor_layout
@@ -92,5 +93,11 @@ class StridedReader(wiring.Component):
         with m.If(self.descriptor.valid & self.descriptor.ready):
             m.d.sync += held.eq(self.descriptor.payload)
         m.d.sync += credit.eq(credit - asked + left)
+        if watched(platform):
+            owed = Signal(range(self.depth + 2))
+            m.d.sync += owed.eq(owed + asked - self.memory.valid)
+            require(m, platform, self, "memory brings only what was asked for", ~self.memory.valid | (owed != 0))
+        require(m, platform, self, "a beat finds room in the queue", ~self.memory.valid | queue.i.ready)
+        require(m, platform, self, "a beat's end finds room in the queue", ~asked | ends.i.ready)
         m.d.sync += room.eq(Mux(asked & ~left, credit > 1, (credit != 0) | left))
         return m

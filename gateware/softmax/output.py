@@ -44,6 +44,11 @@ class RowOutput(wiring.Component):
     finish : Out(1)
         The last pair of a row is read.
     o : Out(stream, result_layout)
+
+    Attributes
+    ----------
+    row_here : Signal
+        A row is being read.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class RowOutput(wiring.Component):
     ) -> None:
         self.mantissa_bits, self.factor_bits = mantissa_bits, factor_bits
         self.bits, self.half_up = bits, half_up
+        self.row_here = Signal(name="active")
         self.multipliers = self._multipliers()
         self.arithmetic_latency = self._arithmetic_latency()
         self.latency = 1 + self.arithmetic_latency
@@ -80,7 +86,7 @@ class RowOutput(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         advance = self.o.ready
-        active = Signal()
+        active = self.row_here
         factor = Signal(self.factor_bits, reset_less=True)
         row = Signal(self.descriptor, reset_less=True)
         m.d.comb += [

@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.arith.delay import delayed
+from gateware.arith.delay import delay_line, delayed
+from gateware.contracts import watched
 from gateware.softmax.layouts import score_signature, words
 
 __all__ = ["ScoreMemory"]
@@ -32,12 +33,18 @@ class ScoreMemory(wiring.Component):
     data, mask : Out
     maximum : Out(signed(8))
         Maximum of ``row`` of ``half``, in the same cycle; -128 where everything is masked.
+
+    Attributes
+    ----------
+    counting : Signal
+        Where contracts are watched: a word is on its way to ``maximum``.
     """
 
     LATENCY = 4
 
     def __init__(self, rows: int, max_length: int) -> None:
         self.rows, self.max_length = rows, max_length
+        self.counting = Signal()
         port = score_signature(rows, max_length)
         super().__init__(
             {
@@ -85,9 +92,13 @@ class ScoreMemory(wiring.Component):
                 m.d.sync += target.eq(Mux(left > right, left, right))
             candidates = list(greater)
         steps = self.LATENCY - 1
-        valid = delayed(m, scores.valid, steps, "valid", reset=True)
-        row = delayed(m, Cat(scores.row, scores.half), steps, "row")
-        first = delayed(m, scores.word == 0, steps, "first")
+        valids = delay_line(m, scores.valid, steps, "valid", reset=True)
+        rows = delay_line(m, Cat(scores.row, scores.half), steps, "row")
+        valid, row, first = valids[-1], rows[-1], delayed(m, scores.word == 0, steps, "first")
+        if watched(platform):
+            wanted = Cat(self.row, self.half)
+            on_the_way = [here & (place == wanted) for here, place in zip(valids, rows, strict=True)]
+            m.d.comb += self.counting.eq(Cat(on_the_way).any())
 
         # Read, compare and write within one cycle: the next word may be of the same row.
         m.submodules.maxima = maxima = memory.Memory(

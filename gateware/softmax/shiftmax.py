@@ -1,11 +1,12 @@
 """Shiftmax over blocks of score rows: scores go in as the array drains, probabilities come out as operands."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.arith.divider import ReciprocalDivider
+from gateware.contracts import NUMBER_BITS, access, require, watched
 from gateware.softmax.layouts import (
     descriptor_layout,
     job_layout,
@@ -63,6 +64,8 @@ class Shiftmax(wiring.Component):
     ----------
     latency : int
         Cycles from a job's transfer to its first word, beside those that its first row takes.
+    number : Signal
+        Where contracts are watched: the operation of the last job that was taken.
     preparation : int
         More cycles, at most, that a job with another ``x0`` than the one before takes.
     row_cycles : int
@@ -100,6 +103,7 @@ class Shiftmax(wiring.Component):
         self.rows, self.max_length, self.arithmetic, self.bits, self.x0_bits = (
             rows, max_length, arithmetic, bits, x0_bits,
         )  # fmt: skip
+        self.number = Signal(NUMBER_BITS)
         self._sum = RowSum(rows, max_length, arithmetic, x0_bits)
         exponentials = self._sum.lanes
         self._divider: ReciprocalDivider | RowMagnitude
@@ -193,4 +197,50 @@ class Shiftmax(wiring.Component):
         connect(m, output.o, register.i)
         connect(m, register.o, flipped(self.o))
         m.d.comb += self.done.eq(self.o.valid & self.o.ready & self.o.payload.last)
+        self._watch(m, platform, scores, row_sum, divider, descriptors, output)
         return m
+
+    def _watch(
+        self,
+        m: Module,
+        platform: object,
+        scores: ScoreMemory,
+        row_sum: RowSum,
+        divider: ReciprocalDivider | RowMagnitude,
+        descriptors: StreamFifo,
+        output: RowOutput,
+    ) -> None:
+        """What the two passes, the queues between them and the score memory's two halves rely on."""
+        begin = row_sum.begin
+        require(m, platform, self, "a row's maximum is used when all its scores count", ~(begin & scores.counting))
+        require(m, platform, self, "a row that begins has a place among the descriptors", ~begin | descriptors.i.ready)
+        require(m, platform, self, "a row's sum finds the division free", ~row_sum.complete | divider.i.ready)
+        overwrites = row_sum.write & output.row_here & (row_sum.slot == output.slot)
+        require(m, platform, self, "a row's exponentials stay until they are used", ~overwrites)
+        if not watched(platform):
+            return
+        m.submodules.halves = halves = StreamFifo(1, 8)  # of the jobs inside
+        taken = Signal(2)
+        m.d.comb += [
+            halves.i.valid.eq(self.job.valid & self.job.ready),
+            halves.i.payload.eq(self.job.payload.half),
+            halves.o.ready.eq(self.done),
+        ]
+        inside = [Signal(4, name=f"jobs_{half}") for half in range(2)]
+        for half, jobs in enumerate(inside):
+            enters = halves.i.valid & (halves.i.payload == half)
+            m.d.sync += jobs.eq(jobs + enters - (self.done & (halves.o.payload == half)))
+            m.d.comb += taken[half].eq(jobs != 0)
+        written = self.scores.valid & taken.bit_select(self.scores.half, 1)
+        require(m, platform, self, "scores are written where no job works", ~written)
+        access(
+            m,
+            platform,
+            "scores",
+            "VEC",
+            write=False,
+            words=1 << len(Cat(scores.word, scores.row, scores.half)),
+            valid=row_sum.read,
+            number=self.number,
+            address=Cat(scores.word, scores.row, scores.half),
+        )

@@ -7,9 +7,9 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import RisingEdge, Timer, ValueChange
 
-from sim.cocotb.runner import PARAMETERS
+from sim.cocotb.runner import CONTRACTS, PARAMETERS
 
 __all__ = ["PERIOD_NS", "generator", "parameters", "reset", "start", "watchdog"]
 
@@ -37,9 +37,14 @@ async def reset(dut: Any, cycles: int = 2) -> None:
     await RisingEdge(dut.clk)
 
 
-async def start(dut: Any, cycles: int = 1_000_000) -> None:
-    """Start the clock, reset, and arm the watchdog of `cycles`. Set the inputs that matter in reset before."""
+async def start(dut: Any, cycles: int = 1_000_000, breaks: str = "") -> None:
+    """Start the clock, reset, and arm the watchdog of `cycles` and that on the contracts of the unit.
+
+    Set the inputs that matter in reset before. `breaks`: the contract that the test breaks on purpose; from then on
+    until a reset no contract is watched.
+    """
     Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    cocotb.start_soon(_contracts(dut, breaks))
     cocotb.start_soon(watchdog(dut, cycles))
     await reset(dut)
 
@@ -48,3 +53,16 @@ async def watchdog(dut: Any, cycles: int) -> None:
     """Fail the test after `cycles` cycles."""
     await Timer(cycles * PERIOD_NS, unit="ns")
     raise AssertionError(f"watchdog: the bench did not finish within {cycles} cycles")
+
+
+async def _contracts(dut: Any, breaks: str) -> None:
+    """Fail the test when a contract other than `breaks` is violated. A netlist has none."""
+    violation = getattr(dut, "violation", None)
+    if violation is None:
+        return
+    sentences = json.loads(os.environ.get(CONTRACTS, "[]"))
+    while True:
+        await ValueChange(violation)
+        number = int(violation.value)
+        if number and sentences[number - 1] != breaks:
+            raise AssertionError(f"a contract is violated: {sentences[number - 1]}")

@@ -18,13 +18,15 @@ from cocotb_tools.runner import get_runner
 
 from sim.verilator.installed import verilator_command
 from sim.verilator.object_cache import launcher
+from sim.watched import Watched
 
-__all__ = ["BenchFailure", "SIMULATORS", "bench_seed", "run_bench", "simulator_missing"]
+__all__ = ["CONTRACTS", "PARAMETERS", "BenchFailure", "SIMULATORS", "bench_seed", "run_bench", "simulator_missing"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "benches"
 SIMULATORS = ("verilator", "icarus")
 PARAMETERS = "BENCH_PARAMETERS"  # how the parameters reach the simulator's process
+CONTRACTS = "BENCH_CONTRACTS"  # and the sentences of the contracts
 SEED = "IVIT_TEST_SEED"
 # Yosys writes the Verilog, not a person: style warnings are no news. One file without optimisation is compiled in a
 # third of the time; benches are short, and most of theirs is Python's.
@@ -98,7 +100,7 @@ def run_bench(
     extra_sources: Sequence[Path] = (),
     waves: bool = False,
 ) -> None:
-    """Run the cocotb tests of a module on a component.
+    """Run the cocotb tests of a module on a component, whose contracts are watched.
 
     Parameters
     ----------
@@ -115,14 +117,19 @@ def run_bench(
     extra_sources : Verilog files of black boxes
     waves : whether to write waveforms, into the build folder, whose name is then printed
 
-    Raises BenchFailure when a test fails or none ran; ValueError for an unknown simulator.
+    Raises BenchFailure when a test fails, a contract is violated, or no test ran; ValueError for an unknown simulator.
     """
     missing = simulator_missing(simulator)
     if missing:
         raise BenchFailure(f"{missing}.")
     seed = bench_seed() if seed is None else seed
     print(f"{toplevel}: {test_module} on {simulator}, {SEED}={seed}")
-    source = _verilog(component, toplevel) if verilog_file is None else verilog_file
+    contracts: list[str] = []
+    if verilog_file is None:
+        watched = Watched(component)
+        source, contracts = _verilog(watched, toplevel), watched.sentences
+    else:
+        source = verilog_file
     path, environment = verilator_command() if simulator == "verilator" else (str(shutil.which("iverilog")), {})
     options = [*OPTIONS[simulator], *(NETLIST_OPTIONS if verilog_file and simulator == "verilator" else [])]
     key = hashlib.sha256(" ".join([path, *options]).encode())
@@ -133,6 +140,7 @@ def run_bench(
     runner = get_runner(simulator)
     environment |= {
         PARAMETERS: json.dumps(dict(parameters or {})),
+        CONTRACTS: json.dumps(contracts),
         "SIM_CMD_PREFIX": f"timeout --kill-after=10 {wall_seconds}",
         "COCOTB_ANSI_OUTPUT": "0",
         "OBJCACHE": launcher(CACHE / "objects"),

@@ -20,6 +20,7 @@ from sim.emulator.ports import design_header
 from sim.emulator.registered import RegisteredInputs
 from sim.verilator.installed import verilator_command
 from sim.verilator.object_cache import launcher
+from sim.watched import Watched
 
 __all__ = ["BuildError", "build_design", "build_patterns"]
 
@@ -151,7 +152,8 @@ def _built(component: Elaboratable, waves: bool) -> Path:
     sources: Sequence[Path] = getattr(component, "verilog_sources", ())
     foreign = b"".join(path.read_bytes() for path in sources)
     key = _key(text.encode(), header.encode(), _native_sources(), _machine(), tool.encode(), bytes([waves]), foreign)
-    folder = CACHE / f"{type(component).__name__.lower()}{'-waves' if waves else ''}-{key}"
+    name = component.name if isinstance(component, Watched) else type(component).__name__
+    folder = CACHE / f"{name.lower()}{'-waves' if waves else ''}-{key}"
     with _once(folder) as partial:
         if partial:
             (partial / f"{TOP}.v").write_text(verilog.convert(RegisteredInputs(component), name=TOP, emit_src=False))

@@ -2,7 +2,6 @@
 
 import ctypes
 import enum
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,14 @@ from amaranth.hdl import Elaboratable
 from numpy.typing import NDArray
 
 from gateware.config import BEAT_BYTES
-from hw.dram.generate import generate
-from hw.dram.settings import settings
 from sim.emulator.build import build_design
-from sim.emulator.library import CAUSES, Statistics, load_design, timing
-from sim.emulator.litedram import WithLiteDram
+from sim.emulator.library import CAUSES, Statistics, Violation, load_design, timing
+from sim.emulator.litedram import with_litedram
 from sim.emulator.memories import memory_named
-from sim.emulator.ports import link_present, scalar_ports, taps
+from sim.emulator.ports import check_ports, link_present, scalar_ports, taps
 from sim.emulator.profiles import IDEAL, LITEDRAM, MemoryProfile
+from sim.emulator.violations import violation
+from sim.watched import watched
 
 __all__ = ["Emulation", "EmulationError", "MemoryStatistics", "Recording", "RunState"]
 
@@ -31,12 +30,13 @@ class EmulationError(RuntimeError):
 
 
 class RunState(enum.Enum):
-    """Why a run ended: the cycle limit, ``busy`` fell, an error code appeared, enough bytes came over the link."""
+    """Why a run ended: cycle limit, ``busy`` fell, error code, enough bytes over the link, violation of a contract."""
 
     LIMIT = 0
     DONE = 1
     ERROR = 2
     RECEIVED = 3
+    VIOLATED = 4
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,6 @@ class Recording:
         return Recording(self.cycles[first:], self.payload[first:])
 
 
-@functools.lru_cache(maxsize=2)
-def _with_litedram(component: Elaboratable, board: str) -> WithLiteDram:
-    return WithLiteDram(component, generate(settings(board), simulation=True))
-
-
 class Emulation:
     """A component through Verilator, with its memory.
 
@@ -82,7 +77,7 @@ class Emulation:
     ----------
     component : Amaranth component
         Ports as `sim.emulator.ports` describes: ``memory`` and ``busy``, and what it has of ``start``, ``program``,
-        ``error``, ``link``, ``tap_NAME``. Elaborated once; a library of the same content is built only once.
+        ``error``, ``link``, ``tap_NAME``. Elaborated once, with its contracts watched.
     memory_bytes : int
         Size of the memory, a multiple of 16. Costs what is used of it.
     profile : MemoryProfile, the name of one (`sim.emulator.memories`), or one of `LITEDRAM`
@@ -104,16 +99,17 @@ class Emulation:
         if memory_bytes <= 0 or memory_bytes % BEAT_BYTES:
             raise ValueError(f"memory_bytes must be a positive multiple of {BEAT_BYTES}, not {memory_bytes}.")
         self._own_memory = isinstance(profile, str) and profile in LITEDRAM
-        if isinstance(profile, str):
-            if self._own_memory:
-                component = _with_litedram(component, LITEDRAM[profile])
-            profile = IDEAL if self._own_memory else memory_named(profile)
+        self._has_link, self._waves = link_present(component), waves
+        check_ports(component)  # before anything is elaborated
+        memory = profile if isinstance(profile, MemoryProfile) else IDEAL if self._own_memory else memory_named(profile)
+        component = self._watched = watched(component)
+        if isinstance(profile, str) and self._own_memory:
+            component = with_litedram(component, LITEDRAM[profile])
         self.memory_bytes = memory_bytes
         self._taps = {tap.name: (index, tap) for index, tap in enumerate(taps(component))}
         self._inputs, self._outputs = scalar_ports(component)
-        self._has_link, self._waves = link_present(component), waves
         self._library = load_design(build_design(component, waves))
-        self._open(profile)
+        self._open(memory)
 
     def _open(self, profile: MemoryProfile) -> None:
         self.profile = profile
@@ -203,11 +199,19 @@ class Emulation:
         self._library.emulator_start(self._board(), program_address)
 
     def run(self, max_cycles: int, receive: int = 0) -> RunState:
-        """Cycles until ``busy`` falls, an error appears, `receive` bytes (0: never) lie ready, or the limit."""
+        """Cycles until ``busy`` falls, an error appears, `receive` bytes (0: never) lie ready, or the limit.
+
+        Raises ContractViolation where a contract of the machine's units does not hold, and from then on until `reset`.
+        """
         board = self._board()
         if max_cycles < 0 or receive < 0:
             raise ValueError(f"max_cycles and receive must not be negative, not {max_cycles} and {receive}.")
-        return RunState(self._library.emulator_run(board, max_cycles, receive))
+        state = RunState(self._library.emulator_run(board, max_cycles, receive))
+        if state is RunState.VIOLATED:
+            found = Violation()
+            self._library.emulator_violation(board, ctypes.byref(found))
+            raise violation(found, self._watched, self.cycles)
+        return state
 
     @property
     def cycles(self) -> int:

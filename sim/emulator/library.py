@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.emulator.profiles import MemoryProfile
 
-__all__ = ["CAUSES", "Statistics", "Timing", "load_design", "load_patterns", "timing"]
+__all__ = ["CAUSES", "Statistics", "Timing", "Violation", "load_design", "load_patterns", "timing"]
 
 CAUSES = ("idle", "transfer", "row", "turnaround", "refresh", "queue")
 
@@ -37,6 +37,12 @@ class Statistics(Structure):
         ("refused", c_uint64),
         ("cycles", c_uint64 * len(CAUSES)),
     ]
+
+
+class Violation(Structure):
+    """`Violation` of native/program_order.h."""
+
+    _fields_ = [(name, c_uint32) for name in ("contract", "disorder", "access", "number", "other", "address", "lane")]
 
 
 def timing(profile: MemoryProfile) -> Timing:
@@ -110,6 +116,7 @@ def load_design(path: Path) -> ctypes.CDLL:
         ("emulator_cycles", c_uint64, [handle]),
         ("emulator_busy", c_int, [handle]),
         ("emulator_error", c_uint64, [handle]),
+        ("emulator_violation", None, [handle, POINTER(Violation)]),
         ("emulator_copy", c_int, [handle, c_int, c_uint64, c_void_p, c_uint64]),
         ("emulator_statistics", None, [handle, POINTER(Statistics)]),
         ("emulator_send", None, [handle, c_char_p, c_uint64]),

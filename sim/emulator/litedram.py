@@ -1,5 +1,6 @@
 """A component with LiteDRAM's own controller and memory model inside, in place of the C++ memory."""
 
+import functools
 from pathlib import Path
 
 from amaranth.hdl import Module, Signal
@@ -8,9 +9,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.link.control_port import ControlPort
 from hw.dram.controller import LiteDram
-from hw.dram.generate import Core
+from hw.dram.generate import Core, generate
+from hw.dram.settings import settings
 
-__all__ = ["WithLiteDram"]
+__all__ = ["WithLiteDram", "with_litedram"]
 
 WRITE_CYCLES = 15  # from the controller's taking a word to the word in the memory model, with a margin
 
@@ -40,12 +42,15 @@ class WithLiteDram(wiring.Component):
     ----------
     verilog_sources : tuple of Path
         Files that belong to this component's Verilog.
+    accesses : list of Access
+        The component's, where it is a `sim.watched.Watched`.
     """
 
     def __init__(self, component: wiring.Component, core: Core) -> None:
         self._component, self._core = component, core
         self.verilog_sources: tuple[Path, ...] = (core.verilog,)
         self.row_bytes = core.settings.columns * core.settings.lanes
+        self.accesses = getattr(component, "accesses", [])
         members = dict(component.signature.members.items())
         self._address_bits = members.pop("memory").signature.address_bits
         # A machine with a link reaches the controller's registers itself.
@@ -87,3 +92,9 @@ class WithLiteDram(wiring.Component):
             if path in shared:
                 m.d.comb += shared[path].eq(value) if member.flow == In else value.eq(shared[path])
         return m
+
+
+@functools.lru_cache(maxsize=2)
+def with_litedram(component: wiring.Component, board: str) -> WithLiteDram:
+    """The component with the controller and the memory of a board; for the same component the same object."""
+    return WithLiteDram(component, generate(settings(board), simulation=True))

@@ -1,11 +1,14 @@
 """What the emulator finds among a component's ports, and the C++ header that tells the engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
-__all__ = ["Tap", "design_header", "link_present", "scalar_ports", "taps"]
+from gateware.contracts import Access
+
+__all__ = ["Tap", "check_ports", "design_header", "link_present", "scalar_ports", "taps"]
 
 # name -> width (None: any up to 64) of what a component must have; "in" is into the component
 REQUIRED: dict[str, tuple[str, int | None]] = {"busy": ("out", 1)}
@@ -34,7 +37,9 @@ LINK: dict[str, tuple[str, int | None]] = {
     "link__tx__valid": ("out", 1),
     "link__tx__ready": ("in", 1),
 }
-TAP = "tap_"
+# What `sim.watched` adds.
+VIOLATION: dict[str, tuple[str, int | None]] = {"violation": ("out", 16), "program_begins": ("out", 1)}
+TAP, ACCESS = "tap_", "access_"
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,22 @@ def link_present(component: object) -> bool:
 
 def scalar_ports(component: object) -> tuple[list[str], list[str]]:
     """Inputs and outputs, of up to 64 bits, that have no meaning to the emulator: settings, states, counters."""
-    known = {*REQUIRED, *MEMORY, *OPTIONAL, *LINK}
+    known = {*REQUIRED, *MEMORY, *OPTIONAL, *LINK, *VIOLATION}
     inputs: list[str] = []
     outputs: list[str] = []
     for name, (direction, width) in _flat(component).items():
-        if name not in known and not name.startswith(TAP) and width <= 64:
+        if name not in known and not name.startswith((TAP, ACCESS)) and width <= 64:
             (inputs if direction == "in" else outputs).append(name)
     return inputs, outputs
+
+
+def shared_memories(accesses: Sequence[Access]) -> dict[str, tuple[int, int]]:
+    """Words and lanes of the memories that operations share, in the order in which they are first named."""
+    found: dict[str, tuple[int, int]] = {}
+    for access in accesses:
+        words, lanes = found.get(access.memory, (0, 0))
+        found[access.memory] = max(words, access.words), max(lanes, access.lanes)
+    return found
 
 
 def cpp_name(name: str) -> str:
@@ -111,18 +125,30 @@ def cpp_name(name: str) -> str:
     return name.replace("__", "___05F")
 
 
-def design_header(component: object, prefix: str) -> str:
-    """The C++ header with what the engine must know of a component. Raises ValueError for one that lacks a port."""
+def _own_memory(component: object) -> bool:
+    return getattr(component, "verilog_sources", None) is not None
+
+
+def check_ports(component: object) -> None:
+    """Raises ValueError for a component that lacks a port, or has one of another shape."""
     ports = _flat(component)
     _check(component, ports, REQUIRED)
-    own_memory = getattr(component, "verilog_sources", None) is not None
-    if not own_memory:
+    if not _own_memory(component):
         _check(component, ports, MEMORY)
     _check(component, ports, {name: rule for name, rule in OPTIONAL.items() if name in ports})
-    link = link_present(component)
-    if link:
+    if link_present(component):
         _check(component, ports, LINK)
+
+
+def design_header(component: object, prefix: str) -> str:
+    """The C++ header with what the engine must know of a component. Raises ValueError for one that lacks a port."""
+    check_ports(component)
+    ports, own_memory, link = _flat(component), _own_memory(component), link_present(component)
     inputs, outputs = scalar_ports(component)
+    accesses: list[Access] = getattr(component, "accesses", [])
+    shared = shared_memories(accesses)
+    # What is read in a cycle is what was there before it.
+    in_turn = sorted(enumerate(accesses), key=lambda numbered: numbered[1].write)
     lines = [
         "// Ports of the design, as macros for engine.cpp.",
         "#pragma once",
@@ -135,8 +161,16 @@ def design_header(component: object, prefix: str) -> str:
         f"#define HAS_PROGRAM {int('program' in ports)}",
         f"#define HAS_ERROR {int('error' in ports)}",
         f"#define HAS_LINK {int(link)}",
+        f"#define HAS_CONTRACTS {int('violation' in ports)}",
         "#define FOR_EACH_TAP(TAP)"
         + "".join(f" TAP({cpp_name(TAP + tap.name)}, {tap.words})" for tap in taps(component)),
+        "#define FOR_EACH_SHARED_MEMORY(MEMORY)"
+        + "".join(f" MEMORY({words}ull, {lanes})" for words, lanes in shared.values()),
+        "#define FOR_EACH_ACCESS(ACCESS)"
+        + "".join(
+            f" ACCESS({ACCESS}{number}, {number}, {list(shared).index(access.memory)}, {int(access.write)})"
+            for number, access in in_turn
+        ),
         "#define FOR_EACH_INPUT(INPUT)" + "".join(f" INPUT({cpp_name(name)})" for name in inputs),
         "#define FOR_EACH_OUTPUT(OUTPUT)" + "".join(f" OUTPUT({cpp_name(name)})" for name in outputs),
     ]

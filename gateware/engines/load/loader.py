@@ -1,10 +1,11 @@
 """A load engine: beats from memory by one descriptor, to a buffer by another, with room for a transform between."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from gateware.config import BEAT_BITS
+from gateware.config import BEAT_BITS, LANES
+from gateware.contracts import NUMBER_BITS, access, watched
 from gateware.control.semaphores import SemaphoreTake
 from gateware.control.sequencer import Sequencer, register_layout
 from gateware.isa import (
@@ -57,12 +58,19 @@ class Loader(wiring.Component):
     source : Out(stream of ReadBeat)
     sink : In(stream of 128 bits)
     o : Out(stream of beat, address (22 bits), target and the registers of the operation it belongs to)
-    idle, busy_reading, waiting, illegal, wrapped : Out(1)
+    idle, waiting, illegal, wrapped : Out(1)
+
+    Attributes
+    ----------
+    number, writing, told : Signal
+        Where contracts are watched, of operations: the word at ``words``, whose beats leave ``o``, whose end ``done``
+        tells.
     """
 
     def __init__(self, engine: Engine, address_bits: int, depth: int = 32, settle: int = 8) -> None:
         self.engine, self.address_bits, self.depth, self.settle = engine, address_bits, depth, settle
         self.registers_layout = register_layout(engine)
+        self.number, self.writing, self.told = Signal(NUMBER_BITS), Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         written = data.StructLayout({"beat": BEAT_BITS, "address": DST_BITS, "registers": self.registers_layout})
         super().__init__(
             {
@@ -188,6 +196,27 @@ class Loader(wiring.Component):
         ]
         with m.If(self.done.valid & self.done.ready):
             m.d.sync += giving.eq(0)
+        if watched(platform):
+            reading, asks = Signal(NUMBER_BITS), reader.memory.cmd
+            with m.If(taken):
+                m.d.sync += reading.eq(self.number)
+            with m.If(for_sink & ~destination.valid & ~starting):
+                m.d.sync += self.writing.eq(reading)
+            with m.If(leaving & destination.last):
+                m.d.sync += self.told.eq(self.writing)
+            # A descriptor is taken with its RUN, and the one before has then been asked for completely.
+            access(
+                m,
+                platform,
+                "memory",
+                self.engine.name,
+                write=False,
+                words=1 << self.address_bits,
+                valid=asks.valid & asks.ready,
+                number=reading,
+                address=asks.payload,
+                lanes=Const(-1, LANES),
+            )
         m.d.comb += self.idle.eq(~(for_source | for_sink | open_ | opening | starting | destination.valid | giving))
         return m
 

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from gateware.config import BEAT_BITS, LANES, AcceleratorConfig
+from gateware.contracts import require
 from gateware.control.sequencer import register_layout
 from gateware.engines.execute.constants import constant_record
 from gateware.gelu.shiftgelu import ShiftGELU
@@ -124,6 +125,9 @@ class Transforms(wiring.Component):
         # ShiftGELU's row groups, asked for as fast as it takes them.
         left = Signal(10)
         m.d.comb += self.group.valid.eq(left != 0)
+        begins = self.start & (kind == Transform.SHIFTGELU)
+        text = "an operation begins when all row maxima of the one before have been asked for"
+        require(m, platform, self, text, ~(begins & (left != 0)))
         with m.If(self.start & (kind == Transform.SHIFTGELU)):
             m.d.sync += [left.eq(job.groups.groups), self.group.payload.eq(job.max_group)]
         with m.Elif(self.group.valid & self.group.ready):

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
+from gateware.contracts import NUMBER_BITS, watched
 from gateware.control.semaphores import SemaphoreTake
 from gateware.control.sequencer import Sequencer
 from gateware.isa import Engine, InstructionWord, SemaphoreValue
@@ -34,10 +35,17 @@ class VectorEngine(wiring.Component):
         As Shiftmax's.
     o : Out(stream of word_write_layout)
     idle, waiting, illegal : Out(1)
+
+    Attributes
+    ----------
+    number, writing : Signal
+        Where contracts are watched, of operations: the word at ``words``; whose results are at ``o``, and whose end
+        ``done`` tells.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
+        self.number, self.writing = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         self.softmax = Shiftmax(
             config.rows, config.softmax_length, config.arithmetic, config.probability_bits, config.softmax_x0_bits
         )
@@ -61,7 +69,8 @@ class VectorEngine(wiring.Component):
         address = (cfg.a_depth - 1).bit_length()
         m.submodules.sequencer = sequencer = Sequencer(Engine.VEC)
         m.submodules.softmax = softmax = self.softmax
-        place = data.StructLayout({"base": address, "low": address, "done": 4})
+        watching = {"number": NUMBER_BITS} if watched(platform) else {}
+        place = data.StructLayout({"base": address, "low": address, "done": 4, **watching})
         m.submodules.places = places = StreamFifo(place, AHEAD)
         connect(m, flipped(self.words), sequencer.words)
         connect(m, sequencer.give, flipped(self.signal))
@@ -105,6 +114,10 @@ class VectorEngine(wiring.Component):
             self.o.payload.bank.eq(word.row),
             self.o.payload.address.eq(base + word.word + Mux(word.low, places.o.payload.low, 0)),
         ]
+        if watching:
+            m.d.comb += [places.i.payload.number.eq(self.number), self.writing.eq(places.o.payload.number)]
+            with m.If(started):
+                m.d.sync += softmax.number.eq(self.number)
         m.d.sync += settling.eq(settling << 1)
         with m.If(softmax.done):
             m.d.sync += [giving.eq(1), settling.eq(1)]

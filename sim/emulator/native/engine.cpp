@@ -9,6 +9,7 @@
 
 #include "design.h"
 #include "memory_model.h"
+#include "program_order.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -21,15 +22,17 @@ namespace {
 
 using emulator::BEAT_WORDS;
 using emulator::MemoryModel;
+using emulator::SharedMemory;
 using emulator::Statistics;
 using emulator::Timing;
+using emulator::Violation;
 
 // A memory inside the design goes on under reset: what it owes must have come.
 constexpr int SETTLE_CYCLES = 4096;  // no link's transfer keeps memory busy for that long
 constexpr int RESET_CYCLES = HAS_MEMORY ? 4 : 256;
 
 // What ended a run. The same order as `RunState` in emulation.py.
-enum Ended { LIMIT, DONE, ERROR, RECEIVED };
+enum Ended { LIMIT, DONE, ERROR, RECEIVED, VIOLATED };
 
 // 32-bit words of a port of any width.
 template <std::size_t N> void to_words(const VlWide<N> &port, uint32_t *words, int count) {
@@ -56,6 +59,9 @@ class Engine {
         context_.traceEverOn(VM_TRACE);
         context_.threads(1);
         top_ = std::make_unique<Design>(&context_, "emulated");
+#define MEMORY(words, lanes) shared_.emplace_back(words, lanes);
+        FOR_EACH_SHARED_MEMORY(MEMORY)
+#undef MEMORY
         reset();
     }
     ~Engine() {
@@ -69,6 +75,7 @@ class Engine {
         from_link.clear();
         was_busy_ = false;
         was_error_ = 0;
+        violation_ = Violation();
         in_reset_ = true;
         rx_shown_ = false;
         for (int i = 0; i < RESET_CYCLES; i++) {
@@ -96,6 +103,7 @@ class Engine {
             const bool busy_before = was_busy_;
             const uint64_t error_before = was_error_;
             cycle();
+            if (violated()) return VIOLATED;
             if (was_error_ && was_error_ != error_before) return settled(ERROR);
             if (busy_before && !was_busy_) return settled(was_error_ ? ERROR : DONE);
             if (bytes && from_link.size() >= bytes) return RECEIVED;
@@ -145,6 +153,14 @@ class Engine {
 #endif
     }
     bool busy() const { return top_->busy; }
+
+    // What is violated since the last reset: a contract, or the order of the program.
+    const Violation &violation() {
+#if HAS_CONTRACTS
+        violation_.contract = top_->violation;
+#endif
+        return violation_;
+    }
     uint64_t cycles() const { return cycles_; }
 
     // Bytes to or from memory, without any cycles. False where they are not all inside.
@@ -178,6 +194,14 @@ class Engine {
         for (int i = 0; i < SETTLE_CYCLES && !memory.quiet(); i++) cycle();
 #endif
         return how;
+    }
+
+    bool violated() const {
+#if HAS_CONTRACTS
+        return top_->violation || violation_.disorder;
+#else
+        return false;
+#endif
     }
 
     // Takes what the design shows in this cycle, drives what it will see in the next, and goes there.
@@ -236,7 +260,25 @@ class Engine {
     }
         FOR_EACH_TAP(RECORD)
 #undef RECORD
+#if HAS_CONTRACTS
+        if (top.program_begins)
+            for (SharedMemory &memory : shared_) memory.forget();
+#endif
+#define ACCESS(port, number, memory, write) \
+    if (top.port##___05Fvalid) access(number, memory, write, top.port##___05Fpayload);
+        FOR_EACH_ACCESS(ACCESS)
+#undef ACCESS
         (void)top;
+    }
+
+    // Only the first one out of order is kept.
+    template <class Payload> void access(int number, int memory, bool write, const Payload &payload) {
+        if (violation_.disorder) return;
+        uint32_t words[4];
+        to_words(payload, words, 4);
+        const uint64_t lanes = words[2] | static_cast<uint64_t>(words[3]) << 32;
+        shared_[memory].access(write, words[0], words[1], lanes, violation_);
+        violation_.access = number;
     }
 
     void dump(int half) {
@@ -259,6 +301,8 @@ class Engine {
     std::unique_ptr<Design> top_;
     uint64_t cycles_ = 0, was_error_ = 0;
     bool was_busy_ = false, in_reset_ = false, rx_shown_ = false;
+    std::vector<SharedMemory> shared_;
+    Violation violation_{};
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace_;
     uint64_t wave_from_ = 0, wave_to_ = 0;
@@ -284,6 +328,7 @@ int emulator_run(Engine *engine, uint64_t limit, uint64_t bytes) { return engine
 uint64_t emulator_cycles(const Engine *engine) { return engine->cycles(); }
 int emulator_busy(const Engine *engine) { return engine->busy(); }
 uint64_t emulator_error(const Engine *engine) { return engine->error(); }
+void emulator_violation(Engine *engine, Violation *violation) { *violation = engine->violation(); }
 int emulator_copy(Engine *engine, int write, uint64_t offset, uint8_t *bytes, uint64_t length) {
     return engine->copy(write, offset, bytes, length);
 }
