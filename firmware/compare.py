@@ -16,7 +16,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from firmware.quantiser.agreement import compare, read_labels
+from firmware.quantiser.agreement import compare
+from firmware.quantiser.labels import labels_of
 from firmware.quantiser.paired_logits import cores, paired_logits
 from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import spelled_out
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = image_files(arguments.images)[arguments.skip : stop]
     if not files:
         raise UserError(f"--skip {arguments.skip} leaves no image of {arguments.images}; take a smaller number.")
-    labels = read_labels(arguments.labels, files, shape.classes)
+    labels = labels_of(arguments.labels, files, shape.classes)
     console = Console(stderr=True)
     processes = min(arguments.processes or cores(), len(files))
     pairs = track(

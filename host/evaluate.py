@@ -12,25 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from itertools import tee
 from pathlib import Path
 
-from rich.table import Table
-
+from firmware.quantiser.labels import LabelledFile, read_labels
 from host.command.errors import HostError, run_command
-from host.command.terminal import output, percent, tracked
-from host.devices.base import Device
-from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
-from host.evaluation.labels import Labelled, check_files, read_labels
-from host.evaluation.log import Journal, checksum
-from host.evaluation.metrics import Outcome, Tally
-from host.evaluation.workers import Job, model_of, on_cluster, side_by_side
-from host.images.files import read_image
-
-WIDEST_MATRIX = 20
-"""Classes above which a confusion matrix no longer fits a terminal and the most frequent confusions are shown."""
+from host.command.terminal import tracked
+from host.devices.registry import DEFAULT_DEVICE, DEVICES
+from host.evaluation.job import Evaluator, Job, class_names
+from host.evaluation.log import EvaluationLog, checksum
+from host.evaluation.metrics import Metrics, Outcome
+from host.evaluation.report import as_object, print_metrics
+from host.evaluation.workers import in_processes, on_cluster
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--reference", type=Path, metavar="MODEL", help="compare with the reference of this model file")
     made.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N rows of the table")
     made.add_argument("--limit", type=int, metavar="N", help="evaluate at most N rows")
-    made.add_argument("--resume", type=Path, metavar="FILE", help="journal: written as it goes, taken up if it exists")
+    made.add_argument("--resume", type=Path, metavar="FILE", help="log: written as it goes, taken up if it exists")
     many = made.add_mutually_exclusive_group()
     many.add_argument("--boards", type=int, default=1, metavar="N", help="emulated boards side by side, in processes")
     many.add_argument("--scheduler", metavar="ADDRESS", help="a board on each worker of this Dask cluster")
@@ -51,125 +45,72 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def outcomes(device: Device, reference: Device | None, folder: Path, rows: list[Labelled]) -> Iterator[Outcome]:
-    """Evaluates the rows in order, streaming the images in the devices' batches."""
-    mine, others = tee(read_image(folder / row.file) for row in rows)
-    predictions = device.stream(mine)
-    if reference is None:
-        for row, prediction in zip(rows, predictions, strict=True):
-            yield Outcome(row.file, row.label, prediction.label, prediction.cycles)
-        return
-    for row, prediction, expected in zip(rows, predictions, reference.stream(others), strict=True):
-        yield Outcome(
-            row.file,
-            row.label,
-            prediction.label,
-            prediction.cycles,
-            same_label=prediction.label == expected.label,
-            same_integers=prediction.same_integers(expected),
-        )
+def chosen_rows(options: argparse.Namespace, classes: int) -> list[LabelledFile]:
+    """The rows of the table that are asked for.
+
+    Raises
+    ------
+    UserError : there are none, the table is bad, or an image is not there
+    """
+    end = None if options.limit is None else options.skip + options.limit
+    rows = read_labels(options.labels, classes)[options.skip : end]
+    if not rows:
+        raise HostError(f"--skip {options.skip} leaves out every row of {options.labels}: choose a smaller one.")
+    # Better now than an hour into a run.
+    missing = [row.file for row in rows if not (options.images / row.file).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise HostError(f"The folder {options.images} lacks {missing[0]}{more}: check --images and --labels.")
+    return rows
 
 
-def as_object(tally: Tally, options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, object]:
-    """The result for `--json`."""
-    return {
+def opened_log(options: argparse.Namespace) -> EvaluationLog:
+    """The log of this evaluation, of these files. Raises HostError."""
+    header = {
         "device": options.device,
-        "program": str(options.program),
-        "images": tally.images,
-        "correct": tally.correct,
-        "accuracy": tally.accuracy,
-        "reference": str(options.reference) if options.reference else None,
-        "compared": tally.compared,
-        "same_labels": tally.same_labels,
-        "same_integers": tally.same_integers,
-        "cycles": {"fewest": min(tally.cycles), "most": max(tally.cycles)} if tally.cycles else None,
-        "classes": list(names),
-        "confusions": [{"class": a, "called": b, "images": count} for a, b, count in tally.mistakes()],
+        "program": checksum(options.program),
+        "reference": checksum(options.reference) if options.reference else "",
+        "labels": checksum(options.labels),
     }
+    return EvaluationLog(options.resume, header)
 
 
-def confusion_table(tally: Tally, names: tuple[str, ...]) -> Table:
-    """The confusion matrix, or where there are too many classes the ten most frequent confusions."""
-    if len(names) > WIDEST_MATRIX:
-        table = Table("class", "called", "images", title="most frequent confusions")
-        for actual, called, count in tally.mistakes()[:10]:
-            table.add_row(f"{actual} {names[actual]}", f"{called} {names[called]}", str(count))
-        return table
-    table = Table("class", *(str(i) for i in range(len(names))), title="images of a class (row) called (column)")
-    for actual, name in enumerate(names):
-        counts = (str(count) if count else "" for count in tally.confusion[actual])
-        table.add_row(f"{actual} {name}", *counts)
-    return table
-
-
-def report(tally: Tally, options: argparse.Namespace, names: tuple[str, ...]) -> None:
-    """Prints the result."""
-    if options.json:
-        print(json.dumps(as_object(tally, options, names), indent=1))
-        return
-    print(f"accuracy: {percent(tally.accuracy)} ({tally.correct} of {tally.images} images)")
-    if tally.compared:
-        print(f"labels as the reference: {tally.same_labels} of {tally.compared}")
-        print(f"logits as the reference, bit for bit: {tally.same_integers} of {tally.compared}")
-    if tally.cycles:
-        print(f"cycles a frame: {min(tally.cycles)} to {max(tally.cycles)}")
-    output().print(confusion_table(tally, names))
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    """The command's body; returns the exit status."""
+def check(options: argparse.Namespace) -> None:
+    """Raises HostError for numbers that mean nothing."""
     if options.skip < 0 or (options.limit is not None and options.limit < 1):
         raise HostError("--skip must be at least 0 and --limit at least 1.")
     if options.boards < 1:
         raise HostError(f"--boards must be at least 1, not {options.boards}.")
-    several = options.boards > 1 or options.scheduler is not None
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """The command's body; returns the exit status."""
+    check(options)
+    job = Job(options.device, options.program, options.images, options.reference)
+    run: Callable[[list[LabelledFile]], Generator[Outcome, None, None]]
     with ExitStack() as stack:
-        if several:
-            names = model_of(options.program).class_names
+        if options.scheduler is not None:
+            names, run = class_names(job), lambda rows: on_cluster(job, rows, options.scheduler)
+        elif options.boards > 1:
+            names, run = class_names(job), lambda rows: in_processes(job, rows, options.boards)
         else:
-            device = stack.enter_context(open_device(options.device))
-            names = device.load(options.program).class_names
-        end = None if options.limit is None else options.skip + options.limit
-        rows = read_labels(options.labels, len(names))[options.skip : end]
-        if not rows:
-            raise HostError(f"--skip {options.skip} leaves out every row of {options.labels}: choose a smaller one.")
-        check_files(options.images, rows)
-        reference = None
-        if options.reference:
-            if several:
-                expected = model_of(options.reference)
-            else:
-                reference = stack.enter_context(open_device("reference"))
-                expected = reference.load(options.reference)
-            if len(expected.class_names) != len(names):
-                raise HostError(f"{options.reference} has other classes than {options.program}: give the same model.")
-        tally, journal = Tally(len(names)), None
-        if options.resume:
-            header = {
-                "device": options.device,
-                "program": checksum(options.program),
-                "reference": checksum(options.reference) if options.reference else "",
-                "labels": checksum(options.labels),
-            }
-            journal = stack.enter_context(Journal(options.resume, header))
-            for row in rows:
-                if row.file in journal.done:
-                    tally.add(journal.done[row.file])
-            rows = [row for row in rows if row.file not in journal.done]
-        finished = tally.images
-        results: Iterator[Outcome]
-        if several:
-            job = Job(options.device, options.program, options.images, options.reference)
-            scheduler = options.scheduler
-            shared = on_cluster(job, rows, scheduler) if scheduler else side_by_side(job, rows, options.boards)
-            results = stack.enter_context(closing(shared))
-        else:
-            results = outcomes(device, reference, options.images, rows)
-        for outcome in tracked(results, finished + len(rows), "images", done=finished):
-            tally.add(outcome)
-            if journal:
-                journal.add(outcome)
-        report(tally, options, names)
+            evaluator = stack.enter_context(Evaluator(job))
+            names, run = evaluator.class_names, evaluator.outcomes
+        rows, metrics = chosen_rows(options, len(names)), Metrics(len(names))
+        log = stack.enter_context(opened_log(options)) if options.resume else None
+        done = [log.done[row.file] for row in rows if row.file in log.done] if log else []
+        for outcome in done:
+            metrics.add(outcome)
+        left = [row for row in rows if log is None or row.file not in log.done]
+        outcomes = stack.enter_context(closing(run(left)))
+        for outcome in tracked(outcomes, len(rows), "images", done=len(done)):
+            metrics.add(outcome)
+            if log:
+                log.add(outcome)
+    if options.json:
+        print(json.dumps(as_object(metrics, job, names), indent=1))
+    else:
+        print_metrics(metrics, names)
     return 0
 
 

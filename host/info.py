@@ -25,7 +25,6 @@ from host.devices.model_file import MODEL_FORMAT, kind_of
 from host.devices.registry import DEVICES, open_device
 from host.devices.serial_port import known_ports
 from sim.reference.architecture import spelled_out
-from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
 
@@ -94,12 +93,9 @@ def about_file(path: Path, board: str) -> Section:
 
     Raises
     ------
-    HostError : it is neither
+    UserError : it is neither
     """
-    try:
-        return about_model(path, board) if kind_of(path) == MODEL_FORMAT else about_program(path)
-    except UserError as error:
-        raise HostError(str(error)) from error
+    return about_model(path, board) if kind_of(path) == MODEL_FORMAT else about_program(path)
 
 
 def shown(section: Section, title: str) -> Table:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -55,29 +52,3 @@ def compare(float_logits: Logits, integer_logits: Logits, labels: npt.NDArray[np
         agreement=float(np.mean(float_logits.argmax(axis=1) == integer_logits.argmax(axis=1))),
         divergence=float(np.mean((np.exp(own) * (own - other)).sum(axis=1))),
     )
-
-
-def read_labels(path: Path, files: Sequence[Path], classes: int) -> npt.NDArray[np.int64]:
-    """The class of each of `files` from a CSV file with the columns `file` and `label` (0-based).
-
-    Raises
-    ------
-    UserError
-        The file is unreadable or lacks a column, an image is not in it, or a label is no class.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as table:
-            rows = {row["file"]: row["label"] for row in csv.DictReader(table)}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV file with the columns file and label ({error}).") from error
-    labels = []
-    for file in files:
-        label = rows.get(file.name)
-        if label is None:
-            raise UserError(f"{path} has no label for {file.name}; each image needs a row.")
-        if not (label.isascii() and label.isdigit() and int(label) < classes):
-            raise UserError(f"{path}: the label of {file.name} is {label!r}, but 0 to {classes - 1} is expected.")
-        labels.append(int(label))
-    return np.array(labels, np.int64)

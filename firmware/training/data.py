@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from firmware.quantiser.agreement import read_labels
+from firmware.quantiser.labels import labels_of
 from sim.reference.errors import UserError
 from sim.reference.preprocess import SUFFIXES, Preprocessing, image_files
 
@@ -93,7 +93,7 @@ def open_images(folder: Path, labels: Path | None, classes: int, split: str, par
         files = image_files(folder)[part]
         if not files:
             raise UserError(f"{folder}: the part {_text(part)} holds no image; choose another.")
-        return Files(files, read_labels(labels, files, classes))
+        return Files(files, labels_of(labels, files, classes))
     if sorted(folder.glob("*-idx3-ubyte*")):
         prefix = "train" if split == "train" else "t10k"
         pixels, numbers = (_idx_file(folder, f"{prefix}-{kind}") for kind in ("images-idx3", "labels-idx1"))

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Callable
 
-USER_ERROR = 2
-"""Exit status after a mistake that the user can mend: a missing file, an unreadable image, an unknown device."""
+from sim.reference.errors import USER_ERROR_STATUS, UserError
+
 INTERRUPTED = 130
 
 
-class HostError(Exception):
+class HostError(UserError):
     """A sentence for the user: what is wrong, the value, what to do."""
 
 
@@ -22,14 +22,14 @@ def reason(error: BaseException) -> str:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Runs a command's body and returns the exit status; `HostError` becomes a sentence on standard error."""
+    """Runs a command's body and returns the exit status; a `UserError` becomes a sentence on standard error."""
     try:
         status = command()
         sys.stdout.flush()  # a reader that has gone is then noticed here, not by the interpreter at its end
         return status
-    except HostError as error:
+    except UserError as error:
         print(error, file=sys.stderr)
-        return USER_ERROR
+        return USER_ERROR_STATUS
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED

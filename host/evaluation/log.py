@@ -1,4 +1,4 @@
-"""The journal of an evaluation: what is done already, so that an interrupted one goes on where it stopped.
+"""The log of an evaluation: what is done already, so that an interrupted one goes on where it stopped.
 
 JSON lines: the first says what was evaluated (device, checksums of the files, labels), each further one is an outcome,
 written as soon as it is known. A last line cut short by the interruption is dropped and its image evaluated again.
@@ -25,12 +25,12 @@ def checksum(path: Path) -> str:
         raise HostError(f"Cannot read {path}: {reason(error)}.") from error
 
 
-class Journal:
+class EvaluationLog:
     """The outcomes so far, by file name, in `done`; `add` appends one. A context manager that closes the file.
 
     Raises
     ------
-    HostError : the file cannot be read or written, is no journal, or is that of another evaluation
+    HostError : the file cannot be read or written, is no log of an evaluation, or is that of another evaluation
     """
 
     def __init__(self, path: Path, header: dict[str, str]) -> None:
@@ -44,25 +44,25 @@ class Journal:
             if not complete:
                 self._write(header)
         except (OSError, UnicodeDecodeError) as error:
-            raise HostError(f"Cannot use the journal {path}: {reason(error)}.") from error
+            raise HostError(f"Cannot use the log {path}: {reason(error)}.") from error
 
     def _read(self, header: dict[str, str]) -> int:
-        """Takes in an existing journal; returns the bytes up to the end of its last whole line."""
+        """Takes in an existing log; returns the bytes up to the end of its last whole line."""
         whole, _, _ = self.path.read_bytes().rpartition(b"\n")
         if not whole:
             if self.path.stat().st_size:
-                raise HostError(f"{self.path} is not a journal of an evaluation: choose another --resume file.")
+                raise HostError(f"{self.path} is not the log of an evaluation: choose another --resume file.")
             return 0
         first, *lines = whole.decode("utf-8").split("\n")
         try:
             found = json.loads(first)
             outcomes = [Outcome(**json.loads(line)) for line in lines]
         except (json.JSONDecodeError, TypeError) as error:
-            raise HostError(f"{self.path} is not a journal of an evaluation: choose another --resume file.") from error
+            raise HostError(f"{self.path} is not the log of an evaluation: choose another --resume file.") from error
         if found != header:
             different = sorted(key for key in header if not isinstance(found, dict) or found.get(key) != header[key])
             raise HostError(
-                f"{self.path} is the journal of another evaluation (other {', '.join(different) or 'settings'}): "
+                f"{self.path} is the log of another evaluation (other {', '.join(different) or 'settings'}): "
                 "delete it or choose another --resume file."
             )
         self.done = {outcome.file: outcome for outcome in outcomes}
@@ -77,7 +77,7 @@ class Journal:
         try:
             self._write(asdict(outcome))
         except OSError as error:
-            raise HostError(f"Cannot write the journal {self.path}: {reason(error)}.") from error
+            raise HostError(f"Cannot write the log {self.path}: {reason(error)}.") from error
 
     def __enter__(self) -> Self:
         return self

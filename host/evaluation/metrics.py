@@ -1,4 +1,4 @@
-"""The counts of an evaluation: accuracy, confusion matrix, agreement with the reference, cycles."""
+"""The metrics of an evaluation: accuracy, confusion matrix, agreement with the reference, cycles."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from firmware.quantiser.labels import LabelledFile
+from host.devices.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,23 @@ class Outcome:
     same_label: bool | None = None
     same_integers: bool | None = None
 
+    @classmethod
+    def of(cls, row: LabelledFile, answer: Prediction, reference: Prediction | None) -> Outcome:
+        """What a device answered for a row of the table, and what the reference did, where it ran."""
+        if reference is None:
+            return cls(row.file, row.label, answer.label, answer.cycles)
+        return cls(
+            row.file,
+            row.label,
+            answer.label,
+            answer.cycles,
+            same_label=answer.label == reference.label,
+            same_integers=answer.same_integers(reference),
+        )
 
-class Tally:
-    """Counts outcomes over `classes` classes."""
+
+class Metrics:
+    """What the outcomes over `classes` classes come to so far."""
 
     def __init__(self, classes: int) -> None:
         self.confusion: npt.NDArray[np.int64] = np.zeros((classes, classes), dtype=np.int64)

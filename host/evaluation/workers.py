@@ -7,87 +7,34 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from firmware.program.file import load_program
+from firmware.quantiser.labels import LabelledFile
 from host.command.errors import HostError, reason
-from host.devices.base import LoadedModel
-from host.devices.linked import described
-from host.devices.model_file import MODEL_FORMAT, kind_of, read_model
-from host.devices.registry import open_device
-from host.evaluation.labels import Labelled
+from host.evaluation.job import Evaluator, Job
 from host.evaluation.metrics import Outcome
-from host.images.files import read_image
-from sim.reference.errors import UserError
 
-__all__ = ["Job", "model_of", "on_cluster", "side_by_side"]
+__all__ = ["in_processes", "on_cluster"]
 
 SHAREABLE = ("sim", "reference")  # of a real board there is one
 CONNECT_SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Job:
-    """What every worker opens: a device and a program, where the images are, a reference's model if asked for."""
-
-    device: str
-    program: Path
-    images: Path
-    reference: Path | None = None
+_worker = threading.local()
+"""Of this thread of this process: the job and what it opened. They end with the process."""
 
 
-_opened = threading.local()
-"""Of this thread of this process: the job, its device and its reference. They end with the process."""
-
-
-def model_of(program: Path) -> LoadedModel:
-    """What the host must know of a program or model file, without a device.
-
-    Raises
-    ------
-    HostError : it is neither
-    """
-    if kind_of(program) == MODEL_FORMAT:
-        return read_model(program)[1]
-    try:
-        return described(load_program(program))
-    except UserError as error:
-        raise HostError(str(error)) from error
-
-
-def outcome(job: Job, row: Labelled) -> Outcome:
+def evaluated(job: Job, row: LabelledFile) -> Outcome:
     """One image on this worker's own device, which its first image opens. Raises HostError."""
     try:
-        if getattr(_opened, "job", None) != job:
-            _open(job)
-        picture = read_image(job.images / row.file)
-        prediction = _opened.device.infer(picture)
-        if _opened.reference is None:
-            return Outcome(row.file, row.label, prediction.label, prediction.cycles)
-        expected = _opened.reference.infer(picture)
+        if getattr(_worker, "job", None) != job:
+            _worker.job, _worker.evaluator = None, Evaluator(job)
+            _worker.job = job
+        outcome: Outcome = _worker.evaluator.outcome(row)
     except HostError as error:
         raise HostError(str(error)) from None  # the others do not survive the way between processes
-    return Outcome(
-        row.file,
-        row.label,
-        prediction.label,
-        prediction.cycles,
-        same_label=prediction.label == expected.label,
-        same_integers=prediction.same_integers(expected),
-    )
-
-
-def _open(job: Job) -> None:
-    _opened.job = None
-    _opened.device = open_device(job.device)
-    _opened.device.load(job.program)
-    _opened.reference = None
-    if job.reference is not None:
-        _opened.reference = open_device("reference")
-        _opened.reference.load(job.reference)
-    _opened.job = job
+    return outcome
 
 
 def _check(job: Job) -> None:
@@ -95,7 +42,7 @@ def _check(job: Job) -> None:
         raise HostError(f"{job.device} is one device: --boards and --scheduler take {' or '.join(SHAREABLE)}.")
 
 
-def side_by_side(job: Job, rows: Sequence[Labelled], boards: int) -> Generator[Outcome, None, None]:
+def in_processes(job: Job, rows: Sequence[LabelledFile], boards: int) -> Generator[Outcome, None, None]:
     """The outcomes in the order of the rows, from so many processes, each with a device of its own.
 
     Raises
@@ -106,14 +53,14 @@ def side_by_side(job: Job, rows: Sequence[Labelled], boards: int) -> Generator[O
     # Not forked: what an emulated board's library holds does not survive that.
     pool = ProcessPoolExecutor(boards, mp_context=multiprocessing.get_context("spawn"))
     try:
-        yield from pool.map(outcome, [job] * len(rows), rows)
+        yield from pool.map(evaluated, [job] * len(rows), rows)
     except BrokenProcessPool as error:
         raise HostError("A board's process has ended early, perhaps for lack of memory: use fewer --boards.") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def on_cluster(job: Job, rows: Sequence[Labelled], address: str) -> Generator[Outcome, None, None]:
+def on_cluster(job: Job, rows: Sequence[LabelledFile], address: str) -> Generator[Outcome, None, None]:
     """The same from the workers of a Dask cluster, which see this project and the files under the same paths.
 
     Raises
@@ -131,11 +78,14 @@ def on_cluster(job: Job, rows: Sequence[Labelled], address: str) -> Generator[Ou
         client: Any = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError, TypeError) as error:
         raise HostError(f"No Dask scheduler answers at {address} ({reason(error)}): check --scheduler.") from error
-    absolute = Job(
-        job.device, job.program.resolve(), job.images.resolve(), job.reference.resolve() if job.reference else None
+    absolute = replace(
+        job,
+        program=job.program.resolve(),
+        images=job.images.resolve(),
+        reference=job.reference.resolve() if job.reference else None,
     )
     try:
-        for future in client.map(outcome, [absolute] * len(rows), rows, pure=False):
+        for future in client.map(evaluated, [absolute] * len(rows), rows, pure=False):
             try:
                 yield future.result()
             except (OSError, RuntimeError) as error:  # of the cluster: a worker or the scheduler has gone

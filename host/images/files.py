@@ -10,9 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from host.command.errors import HostError, reason
+from sim.reference.preprocess import SUFFIXES
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""What counts as an image in a folder; a file named by itself may have any name."""
 DECODING_ERRORS = (
     OSError,
     SyntaxError,

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from host.command.errors import HostError, reason
-from host.images.files import SUFFIXES, read_image
+from host.images.files import read_image
+from sim.reference.preprocess import SUFFIXES
 
 __all__ = ["camera", "watch"]
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from firmware.float_models.blocks import FloatArray
-from firmware.quantiser.agreement import read_labels
+from firmware.quantiser.labels import labels_of
 from firmware.quantiser.timm_names import load_weights
 from firmware.training import digits
 from gateware.config import ALIASES, PRESETS, ConfigError, config
@@ -82,7 +82,7 @@ def accuracy(
 ) -> None:  # fmt: skip
     """Fills the rows' accuracy from labelled images."""
     weights: dict[str, FloatArray] = load_weights(arguments.weights, model.shape)
-    images = Images(tuple(files), read_labels(arguments.labels, files, model.shape.classes))
+    images = Images(tuple(files), labels_of(arguments.labels, files, model.shape.classes))
     names = {variant.name: variant_arithmetic(arguments.arithmetic, variant).name for variant in variants}
     found = logits(
         arguments.model, weights, images, list(dict.fromkeys([FLOAT, *names.values()])), arguments.store,

@@ -1,12 +1,11 @@
 """Float against integer logits."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from firmware.quantiser.agreement import compare, read_labels
+from firmware.quantiser.agreement import compare
 from sim.reference.errors import UserError
 
 
@@ -31,27 +30,3 @@ def test_large_logits_do_not_overflow():
 def test_different_images_are_refused():
     with pytest.raises(UserError, match="do not belong together"):
         compare(np.zeros((2, 3)), np.zeros((1, 3)), np.zeros(2, int))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("file,label\na.png,2\n", "has no label for b.png"),
-        ("file,label\na.png,2\nb.png,3\n", "label of b.png is '3', but 0 to 2"),
-        ("file,label\na.png,2\nb.png,-1\n", "label of b.png is '-1'"),
-        ("file,label\na.png,2\nb.png\n", "has no label for b.png"),
-        ("name,label\na.png,2\nb.png,1\n", "columns file and label"),
-        ("file,label\na.png,2\nb.png,\N{SUPERSCRIPT TWO}\n", "label of b.png is"),
-    ],
-)
-def test_bad_labels(tmp_path: Path, content: str, message: str):
-    path = tmp_path / "labels.csv"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
-        read_labels(path, [Path("a.png"), Path("b.png")], 3)
-
-
-def test_good_labels(tmp_path: Path):
-    path = tmp_path / "labels.csv"
-    path.write_text("file,label\nb.png,1\na.png,2\n")
-    assert read_labels(path, [Path("x/a.png"), Path("x/b.png")], 3).tolist() == [2, 1]

@@ -1,4 +1,4 @@
-"""`python -m host.evaluate`: counts, parts of a table, journals, and bad tables."""
+"""`python -m host.evaluate`: counts, parts of a table, logs, and bad tables."""
 
 import json
 from pathlib import Path
@@ -57,13 +57,13 @@ def test_agreement_is_of_labels_and_of_integers(
 
 
 def test_an_interrupted_evaluation_goes_on(brightness, program: Path, folder: Path, tmp_path: Path, capsys):
-    journal = tmp_path / "journal"
-    resume = ("--resume", str(journal), "--json")
+    log = tmp_path / "log"
+    resume = ("--resume", str(log), "--json")
     assert evaluate.main(arguments(program, folder, *resume, "--limit", "5")) == 0
     capsys.readouterr()
-    journal.write_text(journal.read_text()[:-4])  # as if the power had gone while the fifth line was written
+    log.write_text(log.read_text()[:-4])  # as if the power had gone while the fifth line was written
     assert evaluate.main(arguments(program, folder, *resume, "--limit", "4")) == 0
-    assert journal.read_text().endswith("}\n") and journal.read_text().count("\n") == 5
+    assert log.read_text().endswith("}\n") and log.read_text().count("\n") == 5
     capsys.readouterr()
     assert evaluate.main(arguments(program, folder, *resume)) == 0
     found = result(capsys)
@@ -74,24 +74,24 @@ def test_an_interrupted_evaluation_goes_on(brightness, program: Path, folder: Pa
     assert result(capsys) == found
 
 
-def test_the_journal_of_another_program_is_refused(brightness, program: Path, folder: Path, tmp_path: Path, capsys):
-    journal = tmp_path / "journal"
-    assert evaluate.main(arguments(program, folder, "--resume", str(journal))) == 0
-    before = journal.read_text()
+def test_the_log_of_another_program_is_refused(brightness, program: Path, folder: Path, tmp_path: Path, capsys):
+    log = tmp_path / "log"
+    assert evaluate.main(arguments(program, folder, "--resume", str(log))) == 0
+    before = log.read_text()
     program.write_bytes(b"another")
     capsys.readouterr()
-    assert evaluate.main(arguments(program, folder, "--resume", str(journal))) == 2
-    assert "journal of another evaluation (other program)" in capsys.readouterr().err
-    assert journal.read_text() == before
+    assert evaluate.main(arguments(program, folder, "--resume", str(log))) == 2
+    assert "log of another evaluation (other program)" in capsys.readouterr().err
+    assert log.read_text() == before
 
 
 @pytest.mark.parametrize("content", ["labels\n", "[1]\n", '{"device": 1}\n{"file": 1}\n', "no newline"])
 def test_another_file_is_not_overwritten(content, brightness, program: Path, folder: Path, tmp_path: Path, capsys):
-    journal = tmp_path / "journal"
-    journal.write_text(content)
-    assert evaluate.main(arguments(program, folder, "--resume", str(journal))) == 2
+    log = tmp_path / "log"
+    log.write_text(content)
+    assert evaluate.main(arguments(program, folder, "--resume", str(log))) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert journal.read_text() == content
+    assert log.read_text() == content
 
 
 @pytest.mark.parametrize(

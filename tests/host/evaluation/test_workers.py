@@ -1,4 +1,4 @@
-"""`host.evaluate --boards` and `--scheduler`: the same result as one device's, in order, and journals that go on."""
+"""`host.evaluate --boards` and `--scheduler`: the same result as one device's, in order, and logs that go on."""
 
 import json
 import os
@@ -42,11 +42,11 @@ def result(folder: Path, capsys, *more: str) -> dict:
 def test_two_processes_give_what_one_device_gives(folder: Path, tmp_path: Path, capsys):
     wanted = result(folder, capsys, "--reference", str(SHIPPED))
     assert (wanted["images"], wanted["same_integers"]) == (IMAGES, IMAGES)
-    journal = tmp_path / "journal"
-    more = ("--boards", "2", "--reference", str(SHIPPED), "--resume", str(journal))
+    log = tmp_path / "log"
+    more = ("--boards", "2", "--reference", str(SHIPPED), "--resume", str(log))
     assert result(folder, capsys, *more, "--limit", "3")["images"] == 3
     assert result(folder, capsys, *more) == wanted
-    files = [json.loads(line)["file"] for line in journal.read_text().splitlines()[1:]]
+    files = [json.loads(line)["file"] for line in log.read_text().splitlines()[1:]]
     assert files == [f"{index}.png" for index in range(IMAGES)]
 
 
