@@ -20,6 +20,7 @@ __all__ = [
     "Engine",
     "ERROR_SENTENCES",
     "LOG_BEATS",
+    "MOST_COUNT",
     "ErrorCode",
     "Field",
     "InstructionWord",
@@ -27,6 +28,7 @@ __all__ = [
     "Op",
     "PostMode",
     "Register",
+    "SEMAPHORE_COUNT_BITS",
     "Transform",
     "encode",
     "loop_registers",
@@ -36,6 +38,8 @@ ISA_VERSION = 2
 VALUE_BITS = 24
 ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
 SEMAPHORE_BITS = 4
+SEMAPHORE_COUNT_BITS = 8
+MOST_COUNT = (1 << SEMAPHORE_COUNT_BITS) - 1  # of a semaphore
 LOG_BEATS = 4  # beats of counters that a MARK writes
 DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
 DST_BITS = 22
@@ -77,7 +81,7 @@ class SemaphoreValue(data.Struct):
 
     semaphore: 4
     unused: 4
-    count: 8
+    count: SEMAPHORE_COUNT_BITS
 
 
 class Transform(enum.IntEnum):

@@ -7,11 +7,10 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.contracts import require, watched
-from gateware.isa import SEMAPHORE_BITS, SemaphoreValue
+from gateware.isa import SEMAPHORE_BITS, SEMAPHORE_COUNT_BITS, SemaphoreValue
 
 __all__ = ["SemaphoreTake", "Semaphores"]
 
-COUNT_BITS = 8
 SWEEP = 1 << SEMAPHORE_BITS  # cycles that setting all counts to 0 takes
 
 
@@ -58,7 +57,7 @@ class Semaphores(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.counts = counts = memory.Memory(
-            shape=COUNT_BITS, depth=1 << SEMAPHORE_BITS, init=[], attrs={"ram_style": "distributed"}
+            shape=SEMAPHORE_COUNT_BITS, depth=1 << SEMAPHORE_BITS, init=[], attrs={"ram_style": "distributed"}
         )
         writer, reader = counts.write_port(), counts.read_port(domain="comb")
 
@@ -81,7 +80,7 @@ class Semaphores(wiring.Component):
 
         # Second stage: count.
         count = reader.data
-        total = Signal(COUNT_BITS + 1)
+        total = Signal(SEMAPHORE_COUNT_BITS + 1)
         enough, never = Signal(), Signal()
         m.d.comb += [
             reader.addr.eq(chosen.value.semaphore),
@@ -89,13 +88,13 @@ class Semaphores(wiring.Component):
             total.eq(count + chosen.value.count),
             enough.eq((count >= chosen.value.count) | never),
             writer.addr.eq(chosen.value.semaphore),
-            writer.data.eq(Mux(chosen.give, total[:COUNT_BITS], count - chosen.value.count)),
+            writer.data.eq(Mux(chosen.give, total[:SEMAPHORE_COUNT_BITS], count - chosen.value.count)),
             writer.en.eq((chosen.give | (chosen.take & enough)) & ~never),
         ]
         for index, signal in enumerate(taken):
             m.d.sync += signal.eq(chosen.take & enough & (chosen.taker == index))
             m.d.comb += self.take[index].taken.eq(signal)
-        with m.If(chosen.give & total[COUNT_BITS] & ~never):
+        with m.If(chosen.give & total[SEMAPHORE_COUNT_BITS] & ~never):
             m.d.sync += self.overflow.eq(1)
         sweep = Signal(SEMAPHORE_BITS)
         m.d.sync += sweep.eq(sweep + 1)

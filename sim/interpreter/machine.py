@@ -6,14 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import AcceleratorConfig
-from gateware.isa import LOG_BEATS, RUN_FIELDS, Engine, ErrorCode, Op, register
+from gateware.isa import LOG_BEATS, MOST_COUNT, RUN_FIELDS, Engine, ErrorCode, Op, register
 from sim.interpreter.execute import execute, softmax
 from sim.interpreter.loads import load
 from sim.interpreter.state import MachineError, MachineState, Observer
 
 __all__ = ["Interpreter"]
-
-MOST = 255  # of a semaphore
 
 
 class Interpreter:
@@ -115,5 +113,5 @@ class Interpreter:
     def _give(self, semaphore: int, amount: int) -> None:
         if semaphore:
             self.state.semaphores[semaphore] += amount
-            if self.state.semaphores[semaphore] > MOST:
-                raise MachineError(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {semaphore} would pass {MOST}")
+            if self.state.semaphores[semaphore] > MOST_COUNT:
+                raise MachineError(ErrorCode.SEMAPHORE_OVERFLOW, f"semaphore {semaphore} would pass {MOST_COUNT}")

@@ -192,7 +192,7 @@ class _Attention:
             post,
             (constants, 0, 4),
             {"OUT_BASE": base, "OUT_SLAB": self.output.slab, "OUT_ROW": counted},
-            [Access(self.output.name, places, columns, write=True, event="written"), *accesses],
+            [*emitter.stores(self.output, places, columns), *accesses],
             halves=self.halves,
         )
         if block == self.blocks - 1:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from firmware.compiler.errors import CompileError
 from firmware.compiler.lower.loads import Loads
 from firmware.compiler.lower.operations import Access
+from firmware.program.allocation import Allocation
+from firmware.program.layout import SLAB_COLUMNS
+from gateware.config import LANES
 from gateware.isa import Engine
 
 __all__ = ["Emitter"]
@@ -54,6 +57,13 @@ class Emitter(Loads):
                 *accesses,
             ],
         )
+
+    def stores(self, tensor: Allocation, rows: tuple[int, int], columns: tuple[int, int]) -> list[Access]:
+        """The accesses of an operation that stores there: also to the whole of each tensor that was in that place."""
+        places = [(tensor.name, rows, columns)]
+        for one in self.memory.former(tensor):
+            places.append((one.name, (0, one.slab), (0, LANES * SLAB_COLUMNS * one.slabs)))
+        return [Access(*place, write=True, event="written") for place in places]
 
     def score_slot(self) -> Access:
         """The score memory's block that the next scores go to."""

@@ -93,7 +93,7 @@ class Product:
         channels = (4 * tiles[0], 4 * tiles[1])
         matrix_rows = (rows[0] + self.offset, rows[1] + self.offset)
         out_rows = self.destination.rows(matrix_rows)
-        accesses = [Access(output.name, out_rows, channels, write=True, event="written")]
+        accesses = emitter.stores(output, out_rows, channels)
         # Row r is row r modulo max_rows from another base: registers count no more rows, and that is its place among
         # the maxima and in the row map.
         counted = (matrix_rows if self.destination.scatter else out_rows)[0] % emitter.config.max_rows

@@ -6,7 +6,6 @@ import numpy as np
 
 from firmware.compiler.errors import CompileError
 from firmware.compiler.lower.emit import Emitter
-from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import records
 from firmware.program.allocation import Allocation
 from gateware.isa import PostMode
@@ -68,7 +67,7 @@ def lower_mean(emitter: Emitter, name: str, source: Allocation, output: Allocati
             {"mode": PostMode.Q8},
             (constants, 0, 4),
             {"OUT_BASE": output.column_base(first), "OUT_SLAB": output.slab, "OUT_ROW": 0},
-            [Access(output.name, (0, 1), (4 * first, 4 * used), write=True, event="written")],
+            emitter.stores(output, (0, 1), (4 * first, 4 * used)),
         )
         emitter.b.release(b)
     emitter.a.release(a)

@@ -63,14 +63,17 @@ class Memory:
         self._free.remove((start, end))
         if start + beats < end:
             self._free.append((start + beats, end))
-        self.overwritten |= {one.name for one in self._former if one.base < start + beats and start < one.end}
-        return Allocation(name, start, rows, columns, size)
+        allocation = Allocation(name, start, rows, columns, size)
+        self.overwritten |= {one.name for one in self.former(allocation)}
+        return allocation
+
+    def former(self, allocation: Allocation) -> list[Allocation]:
+        """The matrices that have been in its place, or in a part of it, and were given back."""
+        return [one for one in self._former if one.base < allocation.end and allocation.base < one.end]
 
     def give_back(self, allocation: Allocation) -> None:
-        """Let later layers' matrices have the place.
-
-        Nobody needs to wait for it to be free: whatever read this one did so for an operation of the array, and the
-        array writes the others by later operations.
+        """Let later layers' matrices have the place. Whoever writes them waits for all that used this one
+        (`Emitter.stores`).
         """
         start, end = allocation.base, allocation.end
         for free in [free for free in self._free if free[1] == start or free[0] == end]:

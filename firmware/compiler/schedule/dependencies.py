@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from firmware.compiler.errors import CompileError
 from firmware.compiler.lower.operations import Access, Operation
+from firmware.compiler.schedule.semaphores import worst_count
 from firmware.program.assembler import Assembler
 from gateware.config import AcceleratorConfig
-from gateware.isa import Engine
+from gateware.isa import MOST_COUNT, Engine
 
 __all__ = ["Step", "Stream", "assemble", "dependencies"]
 
@@ -142,7 +143,7 @@ def assemble(
 
     Raises
     ------
-    CompileError : more pairs of engines wait for each other than there are semaphores
+    CompileError : more pairs of engines wait for each other than there are semaphores, or one could count too far
     """
     steps = steps or dependencies(operations)
     wanted: dict[tuple[Stream, int], set[Engine]] = defaultdict(set)
@@ -169,9 +170,10 @@ def assemble(
         for stream, number in step.waits:
             pair = (stream, engine)
             due = bisect_right(told[pair], number)
-            if due > taken[pair]:
-                program.wait(engine, numbers[pair], due - taken[pair])
-                taken[pair] = due
+            while due > taken[pair]:
+                count = min(due - taken[pair], MOST_COUNT)
+                program.wait(engine, numbers[pair], count)
+                taken[pair] += count
         for name, value in operation.registers.items():
             program.set(engine, name, value)
         given: dict[str, int] = {}
@@ -190,4 +192,10 @@ def assemble(
         for semaphore in late:
             program.signal(engine, semaphore)
     program.end()
+    worst = worst_count(config, program.words())
+    if worst > MOST_COUNT:
+        raise CompileError(
+            f"one engine could be {worst} events ahead of another, and a semaphore counts to {MOST_COUNT}; choose a "
+            "smaller b_depth or a_depth in the configuration, so that less is loaded ahead."
+        )
     return program

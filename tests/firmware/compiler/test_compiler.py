@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from firmware.compiler.errors import CompileError
 from gateware.config import PRESETS, AcceleratorConfig, config
-from gateware.isa import Engine
+from gateware.isa import MOST_COUNT, Engine
 from sim.interpreter.machine import Interpreter
 from sim.reference.arithmetic import preset
 from sim.reference.integer_vit import IntegerVit
@@ -37,7 +37,6 @@ MODEL = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
 BLOCK = VitShape(image=224, patch=16, dim=192, depth=1, heads=3, classes=1000)
 SMALL = VitShape(image=20, patch=4, dim=32, depth=1, heads=2, classes=7)  # 26 tokens: no multiple of any grid's rows
 
-MOST = 255  # of a semaphore
 T, B, E, V = Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC
 ORDERS: dict[str, Sequence[Engine | str] | None] = {
     "T loads first": (T, B, V, E, READS, WRITES),
@@ -76,7 +75,7 @@ def test_a_block_of_deit_tiny_is_exact_in_any_order(arithmetic: str, rng: np.ran
         run = Interleaver(machine, memory, order, rng)
         run.run(compiled.program)
         assert different(compiled, model, image, memory, expected) == []
-        assert run.most <= MOST, "a semaphore would overflow"
+        assert run.most <= MOST_COUNT, "a semaphore would overflow"
 
 
 def test_a_distilled_model_is_exact(rng: np.random.Generator):
@@ -156,7 +155,7 @@ def test_no_order_of_the_engines_changes_a_result(board: str, arithmetic: str, o
     run = Interleaver(machine, memory, ORDERS[order], rng)
     run.run(compiled.program)
     assert different(compiled, model, image, memory) == []
-    assert run.most <= MOST, "a semaphore would overflow"
+    assert run.most <= MOST_COUNT, "a semaphore would overflow"
 
 
 @pytest.mark.parametrize("waiting", [T, B, E, V], ids=lambda engine: engine.name)

@@ -1,7 +1,5 @@
 """EXEC tells of results in the order of its operations: a store is not overtaken by scores, however slow memory is."""
 
-from dataclasses import fields, replace
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,8 @@ from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, LoadTarget, PostMode, loop_registers
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
-from sim.emulator.profiles import PROFILES, ULX3S, MemoryProfile
+from sim.emulator.profiles import PROFILES, MemoryProfile
+from sim.emulator.random_memory import random_memory
 from sim.interpreter.machine import Interpreter
 from tests.sim.interpreter.interpreter_bench import BEATS, Bench, factors, int8
 
@@ -21,21 +20,7 @@ STEPS = 4  # of every product: a slab of its result is an operand of as many
 PLACE = 200  # of what is loaded again, in B, and of probabilities, in A
 LOADED, STORED, SCORED, FREE, LOADED_AGAIN = 1, 2, 3, 4, 5
 PORTS = ("written", "written2")
-RANDOM_TIMINGS = 8
-
-
-def random_timing(seed: int) -> MemoryProfile:
-    """A slow memory of any times; its ratio of clocks too."""
-    rng = np.random.default_rng(seed)
-    times = {
-        field.name: int(rng.integers(0, 20)) for field in fields(ULX3S) if field.name in ("t_rp", "t_rcd", "t_wtp")
-    }
-    times |= {name: int(rng.integers(1, 40)) for name in ("t_wtr", "t_rtw", "read_time", "write_time", "read_latency")}
-    times |= {
-        name: int(rng.integers(1, 9)) for name in ("t_ccd", "queue_depth", "data_depth", "clock_num", "clock_den")
-    }
-    refresh = {"t_refi": int(rng.integers(200, 2000)), "t_rfc": int(rng.integers(1, 100))}
-    return replace(ULX3S, name=f"random {seed}", command_depth=int(rng.integers(1, 9)), **times, **refresh)
+RANDOM_MEMORIES = 20
 
 
 class HandWritten:
@@ -131,7 +116,7 @@ def board():
 
 
 @pytest.mark.parametrize(
-    "timing", [*dict.fromkeys(PROFILES.values()), *map(random_timing, range(RANDOM_TIMINGS))], ids=lambda one: one.name
+    "timing", [*dict.fromkeys(PROFILES.values()), *map(random_memory, range(RANDOM_MEMORIES))], ids=lambda one: one.name
 )
 def test_a_store_is_told_before_the_scores_behind_it(
     timing: MemoryProfile, board: Emulation, hand_written: tuple[np.ndarray, int, np.ndarray]
