@@ -1,7 +1,8 @@
 # Everything here works from a bare checkout with Python 3.11 or later (with pip and venv), make and g++.
 #   make venv   the environment in .venv, made anew when pyproject.toml changes
 #   make lint   format, lint and types
-#   make test   lint, then every test: what continuous integration runs
+#   make test   lint, then every test that needs no PyTorch
+#   make test-training  what needs PyTorch, which it installs: fine-tuning, the authors' .pth.tar files
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
 #   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
 #   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
@@ -14,9 +15,10 @@ TEST_WORKERS ?= 2
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TRAINING_STAMP := $(VENV)/.training-installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test netlists mutation bitstream demo clean
+.PHONY: venv lint test test-training netlists mutation bitstream demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -35,6 +37,13 @@ lint: venv
 
 test: lint
 	$(PY) -m pytest -n $(TEST_WORKERS) --durations=20
+
+test-training: $(TRAINING_STAMP)
+	$(PY) -m pytest -n $(TEST_WORKERS) --durations=5 tests/firmware/training
+
+$(TRAINING_STAMP): $(STAMP)
+	$(PY) -m pip install --quiet --editable '.[dev,training]'
+	touch $@
 
 netlists: venv
 	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/asic/test_netlist.py

@@ -1,14 +1,27 @@
-"""Settings common to all tests: no time limits on properties, and every random seed printed."""
+"""Settings common to all tests: no time limits on properties, every random seed printed, only listed skips."""
 
 import os
+from collections.abc import Generator
 
 import hypothesis
 import numpy as np
 import pytest
 
+from tests.skips import only_listed_skips
+
 # A busy machine must not fail a property; a failing example must be reproducible from the log alone.
 hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("project")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return only_listed_skips((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return only_listed_skips((yield))
 
 
 @pytest.fixture

@@ -20,7 +20,16 @@ from sim.verilator.installed import verilator_command
 from sim.verilator.object_cache import launcher
 from sim.watched import Watched
 
-__all__ = ["CONTRACTS", "PARAMETERS", "BenchFailure", "SIMULATORS", "bench_seed", "run_bench", "simulator_missing"]
+__all__ = [
+    "CONTRACTS",
+    "PARAMETERS",
+    "SIMULATORS",
+    "BenchFailure",
+    "bench_seed",
+    "quick_to_compile",
+    "run_bench",
+    "simulator_missing",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "benches"
@@ -55,6 +64,11 @@ def simulator_missing(simulator: str) -> str | None:
     if simulator == "icarus" and not (shutil.which("iverilog") and shutil.which("vvp")):
         return "Icarus Verilog is not installed: no `iverilog` on PATH (Debian's package is `iverilog`)"
     return None
+
+
+def quick_to_compile() -> str:
+    """Icarus, which compiles in a tenth of the time and simulates at a tenth of the speed; Verilator if it is absent."""
+    return "verilator" if simulator_missing("icarus") else "icarus"
 
 
 @contextlib.contextmanager

@@ -8,22 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the training extra is not installed (pip install -e .[training])")
-
-from firmware.float_models.blocks import FloatArray  # noqa: E402
-from firmware.quantiser.random_model import random_model  # noqa: E402
-from firmware.quantiser.weights import load_arrays  # noqa: E402
-from firmware.training import digits  # noqa: E402  after the check for the training extra
-from firmware.training import training_checkpoint as checkpoint  # noqa: E402
-from firmware.training.data import Grey, batch, open_images, read_idx  # noqa: E402
-from firmware.training.finetune import main  # noqa: E402
-from firmware.training.network import IntegerNetwork, MismatchError, weights_of  # noqa: E402
-from firmware.training.train_digits import SHAPE, Vit  # noqa: E402
-from firmware.training.training import Recipe, Run, evaluate, train  # noqa: E402
-from sim.reference.architecture import parse_architecture  # noqa: E402
-from sim.reference.errors import UserError  # noqa: E402
-from sim.reference.model_file import IntegerModel, load_model  # noqa: E402
+from firmware.float_models.blocks import FloatArray
+from firmware.quantiser.random_model import random_model
+from firmware.quantiser.weights import load_arrays
+from firmware.training import digits
+from firmware.training import training_checkpoint as checkpoint
+from firmware.training.data import Grey, batch, open_images, read_idx
+from firmware.training.finetune import main
+from firmware.training.network import IntegerNetwork, MismatchError, weights_of
+from firmware.training.train_digits import SHAPE, Vit
+from firmware.training.training import Recipe, Run, evaluate, train
+from sim.reference.architecture import parse_architecture
+from sim.reference.errors import UserError
+from sim.reference.model_file import IntegerModel, load_model
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIANTS = (
@@ -177,6 +176,9 @@ def test_the_command_alone_and_in_two_processes(tmp_path: Path, capsys: pytest.C
     one, both = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, value in one.tensors.items():
         different = value != both.tensors[name]
+        if "norm" in name and value.dtype == np.int32:
+            # These count in units of 2^-27, which float32 sums do not settle; an update moves beta by 10,000 of them.
+            different = np.abs(value.astype(np.int64) - both.tensors[name]) > 1000
         if name.endswith("qkv.bias_integer"):
             # Shiftmax does not see what all scores of a row share, so K's bias has no gradient but rounding.
             different = np.delete(different.reshape(3, -1), 1, axis=0)

@@ -9,11 +9,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="the training extra is not installed (pip install -e .[training])")
-
-from firmware.training import digits  # noqa: E402  after the check for the training extra
-from firmware.training.mnist import main  # noqa: E402
-from sim.reference.model_file import load_model  # noqa: E402
+from firmware.training import digits
+from firmware.training.mnist import main
+from sim.reference.model_file import load_model
 
 
 def write_idx(path: Path, values: npt.NDArray[np.uint8]) -> None:

@@ -77,7 +77,7 @@ class ArrayBench:
         """Wait until everything has come out, and compare."""
         await self.idle(self.array.latency + self.rows + 2)
         for seen, expected in zip(self.seen, self.expected, strict=False):
-            assert seen == expected
+            assert seen == expected, f"the sums differ: {seen}, not {expected}"
         assert len(self.seen) == len(self.expected)
         cocotb.log.info("%d rows, %d cycles", len(self.seen), self.cycle)
 

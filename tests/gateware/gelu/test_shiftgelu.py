@@ -8,7 +8,7 @@ import pytest
 
 from gateware.gelu.exponent import SignedShiftExpLane
 from gateware.gelu.shiftgelu import ShiftGELU
-from sim.cocotb.runner import run_bench, simulator_missing
+from sim.cocotb.runner import quick_to_compile, run_bench
 from sim.reference.arithmetic import LEAN, OFFICIAL, Arithmetic, preset
 from sim.reference.rescale import Dyadic
 from tests.vectors.golden import golden
@@ -25,7 +25,7 @@ def run(variant: str, testcase: str | list[str], simulator: str = "verilator", *
         f"shiftgelu_{variant}",
         BENCH,
         testcase=testcase,
-        simulator=simulator if simulator_missing(simulator) is None else "verilator",
+        simulator=quick_to_compile() if simulator == "icarus" else simulator,
         parameters={"arithmetic": asdict(VARIANTS[variant]), **more},
     )
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from gateware.layernorm.layernorm import LayerNorm, constant_values
-from sim.cocotb.runner import run_bench, simulator_missing
+from sim.cocotb.runner import run_bench
 from sim.reference.rescale import Dyadic
 from sim.reference.scales import norm_scales
+from tests.skips import needs_simulator
 from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.layernorm.bench_layernorm"
@@ -49,9 +50,7 @@ def test_extreme_rows(variant: str, lengths: list[int]):
 
 
 def test_extreme_rows_on_icarus():
-    missing = simulator_missing("icarus")
-    if missing:
-        pytest.skip(missing)
+    needs_simulator("icarus")
     run("official", "extremes", "icarus", lengths=[4, 12], stall=0.2)
 
 

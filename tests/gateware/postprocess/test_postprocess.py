@@ -10,8 +10,9 @@ from gateware.isa import PostMode
 from gateware.postprocess.feeder import Feeder
 from gateware.postprocess.lane import RescaleLane
 from gateware.postprocess.postprocessor import PostProcessor
-from sim.cocotb.runner import run_bench, simulator_missing
+from sim.cocotb.runner import run_bench
 from sim.reference.rescale import Dyadic
+from tests.skips import needs_simulator
 from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.postprocess.bench_postprocess"
@@ -49,9 +50,7 @@ def test_tiles(variant: str, residual_limit: int):
 
 @pytest.mark.parametrize("variant", ["lean", "official"])
 def test_tiles_in_icarus(variant: str):
-    missing = simulator_missing("icarus")
-    if missing:
-        pytest.skip(missing)
+    needs_simulator("icarus")
     run(variant, "random_tiles", simulator="icarus", stalls=[0.3], tiles=12)
 
 

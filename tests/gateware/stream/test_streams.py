@@ -6,8 +6,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from sim.cocotb.runner import BenchFailure, run_bench, simulator_missing
+from sim.cocotb.runner import BenchFailure, run_bench
 from sim.cocotb.streams import pack, unpack
+from tests.skips import needs_simulator
 
 BENCH = "tests.gateware.stream.bench_fifo"
 PAYLOAD = data.StructLayout({"low": 12, "high": data.ArrayLayout(5, 4)})
@@ -30,9 +31,7 @@ class Fifo(wiring.Component):
 @pytest.mark.parametrize("simulator", ["verilator", "icarus"])
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_fifo(simulator: str, stall: float):
-    missing = simulator_missing(simulator)
-    if missing:
-        pytest.skip(missing)
+    needs_simulator(simulator)
     run_bench(
         Fifo(), "fifo", BENCH, testcase="everything_arrives_in_order", simulator=simulator, parameters={"stall": stall}
     )

@@ -53,7 +53,6 @@ def test_two_processes_give_what_one_device_gives(folder: Path, tmp_path: Path, 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """The address of a Dask scheduler with two workers, each a process."""
-    pytest.importorskip("distributed", reason="Dask's distributed is not installed")
     file, environment = tmp_path / "scheduler.json", {**os.environ, "PYTHONPATH": str(ROOT)}
     dask, common = [sys.executable, "-m"], ["--scheduler-file", str(file), "--no-dashboard"]
     with ExitStack() as stack:

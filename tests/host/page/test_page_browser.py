@@ -6,20 +6,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from firmware.training import digits
 from host.devices.registry import open_device
 from tests.host.page.browser import SHIPPED, browser_there, headless, served_page, until
-
-pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
+from tests.skips import Skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if not browser_there():
-        pytest.skip("no chromium with its chromedriver on PATH: install chromium and chromium-driver")
+        Skip.BROWSER.now()
     with headless() as made:
         yield made
 

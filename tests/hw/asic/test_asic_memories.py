@@ -9,7 +9,7 @@ from amaranth.back import verilog
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
 from hw.asic.memories import AsicPlatform, behavioural
-from sim.cocotb.runner import BenchFailure, run_bench, simulator_missing
+from sim.cocotb.runner import BenchFailure, quick_to_compile, run_bench
 
 UNITS: dict[str, tuple[type, dict[str, int]]] = {
     "operand_a": (OperandA, {"rows": 4, "depth": 128, "x_width": 8}),
@@ -33,7 +33,7 @@ def run(name: str, folder: Path, spoil: tuple[str, str] = ("", "")) -> None:
         name,
         "tests.gateware.memory.bench_operands",
         testcase=name,
-        simulator="verilator" if simulator_missing("icarus") else "icarus",
+        simulator=quick_to_compile(),
         parameters=parameters,
         verilog_file=file,
         extra_sources=[models],
@@ -46,5 +46,5 @@ def test_models_are_memories(name: str, tmp_path: Path):
 
 
 def test_a_model_that_is_none_is_found(tmp_path: Path):
-    with pytest.raises(BenchFailure):
+    with pytest.raises(BenchFailure, match=r"AssertionError: address \d+"):
         run("operand_b", tmp_path, ("if (write_enable) words", "if (!write_enable) words"))
