@@ -7,9 +7,7 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
-from sim.cocotb.runner import simulator_missing
-
-__all__ = ["Skip", "needs_simulator", "only_listed_skips"]
+__all__ = ["Skip", "only_listed_skips"]
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -31,12 +29,6 @@ class Skip(enum.Enum):
 
 EXPECTED_FAILURES = {"its files are being split"}
 LISTED = {f"Skipped: {reason.value}" for reason in Skip} | {f"xfail: {reason}" for reason in EXPECTED_FAILURES}
-
-
-def needs_simulator(simulator: str) -> None:
-    """Leaves the running test out where it needs Icarus and there is none."""
-    if simulator_missing(simulator):
-        Skip.ICARUS.now()
 
 
 def only_listed_skips(report: Report) -> Report:

@@ -67,7 +67,7 @@ def simulator_missing(simulator: str) -> str | None:
 
 
 def quick_to_compile() -> str:
-    """Icarus, which compiles in a tenth of the time and simulates at a tenth of the speed; Verilator if it is absent."""
+    """Icarus, which compiles ten times as fast and simulates ten times as slowly; Verilator where it is absent."""
     return "verilator" if simulator_missing("icarus") else "icarus"
 
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Value
 from gateware.array import element
 from gateware.array.grid import SystolicArray
 from sim.cocotb.runner import BenchFailure, quick_to_compile, run_bench
-from tests.skips import needs_simulator
+from tests.simulators import needs_simulator
 
 BENCH = "tests.gateware.array.bench_array"
 EIGHT_BITS = ["edges", "gaps_and_short_tiles", "no_bubbles", "reset_in_a_tile"]

@@ -10,7 +10,7 @@ from gateware.layernorm.layernorm import LayerNorm, constant_values
 from sim.cocotb.runner import run_bench
 from sim.reference.rescale import Dyadic
 from sim.reference.scales import norm_scales
-from tests.skips import needs_simulator
+from tests.simulators import needs_simulator
 from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.layernorm.bench_layernorm"

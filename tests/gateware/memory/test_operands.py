@@ -9,7 +9,7 @@ from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
 from gateware.memory.rowbuffer import RowBuffer
 from sim.cocotb.runner import BenchFailure, quick_to_compile, run_bench
-from tests.skips import needs_simulator
+from tests.simulators import needs_simulator
 
 BENCH = "tests.gateware.memory.bench_operands"
 UNITS: dict[str, tuple[type, dict[str, int], list[str]]] = {

@@ -12,7 +12,7 @@ from gateware.postprocess.lane import RescaleLane
 from gateware.postprocess.postprocessor import PostProcessor
 from sim.cocotb.runner import run_bench
 from sim.reference.rescale import Dyadic
-from tests.skips import needs_simulator
+from tests.simulators import needs_simulator
 from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.postprocess.bench_postprocess"

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from sim.cocotb.runner import BenchFailure, run_bench
 from sim.cocotb.streams import pack, unpack
-from tests.skips import needs_simulator
+from tests.simulators import needs_simulator
 
 BENCH = "tests.gateware.stream.bench_fifo"
 PAYLOAD = data.StructLayout({"low": 12, "high": data.ArrayLayout(5, 4)})
