@@ -178,7 +178,7 @@ def test_the_command_alone_and_in_two_processes(tmp_path: Path, capsys: pytest.C
         different = value != both.tensors[name]
         if "norm" in name and value.dtype == np.int32:
             # These count in units of 2^-27, which float32 sums do not settle; an update moves beta by 10,000 of them.
-            different = np.abs(value.astype(np.int64) - both.tensors[name]) > 1000
+            different = np.abs(value.astype(np.int64) - both.tensors[name].astype(np.int64)) > 1000
         if name.endswith("qkv.bias_integer"):
             # Shiftmax does not see what all scores of a row share, so K's bias has no gradient but rounding.
             different = np.delete(different.reshape(3, -1), 1, axis=0)
