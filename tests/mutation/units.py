@@ -61,14 +61,17 @@ ARRAY: dict[str, Any] = {"rows": 3, "columns": 1, "pack": 2, "x_width": 9, "pack
 ARRAY_TESTS = ("edges", "gaps_and_short_tiles", "no_bubbles", "halves", "reset_in_a_tile")
 POSTPROCESSOR = {"rows": 4, "acc_width": 26, "multiplier_bits": 16}
 LAYERNORM: dict[str, Any] = {"max_channels": 16, "multiplier_bits": 16}
-SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 24, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
+SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
 OPERAND_A = {"rows": 6, "depth": 128, "x_width": 9}
 
 
 def postprocessor_trials() -> tuple[Trial, ...]:
     parameters = {**POSTPROCESSOR, "latency": PostProcessor(**POSTPROCESSOR).latency, "residual_limit": 21}
     tests = ("random_tiles", "throughput", "ready_is_registered", "reset_in_a_tile")
-    return trials("postprocess.bench_postprocess", *tests, **parameters, stalls=[0.0, 0.4], tiles=20)
+    return (
+        *trials("postprocess.bench_postprocess", *tests, **parameters, stalls=[0.0, 0.4], tiles=20),
+        *trials("postprocess.bench_postprocess", "random_tiles", **parameters, stalls=[0.0], tiles=150),
+    )
 
 
 def layernorm_trials() -> tuple[Trial, ...]:
@@ -85,9 +88,12 @@ def layernorm_trials() -> tuple[Trial, ...]:
 
 def shiftmax_trials() -> tuple[Trial, ...]:
     parameters = {**SHIFTMAX, "arithmetic": asdict(LEAN), "latency": Shiftmax(**SHIFTMAX).latency}
-    rates = [(24, 17), (1, 17)]
     tests = ("random_blocks", "edge_rows", "throughput", "senseless_jobs", "reset_in_a_row")
-    return trials("softmax.bench_shiftmax", *tests, **parameters, stalls=[0.0, 0.6], blocks=8, rates=rates)
+    rates = [(64, 33), (24, 17), (1, 17)]
+    return (
+        *trials("softmax.bench_shiftmax", *tests, **parameters, stalls=[0.0, 0.6], blocks=8, rates=rates),
+        *trials("softmax.bench_shiftmax", "random_blocks", **parameters, stalls=[0.0], blocks=60),
+    )
 
 
 def shiftgelu_trials() -> tuple[Trial, ...]:
@@ -113,8 +119,8 @@ def lane_parameters() -> dict[str, int]:
 
 FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
 STORE_AND_SKIP = "engines.bench_store_and_skip"
-STORE = ("stores", "store_rate", "store_outside", "store_reset")
-SKIP = ("fetches", "skip_rate", "skip_outside", "skip_reset")
+STORE = ("stores", "store_rate", "store_outside", "store_reset", "store_large")
+SKIP = ("fetches", "skip_rate", "skip_outside", "skip_reset", "skip_large")
 TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
 TILE["rates"] = {"1": 100, "2": 200, "4": 380}
 
@@ -140,7 +146,7 @@ _ALL = (
     Unit(
         "operand_a",
         lambda: OperandA(**OPERAND_A),
-        trials("memory.bench_operands", "operand_a", "reset_of_operand_a", unit=OPERAND_A, count=60),
+        trials("memory.bench_operands", "operand_a", "reset_of_operand_a", unit=OPERAND_A, count=100),
     ),
     Unit(
         "operand_b",

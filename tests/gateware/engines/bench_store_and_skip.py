@@ -117,6 +117,35 @@ async def stores(dut: Any) -> None:
     assert bench.outside == 0
 
 
+def large(rng: random.Random, rows: int, columns: int) -> list[dict[str, int]]:
+    """Very many tiles of one row, and very many blocks of one tile."""
+    common = {"columns": columns, "base": 4 * rng.randrange(200), "slab": 36}
+    tiles = {"row": 4095 - 4076, "tiles": rng.choice([2821, 1274]), "blocks": 1, "rows_last": 1}
+    blocks = {"row": rng.randrange(4096), "tiles": 1, "blocks": rng.choice([2389, 1706]) // rows, "rows_last": rows - 1}
+    return [common | tiles, common | blocks]
+
+
+@cocotb.test()
+async def store_large(dut: Any) -> None:
+    """Counts that need all of their bits."""
+    bench = StoreBench(dut)
+    await bench.begin(0.0)
+    expected = Words()
+    for number, op in enumerate(large(bench.rng, bench.rows, 1), start=1):
+        expected.update(await bench.operation(op, False))
+        await bench.until_finished(number)
+    assert bench.written() == expected and bench.outside == 0
+
+
+@cocotb.test()
+async def skip_large(dut: Any) -> None:
+    """Counts that need all of their bits."""
+    bench = SkipBench(dut)
+    await bench.begin(0.0)
+    for op in large(bench.rng, bench.rows, 2):
+        await bench.check(op)
+
+
 @cocotb.test()
 async def store_rate(dut: Any) -> None:
     """A row of int8 a cycle, of int16 in two, of int32 in four, while memory takes a beat a cycle."""

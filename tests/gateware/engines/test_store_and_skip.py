@@ -9,8 +9,8 @@ from tests.gateware.engines.tile_writer import TileWriter
 BENCH = "tests.gateware.engines.bench_store_and_skip"
 ADDRESS_BITS = 16
 STORE, SKIP = (
-    ["stores", "store_rate", "store_outside", "store_reset"],
-    ["fetches", "skip_rate", "skip_outside", "skip_reset"],
+    ["stores", "store_rate", "store_outside", "store_reset", "store_large"],
+    ["fetches", "skip_rate", "skip_outside", "skip_reset", "skip_large"],
 )
 # Cycles for 16 tiles of full blocks: a row takes 1, 2 or 4, and where that is less, a beat of memory decides.
 RATES = {4: {"1": 80, "2": 160, "4": 300}, 11: {"1": 200, "2": 400, "4": 800}}

@@ -167,8 +167,8 @@ def test_a_top_for_benches():
     netlist = "module inner(a);\n  input a;\nendmodule\nmodule unit_gates(clk, q);\n  input clk;\n  wire clk;\n"
     netlist += "  output signed [3:0] q;\n  wire signed [3:0] q;\nendmodule\n"
     assert bench_top(netlist, "unit_gates", "unit") == (
-        "module unit(\n  input wire clk,\n  output wire signed [3:0] q\n);\n"
-        "  unit_gates gates(.clk(clk), .q(q));\nendmodule\n"
+        "module unit(\n  input wire clk ,\n  output wire signed [3:0] q \n);\n"
+        "  unit_gates gates(.clk (clk ), .q (q ));\nendmodule\n"
     )
     with pytest.raises(ValueError, match="the netlist has no module other"):
         bench_top(netlist, "other", "unit")
