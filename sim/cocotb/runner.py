@@ -14,7 +14,7 @@ from pathlib import Path
 from amaranth.back import rtlil, verilog
 from amaranth.hdl import Elaboratable
 from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
+from cocotb_tools.runner import Runner, get_runner
 
 from sim.verilator.installed import verilator_command
 from sim.verilator.object_cache import launcher
@@ -37,6 +37,7 @@ SIMULATORS = ("verilator", "icarus")
 PARAMETERS = "BENCH_PARAMETERS"  # how the parameters reach the simulator's process
 CONTRACTS = "BENCH_CONTRACTS"  # and the sentences of the contracts
 SEED = "IVIT_TEST_SEED"
+TIMESCALE = ("1ns", "1ps")
 # Yosys writes the Verilog, not a person: style warnings are no news. One file without optimisation is compiled in a
 # third of the time; benches are short, and most of theirs is Python's.
 VERILATOR_OPTIONS = ["-Wno-lint", "-Wno-fatal", "-CFLAGS", "-O0", "--output-split", "0"]
@@ -146,12 +147,8 @@ def run_bench(
         source = verilog_file
     path, environment = verilator_command() if simulator == "verilator" else (str(shutil.which("iverilog")), {})
     options = [*OPTIONS[simulator], *(NETLIST_OPTIONS if verilog_file and simulator == "verilator" else [])]
-    key = hashlib.sha256(" ".join([path, *options]).encode())
-    for extra in extra_sources:
-        key.update(Path(extra).read_bytes())
-    build = source.parent / f"{simulator}{'-waves' if waves else ''}-{key.hexdigest()[:8]}"
-    build.mkdir(exist_ok=True)
-    runner = get_runner(simulator)
+    sources = [source, *extra_sources]
+    build = _build_folder(sources, f"{simulator}{'-waves' if waves else ''}", [path, *options])
     environment |= {
         PARAMETERS: json.dumps(dict(parameters or {})),
         CONTRACTS: json.dumps(contracts),
@@ -160,51 +157,77 @@ def run_bench(
         "OBJCACHE": launcher(CACHE / "objects"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    runner = get_runner(simulator)
     # Without pytest's variable the runner leaves the judgement of the results to us.
     with _environment(environment), _search_path(), tempfile.TemporaryDirectory(dir=build) as folder:
         os.environ.pop("PYTEST_CURRENT_TEST", None)
-        # Verilator, make and the Icarus runner do nothing where the source is older than what they made of it.
-        with (build / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            log = build / "build.log"
-            try:
-                runner.build(
-                    sources=[source, *extra_sources],
-                    hdl_toplevel=toplevel,
-                    build_dir=build,
-                    build_args=options,
-                    timescale=("1ns", "1ps"),
-                    waves=waves,
-                    log_file=log,
-                )
-            except (RuntimeError, SystemExit) as error:
-                raise BenchFailure(f"{toplevel} does not compile in {simulator} ({error}):\n{_end_of(log)}") from None
-        log, results = Path(folder) / "test.log", Path(folder) / "results.xml"
-        exit_status: object = 0
+        _compile(runner, sources, toplevel, build, options, waves)
+        _simulate(runner, toplevel, test_module, testcase, build, Path(folder), seed, waves)
+        if waves:
+            for file in (*Path(folder).glob("*.vcd"), *build.glob("*.fst")):
+                print(f"waveforms: {shutil.copy(file, source.parent)}")
+
+
+def _build_folder(sources: Sequence[Path], name: str, command: Sequence[str]) -> Path:
+    """Beside the first source, which is named after its own content; named after the others' and the command's."""
+    key = hashlib.sha256(" ".join(command).encode())
+    for extra in sources[1:]:
+        key.update(extra.read_bytes())
+    folder = sources[0].parent / f"{name}-{key.hexdigest()[:8]}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _compile(
+    runner: Runner, sources: Sequence[Path], toplevel: str, build: Path, options: Sequence[str], waves: bool
+) -> None:
+    """Raises BenchFailure. One process at a time in a folder."""
+    # Verilator, make and the Icarus runner do nothing where the source is older than what they made of it.
+    log = build / "build.log"
+    with (build / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            runner.test(
-                test_module=test_module,
-                testcase=testcase,
+            runner.build(
+                sources=sources,
                 hdl_toplevel=toplevel,
-                hdl_toplevel_lang="verilog",
                 build_dir=build,
-                test_dir=folder,
-                results_xml=str(results),
-                seed=seed,
-                timescale=("1ns", "1ps"),
+                build_args=options,
+                timescale=TIMESCALE,
                 waves=waves,
                 log_file=log,
             )
         except (RuntimeError, SystemExit) as error:
-            exit_status = error
-        count, failed = get_results(results) if results.exists() else (0, 0)
-        if failed or not count or exit_status != 0:
-            what = f"{failed} of {count} tests failed" if count else "no test finished"
-            raise BenchFailure(f"{toplevel}: {what} ({SEED}={seed}, exit status: {exit_status}):\n{_end_of(log)}")
-        print(log.read_text(errors="replace"))
-        if waves:
-            for file in (*Path(folder).glob("*.vcd"), *build.glob("*.fst")):
-                print(f"waveforms: {shutil.copy(file, source.parent)}")
+            raise BenchFailure(f"{toplevel} does not compile ({error}):\n{_end_of(log)}") from None
+
+
+def _simulate(
+    runner: Runner, toplevel: str, test_module: str, testcase: str | Sequence[str] | None, build: Path, folder: Path,
+    seed: int, waves: bool,
+) -> None:  # fmt: skip
+    """Runs the tests in `folder` and prints their log. Raises BenchFailure."""
+    log, results = folder / "test.log", folder / "results.xml"
+    exit_status: object = 0
+    try:
+        runner.test(
+            test_module=test_module,
+            testcase=testcase,
+            hdl_toplevel=toplevel,
+            hdl_toplevel_lang="verilog",
+            build_dir=build,
+            test_dir=folder,
+            results_xml=str(results),
+            seed=seed,
+            timescale=TIMESCALE,
+            waves=waves,
+            log_file=log,
+        )
+    except (RuntimeError, SystemExit) as error:
+        exit_status = error
+    count, failed = get_results(results) if results.exists() else (0, 0)
+    if failed or not count or exit_status != 0:
+        what = f"{failed} of {count} tests failed" if count else "no test finished"
+        raise BenchFailure(f"{toplevel}: {what} ({SEED}={seed}, exit status: {exit_status}):\n{_end_of(log)}")
+    print(log.read_text(errors="replace"))
 
 
 @contextlib.contextmanager
