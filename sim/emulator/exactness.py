@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.compiled import Compiled
-from firmware.compiler.fuse.layers import Attention, Matmul
+from firmware.compiler.fuse.layers import Attention, Matmul, Transformed
 from sim.emulator.board import Board, Frame
 from sim.emulator.onchip import Piece
 from sim.reference.integer_vit import IntegerVit
@@ -139,6 +139,6 @@ def _expected_on_chip(compiled: Compiled) -> list[str]:
             names += [layer.scores_name, layer.softmax_name]
             names += [] if layer.bias is None else [layer.bias.name]
         elif isinstance(layer, Matmul):
-            names += [] if isinstance(layer.source, str) else [layer.source.name]
-            names += [] if layer.inner is None else [layer.inner]
+            names += [layer.operand.name] if isinstance(layer.operand, Transformed) else []
+            names += [] if layer.residual is None else [layer.residual.branch]
     return names

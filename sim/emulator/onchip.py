@@ -11,7 +11,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from firmware.compiler.compiled import Compiled
-from firmware.compiler.fuse.layers import Attention, Matmul
+from firmware.compiler.fuse.layers import Attention, Matmul, Transformed
 from firmware.compiler.lower.operations import Operation
 from gateware.config import LANES, AcceleratorConfig
 from gateware.control.taps import tap_layouts
@@ -114,8 +114,8 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
         registers = operation.registers
         if operation.engine is Engine.LOADT:
             if _fields(registers["CONFIG"])["transform"] != Transform.IDENTITY:
-                assert isinstance(layer, Matmul) and not isinstance(layer.source, str)
-                yield _loaded(taps["tap_load"], layer.source.name, operation)
+                assert isinstance(layer, Matmul) and isinstance(layer.operand, Transformed)
+                yield _loaded(taps["tap_load"], layer.operand.name, operation)
         elif isinstance(layer, Attention):
             if operation.engine is Engine.EXEC and not _fields(registers["POST"]).get("to_scores"):
                 continue
@@ -142,7 +142,7 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
                     values = _branch_rows(taps["tap_branches"], count, tiles)[:, :tokens]
                     yield Piece(layer.scores_name, place, _leading(values, place))
         elif _fields(registers["POST"])["mode"] == PostMode.RESIDUAL:
-            assert isinstance(layer, Matmul) and layer.inner is not None
+            assert isinstance(layer, Matmul) and layer.residual is not None
             yield from _branches(taps["tap_branches"], layer, operation, config.rows)
     for tap in taps.values():
         tap.end()
@@ -211,14 +211,16 @@ def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> I
     registers = operation.registers
     shape = _fields(registers["BLOCKS"])
     output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
-    offset = 0 if layer.tokens is None else len(layer.tokens)
+    offset = 0 if layer.front is None else len(layer.front)
     first, column = skip.rows[0] - offset, output.columns[0]
-    assert layer.inner is not None
+    assert layer.residual is not None
     for block in range(shape["blocks"]):
         rows = rows_of if block < shape["blocks"] - 1 else shape["rows_last"]
         start = first + block * rows_of
         values = _branch_rows(tap, rows, _number(registers["TILES"]))
-        yield Piece(layer.inner, (slice(start, start + rows), slice(column, column + values.shape[1])), values)
+        yield Piece(
+            layer.residual.branch, (slice(start, start + rows), slice(column, column + values.shape[1])), values
+        )
 
 
 def _skip_name(layer: Matmul) -> str:

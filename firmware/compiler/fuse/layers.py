@@ -4,28 +4,95 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware.compiler.place.maps import Windows
 from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 from sim.reference.shiftgelu import ShiftGELU
 from sim.reference.shiftmax import Shiftmax
 
-__all__ = ["Attention", "Gelu", "Layer", "Matmul", "Mean", "Norm", "Plan", "Residual", "ScoreBias", "Source"]
+__all__ = [
+    "Attention",
+    "Gelu",
+    "Joined",
+    "Layer",
+    "Map",
+    "Matmul",
+    "Mean",
+    "Norm",
+    "Operand",
+    "Patches",
+    "Plan",
+    "Residual",
+    "Rows",
+    "ScoreBias",
+    "Sequence",
+    "Stored",
+    "Transformed",
+    "Windows",
+]
 
 
 @dataclass(frozen=True)
-class Norm:
-    """LayerNorm and its rescale, done while the tensor is loaded. `name` is the rescaled tensor.
+class Windows:
+    """Square windows of a square map that is rolled by `-shift` on both axes; `side` and `window` are tokens a side."""
 
-    With `side`, a row is four rows of the map of that side: patch merging.
+    side: int
+    window: int
+    shift: int
+
+    @property
+    def tokens(self) -> int:
+        """Of a window."""
+        return self.window**2
+
+    @property
+    def count(self) -> int:
+        return (self.side // self.window) ** 2
+
+
+# What a matmul multiplies with its weights: `tensor` is the one in memory that is loaded.
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches of the image, as the host writes them."""
+
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as it stands in memory."""
+
+    tensor: str
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All rows of a tensor in memory side by side, as one row."""
+
+    tensor: str
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """LayerNorm and its rescale, done while the tensor is loaded.
+
+    Parameters
+    ----------
+    name : the rescaled tensor, which is never in memory
+    tensor : what is loaded
+    bias, rescale : of the norm
+    first_rows : only so many rows are needed, where it is not all of them
+    merged_side : with patch merging a row is four rows of what is loaded: tokens a side of the merged map
     """
 
     name: str
-    source: str
+    tensor: str
     bias: IntArray
     rescale: Rescale
-    side: int | None = None
+    first_rows: int | None = None
+    merged_side: int | None = None
 
     @property
     def wide(self) -> bool:
@@ -33,72 +100,96 @@ class Norm:
         return self.rescale.bits == 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gelu:
-    """ShiftGELU and its rescale, done while the tensor is loaded."""
+    """ShiftGELU and its rescale, done while the tensor is loaded; `name` is the rescaled tensor, never in memory."""
 
     name: str
-    source: str
+    tensor: str
     gelu: ShiftGELU | PolynomialGELU
     rescale: Rescale
 
 
-Source = str | Norm | Gelu  # a tensor as it stands in memory, or transformed while it is loaded
+Transformed = Norm | Gelu
+Operand = Patches | Stored | Joined | Transformed
 
 
-@dataclass
+# Which rows a matmul's result has, and in which order.
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """One after the other. `front` (count, channels): constants in the first rows (the learnt tokens, positions added),
+    which the operand's rows follow.
+    """
+
+    front: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class Map:
+    """Tokens of a square map.
+
+    Parameters
+    ----------
+    side : tokens a side
+    from_raster : the operand's rows are in raster order
+    windows : the result's rows lie window by window
+    merges : the result is what a patch merging reads
+    """
+
+    side: int
+    from_raster: bool = False
+    windows: Windows | None = None
+    merges: bool = False
+
+
+Rows = Sequence | Map
+
+
+@dataclass(frozen=True, eq=False)
 class Residual:
-    """What a 16-bit result is added to: `skip` is a tensor, or the rows of a constant, of values of `skip_bits`."""
+    """What a 16-bit result is added to.
+
+    Parameters
+    ----------
+    add : the sum's factors
+    branch : the tensor before the addition, which is never in memory
+    skip : a tensor in memory, or the rows of a constant
+    skip_bits : of the skip's values
+    branch_windows : the reference has the branch window by window
+    """
 
     add: ResidualAdd
+    branch: str
     skip: str | IntArray
     skip_bits: int = 16
+    branch_windows: Windows | None = None
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Matmul:
     """x W^T + b, requantised, and perhaps added to a skip.
 
     Parameters
     ----------
     name : the tensor that is written
-    source : its operand
+    operand : x
     weight, bias : (out, K), (out,)
+    rows : of the result
     rescale : None where the accumulators are the result
-    inner : the 16-bit tensor before a residual addition, which is never written
-    tokens : (count, out): the first rows are these constants (the learnt tokens, positions added), the others follow
-    first_rows : only so many rows of the source are needed
-    joined : the source's rows, side by side, are one row
-    side : of the map whose tokens are the rows; None where they are a sequence
-    from_raster : the source's rows are in raster order, the result's in the order of the map
-    windows : the result's rows lie window by window
-    inner_windows : the tensor `inner` has them so in the reference
-    merges : the result is what a patch merging reads
-    averaged : the result is what `Mean` reads
+    residual : None where nothing is added
+    widened : results of 8 bits are stored in 16: what a residual's skip is behind a patch merging, what `Mean` reads
     """
 
     name: str
-    source: Source
+    operand: Operand
     weight: IntArray
     bias: IntArray | None
+    rows: Rows
     rescale: Rescale | None = None
     residual: Residual | None = None
-    inner: str | None = None
-    tokens: IntArray | None = None
-    first_rows: int | None = None
-    joined: bool = False
-    patches: bool = False
-    side: int | None = None
-    from_raster: bool = False
-    windows: Windows | None = None
-    inner_windows: Windows | None = None
-    merges: bool = False
-    averaged: bool = False
-
-    @property
-    def widened(self) -> bool:
-        """Whether results of 8 bits are stored in 16: as a residual's skip behind a patch merging, or for `Mean`."""
-        return self.averaged or (isinstance(self.source, Norm) and self.source.side is not None)
+    widened: bool = False
 
     @property
     def size(self) -> int:
@@ -107,8 +198,18 @@ class Matmul:
             return 4
         return 2 if self.widened else self.rescale.bits // 8
 
+    @property
+    def front(self) -> IntArray | None:
+        """Constants in front of the operand's rows."""
+        return self.rows.front if isinstance(self.rows, Sequence) else None
 
-@dataclass
+    @property
+    def map(self) -> Map | None:
+        """Of the rows, where they are not a sequence."""
+        return self.rows if isinstance(self.rows, Map) else None
+
+
+@dataclass(frozen=True)
 class Mean:
     """Mean over the tokens of a tensor in memory, rounded half to even.
 
@@ -120,7 +221,7 @@ class Mean:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreBias:
     """What is added to scores, by heads and pairs of tokens.
 
@@ -136,7 +237,7 @@ class ScoreBias:
     terms: IntArray
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Attention:
     """Scores, Shiftmax and the product with V of all heads, from the tensor that holds Q, K and V.
 
@@ -159,20 +260,16 @@ class Attention:
 Layer = Matmul | Attention | Mean
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Plan:
     """Layers in order; `image` and `output` are the tensors that the host writes and reads.
 
     `tokens` is the length of a ViT's sequence; `last_side` the side of a Swin's last map, and None for a ViT.
     """
 
-    layers: list[Layer]
+    layers: tuple[Layer, ...]
     image: str
     output: str
     tokens: int
     patch: int
     last_side: int | None = None
-
-
-def factor_of(rescale: Rescale | None) -> Dyadic | None:
-    return None if rescale is None else rescale.factor

@@ -27,7 +27,7 @@ def check_ranges(plan: Plan, config: AcceleratorConfig) -> None:
             if (np.abs(layer.weight) > 127).any():
                 raise CompileError(f"{layer.name}: weights must be -127 to 127; quantise again.")
             accumulator = np.abs(layer.weight).sum(axis=1) * LARGEST
-            if isinstance(layer.source, Norm) and layer.source.wide:
+            if isinstance(layer.operand, Norm) and layer.operand.wide:
                 accumulator = accumulator * HALVES
             bias = np.zeros(1, np.int64) if layer.bias is None else np.abs(layer.bias)
             _check(layer.name, int(accumulator.max()), limit, "an accumulator", config)

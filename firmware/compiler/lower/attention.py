@@ -13,6 +13,7 @@ from firmware.compiler.lower.emit import Emitter
 from firmware.compiler.lower.matmul import residual_registers
 from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import records
+from firmware.compiler.place.output import OutputPlacement
 from firmware.program.allocation import Allocation
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic, ResidualAdd
@@ -52,14 +53,14 @@ class _Attention:
         emitter: Emitter,
         layer: Attention,
         qkv: Allocation,
-        output: Allocation,
-        scatter: tuple[IntArray, int] | None,
+        output: OutputPlacement,
     ) -> None:
-        self.emitter, self.layer, self.qkv, self.output, self.scatter = emitter, layer, qkv, output, scatter
+        self.emitter, self.layer, self.qkv, self.output = emitter, layer, qkv, output.allocation
+        self.table = output.table
         cfg = emitter.config
         windows = layer.windows
         self.tokens = qkv.rows if windows is None else windows.tokens
-        self.pitch = qkv.rows if windows is None else windows.pitch
+        self.pitch = qkv.rows if windows is None else qkv.rows // windows.count
         self.windows = 1 if windows is None else windows.count
         self.width = qkv.columns // 3 // layer.heads
         if self.width % 16:
@@ -175,11 +176,10 @@ class _Attention:
         post: dict[str, int] = {"mode": PostMode.Q8}
         base, counted = self.output.column_base(column // 4), row
         accesses: list[Access] = []
-        if self.scatter is None:
+        if self.table is None:
             places = rows
         else:
-            targets = self.scatter[0][rows[0] : rows[1]]
-            places = int(targets.min()), int(targets.max()) + 1
+            places = self.table.range(rows)
             post["scatter"], counted = 1, row % emitter.config.max_rows
             accesses = emitter.modulo("row map", rows, event="written")
         columns = (column, column + self.width)
@@ -199,27 +199,24 @@ class _Attention:
             emitter.b.release(head.v)
 
 
-def lower_attention(
-    emitter: Emitter, layer: Attention, qkv: Allocation, output: Allocation, scatter: tuple[IntArray, int] | None = None
-) -> None:
+def lower_attention(emitter: Emitter, layer: Attention, qkv: Allocation, output: OutputPlacement) -> None:
     """All heads of all windows: scores of block j + 1 stand before the product of block j, so that Shiftmax has time.
 
     Parameters
     ----------
     qkv : Q, K and V side by side
-    output : the heads side by side
-    scatter : row of `output` for each row of `qkv`, and the beat address of that table; or None: as they are
+    output : the heads side by side, with a table of rows where they are not as those of `qkv`
     """
-    attention = _Attention(emitter, layer, qkv, output, scatter)
+    attention = _Attention(emitter, layer, qkv, output)
     words = attention.columns * (2 if attention.halves else 1)
     slots = [emitter.a.take(words, layer.name) for _ in range(2)]
     constants = [emitter.constants_to_chip(table, 4, layer.name) for table in attention.factors]
     before: tuple[_Head, int, int] | None = None
     turn = 0
     for window in range(attention.windows):
-        if scatter is not None:
+        if output.table is not None:
             first = window * attention.pitch
-            emitter.row_map(scatter[1], (first, first + attention.tokens))
+            emitter.row_map(output.table.base, (first, first + attention.tokens))
         for index in range(layer.heads):
             head = attention.head(window, index)
             for block in range(attention.blocks):

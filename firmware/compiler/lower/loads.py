@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.fuse.layers import Gelu, Norm, Source
+from firmware.compiler.fuse.layers import Gelu, Norm, Operand
 from firmware.compiler.lower.operations import Access, Operation
 from firmware.compiler.lower.records import SHIFT_LIMIT, records
 from firmware.compiler.place.maps import PARITIES, merged_strides
@@ -92,7 +92,7 @@ class Loads:
         )
         return place
 
-    def norm_ahead(self, after: Source) -> None:
+    def norm_ahead(self, after: Operand) -> None:
         """Once a norm's rows are on their way, the constants of the one after it: they must not wait for the weights
         that come first.
         """
@@ -188,7 +188,7 @@ class Loads:
         written: Access,
         destination: tuple[int, int],
     ) -> None:
-        merged = source.side if isinstance(source, Norm) else None
+        merged = source.merged_side if isinstance(source, Norm) else None
         rows = (LANES * group, min(home.rows if merged is None else merged**2, LANES * (group + count)))
         base, channels = destination[0], home.columns
         parities, apart, between = 1, 0, LANES

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.fuse.layers import Gelu, Matmul, Norm
+from firmware.compiler.fuse.layers import Gelu, Joined, Matmul, Norm, Patches
+from firmware.compiler.lower.chunks import chunks_of
 from firmware.compiler.lower.emit import Emitter
 from firmware.compiler.lower.operations import Access
 from firmware.compiler.lower.records import SHIFT_LIMIT, records
-from firmware.compiler.place.output import Destination, chunks_of
+from firmware.compiler.place.output import OutputPlacement
 from firmware.program.allocation import Allocation
 from firmware.program.layout import SLAB_COLUMNS, pack_operand
 from gateware.config import BEAT_BYTES, LANES
@@ -35,26 +36,26 @@ class Product:
 
     Parameters
     ----------
-    destination, skip : where results go, and what they are added to
+    output, skip : where results go, and what they are added to
     track_max : keep the rows' maxima, for a ShiftGELU that follows
     """
 
     def __init__(
-        self, emitter: Emitter, layer: Matmul, destination: Destination, skip: Allocation | None, track_max: bool
+        self, emitter: Emitter, layer: Matmul, output: OutputPlacement, skip: Allocation | None, track_max: bool
     ) -> None:
-        self.emitter, self.layer, self.destination = emitter, layer, destination
+        self.emitter, self.layer, self.output = emitter, layer, output
         self.skip, self.track_max = skip, track_max
         cfg, channels = emitter.config, len(layer.weight)
         depth = layer.weight.shape[1]
         if depth % 4:
-            what = "patch" if layer.patches else "width"
+            what = "patch" if isinstance(layer.operand, Patches) else "width"
             raise CompileError(f"{layer.name}: {depth} inputs must be a multiple of 4; change its {what}.")
         self.steps, self.tiles, self.r = depth // 4, -(-channels // 4), cfg.rows
-        self.halves = isinstance(layer.source, Norm) and layer.source.wide
+        self.halves = isinstance(layer.operand, Norm) and layer.operand.wide
         # Of blocks in A: rows are loaded by whole slabs.
         self.stride = -(-self.steps // SLAB_COLUMNS) * SLAB_COLUMNS * (2 if self.halves else 1)
         self.count = 4 * self.tiles  # channels, the last tile's padding included
-        self.offset = 0 if layer.tokens is None else len(layer.tokens)
+        self.offset = 0 if layer.front is None else len(layer.front)
         weight = np.zeros((self.count, depth), np.int64)
         weight[:channels] = layer.weight
         self.weights = emitter.memory.place(pack_operand(weight), layer.name)
@@ -76,29 +77,29 @@ class Product:
 
     def load(self, source: Allocation, rows: tuple[int, int], place: int) -> None:
         """Rows of the operand into A."""
-        if self.layer.joined:
+        if isinstance(self.layer.operand, Joined):
             for row in range(source.rows):
                 part = place + row * (self.steps // source.rows)
                 self.emitter.rows_to_a(source, row, row + 1, part, self.stride)
             return
-        transform = self.layer.source if isinstance(self.layer.source, Norm | Gelu) else None
+        transform = self.layer.operand if isinstance(self.layer.operand, Norm | Gelu) else None
         self.emitter.rows_to_a(source, *rows, place, self.stride, transform)
         if self.halves:
             self.emitter.rows_to_a(source, *rows, place + self.steps, self.stride, transform, lower=True)
 
     def run(self, rows: tuple[int, int], tiles: tuple[int, int], a: int, b: int, constants: int) -> None:
         """Rows and tiles (half-open, rows from a block's start); `a`, `b`, `constants`: places of the first of each."""
-        output, emitter, steps = self.destination.home, self.emitter, self.steps
+        output, emitter, steps = self.output.allocation, self.emitter, self.steps
         blocks = -(-(rows[1] - rows[0]) // self.r)
         channels = (4 * tiles[0], 4 * tiles[1])
         matrix_rows = (rows[0] + self.offset, rows[1] + self.offset)
-        out_rows = self.destination.rows(matrix_rows)
+        out_rows = self.output.rows(matrix_rows)
         accesses = emitter.stores(output, out_rows, channels)
         # Row r is row r modulo max_rows from another base: registers count no more rows, and that is its place among
         # the maxima and in the row map.
-        counted = (matrix_rows if self.destination.scatter else out_rows)[0] % emitter.config.max_rows
+        counted = (matrix_rows if self.output.table else out_rows)[0] % emitter.config.max_rows
         base = output.column_base(tiles[0] * output.size)
-        if self.destination.scatter is not None:
+        if self.output.table is not None:
             accesses += emitter.modulo("row map", rows, event="written")
         else:
             base += out_rows[0] - counted
@@ -123,7 +124,7 @@ class Product:
             "track_max": int(self.track_max),
             "max_first": int(self.track_max and tiles[0] == 0),
             "clamp_packed": int(self.low[4 * tiles[0]]),
-            "scatter": int(self.destination.scatter is not None),
+            "scatter": int(self.output.table is not None),
             "octets": int(self.layer.widened),
         }
         emitter.execute(
@@ -150,16 +151,17 @@ def lower_rows(
     reserve : words of A that the next layer's rows take
     final : these are the layer's last rows
     """
-    layer, destination, cfg = product.layer, product.destination, emitter.config
+    layer, output, cfg = product.layer, product.output, emitter.config
     # Half of the row map, so that the next rows' part can be loaded.
-    most_rows = cfg.max_rows // 2 if destination.scatter is not None else rows[1] - rows[0]
+    most_rows = cfg.max_rows // 2 if output.table is not None else rows[1] - rows[0]
     # A norm is faster than the product of its rows.
-    norm = isinstance(layer.source, Norm) and layer.side is not None
-    growth = NORM_GROWTH if norm else int(isinstance(layer.source, Gelu) or layer.inner_windows is not None)
-    if isinstance(layer.source, Gelu) and layer.side is not None:
+    norm = isinstance(layer.operand, Norm) and layer.map is not None
+    windowed = layer.residual is not None and layer.residual.branch_windows is not None
+    growth = NORM_GROWTH if norm else int(isinstance(layer.operand, Gelu) or windowed)
+    if isinstance(layer.operand, Gelu) and layer.map is not None:
         most_rows = min(most_rows, GELU_BLOCKS * cfg.rows)
     chunks: list[tuple[int, int]] = []
-    for span in destination.spans(rows):
+    for span in output.parts(rows):
         chunks += chunks_of(cfg, span, product.stride, layer.name, growth, most_rows, reserve)
         growth = 0
     fits = product.tiles * product.steps <= cfg.b_depth and product.count <= cfg.const_depth
@@ -174,8 +176,8 @@ def _operands(emitter: Emitter, product: Product, source: Allocation, rows: tupl
     """Rows into A, and their places into the row map; returns where they are in A."""
     a = emitter.a.take(-(-(rows[1] - rows[0]) // product.r) * product.stride, product.layer.name)
     product.load(source, rows, a)
-    if product.destination.scatter is not None:
-        emitter.row_map(product.destination.scatter[1], rows)
+    if product.output.table is not None:
+        emitter.row_map(product.output.table.base, rows)
     return a
 
 
@@ -197,7 +199,7 @@ def _with_all_weights(emitter: Emitter, product: Product, source: Allocation, ro
     for block in range(half, blocks):
         span = (rows[0] + block * r, min(rows[1], rows[0] + (block + 1) * r))
         product.run(span, (0, product.tiles), a + block * stride, b, constants)
-    emitter.norm_ahead(product.layer.source)
+    emitter.norm_ahead(product.layer.operand)
     emitter.a.release(a)
     emitter.b.release(b)
     emitter.constants.release(constants)
@@ -221,7 +223,7 @@ def _streaming(emitter: Emitter, product: Product, source: Allocation, rows: tup
             held = taken - 4 * tile
         b = emitter.b.take((last - tile) * steps, name)
         emitter.weights_to_b(product.weights + tile * steps, (last - tile) * steps, b)
-        if tile == 0 and isinstance(product.layer.source, Norm | Gelu) and blocks > LAST_BLOCKS:
+        if tile == 0 and isinstance(product.layer.operand, Norm | Gelu) and blocks > LAST_BLOCKS:
             # The transform of the last rows may still be under way.
             middle = rows[0] + r * (blocks - LAST_BLOCKS)
             product.run((rows[0], middle), (tile, last), a, b, held + 4 * tile)
@@ -230,7 +232,7 @@ def _streaming(emitter: Emitter, product: Product, source: Allocation, rows: tup
             product.run(rows, (tile, last), a, b, held + 4 * tile)
         emitter.b.release(b)
         if final and index == min(GROUPS_BEFORE_NORM, len(groups)) - 1:
-            emitter.norm_ahead(product.layer.source)
+            emitter.norm_ahead(product.layer.operand)
     emitter.a.release(a)
     emitter.constants.release(taken)
 

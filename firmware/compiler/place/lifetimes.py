@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware.compiler.fuse.layers import Attention, Gelu, Layer, Matmul, Norm, Plan
+from firmware.compiler.fuse.layers import Attention, Layer, Matmul, Plan
 
 __all__ = ["last_uses"]
 
@@ -18,7 +18,7 @@ def last_uses(plan: Plan) -> dict[str, int]:
     own = {
         layer.name
         for layer in plan.layers
-        if isinstance(layer, Attention) or (isinstance(layer, Matmul) and layer.tokens is None)
+        if isinstance(layer, Attention) or (isinstance(layer, Matmul) and layer.front is None)
     } - {plan.output}
     return {name: index for index, layer in enumerate(plan.layers) for name in _operands(layer) if name in own}
 
@@ -26,7 +26,7 @@ def last_uses(plan: Plan) -> dict[str, int]:
 def _operands(layer: Layer) -> Iterator[str]:
     """The tensors that a layer reads."""
     if isinstance(layer, Matmul):
-        yield layer.source.source if isinstance(layer.source, Norm | Gelu) else layer.source
+        yield layer.operand.tensor
         if layer.residual is not None and isinstance(layer.residual.skip, str):
             yield layer.residual.skip
     else:

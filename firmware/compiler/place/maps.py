@@ -14,11 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
+from firmware.compiler.fuse.layers import Windows
 from gateware.config import LANES
 from sim.reference.operations import WindowSplit
-from sim.reference.rounding import IntArray
+from sim.reference.rounding import IntArray, ceil_div
 
-__all__ = ["PARITIES", "Windows", "in_planes", "map_rows", "merged_strides", "plane_pitch", "plane_rows"]
+__all__ = ["PARITIES", "WindowRows", "in_planes", "map_rows", "merged_strides", "plane_pitch", "plane_rows"]
 
 PARITIES = 4  # that patch merging puts side by side
 
@@ -49,7 +50,7 @@ def map_rows(side: int, last: int) -> IntArray:
 
 def plane_pitch(side: int) -> int:
     """Rows from one plane to the next: whole row groups, so that four planes meet in one row of a load."""
-    return -(-((side // 2) ** 2) // LANES) * LANES
+    return ceil_div((side // 2) ** 2, LANES) * LANES
 
 
 def plane_rows(side: int, last: int) -> IntArray:
@@ -59,57 +60,40 @@ def plane_rows(side: int, last: int) -> IntArray:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Windows of a rolled map.
+class WindowRows:
+    """Which rows the tokens of windows take, in a network whose last map has `last` tokens a side."""
 
-    Parameters
-    ----------
-    side, window : tokens a side, of the map and of a window
-    shift : by which the map is rolled
-    last : side of the network's last map
-    """
-
-    side: int
-    window: int
-    shift: int
+    windows: Windows
     last: int
 
     @property
-    def tokens(self) -> int:
-        """Of a window."""
-        return self.window**2
-
-    @property
-    def count(self) -> int:
-        return (self.side // self.window) ** 2
-
-    @property
     def pitch(self) -> int:
-        """Rows from one window to the next in the tensor of Q, K and V."""
-        return -(-self.tokens // LANES) * LANES
+        """Rows from one window to the next in the tensor of Q, K and V: whole row groups."""
+        return ceil_div(self.windows.tokens, LANES) * LANES
 
     @cached_property
     def map_rows(self) -> IntArray:
         """(windows * tokens,) rows of the map's tensors, window by window."""
-        raster = np.arange(self.side**2).reshape(1, -1, 1)
-        tokens = WindowSplit(self.window, self.shift).apply(raster).reshape(-1)
-        return map_rows(self.side, self.last)[tokens]
+        raster = np.arange(self.windows.side**2).reshape(1, -1, 1)
+        tokens = WindowSplit(self.windows.window, self.windows.shift).apply(raster).reshape(-1)
+        return map_rows(self.windows.side, self.last)[tokens]
 
     @cached_property
     def rows(self) -> IntArray:
         """(windows * tokens,) rows of the tensor of Q, K and V, window by window."""
-        return (np.arange(self.count)[:, None] * self.pitch + np.arange(self.tokens)).reshape(-1)
+        starts = np.arange(self.windows.count) * self.pitch
+        return (starts[:, None] + np.arange(self.windows.tokens)).reshape(-1)
 
     @cached_property
     def scatter(self) -> IntArray:
         """For each row of the map's tensors its row of the tensor of Q, K and V."""
-        result = np.empty(self.side**2, np.int64)
+        result = np.empty(self.windows.side**2, np.int64)
         result[self.map_rows] = self.rows
         return result
 
     @cached_property
     def gather(self) -> IntArray:
         """For each row of the tensor of Q, K and V (padding: 0) its row of the map's tensors."""
-        result = np.zeros(self.count * self.pitch, np.int64)
+        result = np.zeros(self.windows.count * self.pitch, np.int64)
         result[self.rows] = self.map_rows
         return result

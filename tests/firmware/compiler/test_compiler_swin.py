@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from firmware.compiler.errors import CompileError
+from firmware.compiler.fuse.layers import Windows
 from firmware.compiler.lower.mean import exact_reciprocal
-from firmware.compiler.place.maps import PARITIES, Windows, map_rows, merged_strides, plane_rows
+from firmware.compiler.place.maps import PARITIES, WindowRows, map_rows, merged_strides, plane_rows
 from firmware.quantiser.random_model import random_model
 from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine
@@ -89,9 +90,9 @@ def test_four_neighbours_lie_at_the_same_lane_of_four_row_groups(side: int, last
 
 
 def test_scatter_and_gather_are_the_windows():
-    windows = Windows(side=14, window=7, shift=3, last=7)
+    windows = WindowRows(Windows(side=14, window=7, shift=3), last=7)
     raster = np.arange(14 * 14)
-    stored = np.full(windows.count * windows.pitch, -1)
+    stored = np.full(windows.windows.count * windows.pitch, -1)
     stored[windows.scatter[map_rows(14, 7)]] = raster
     np.testing.assert_array_equal(stored[windows.rows], WindowSplit(7, 3).apply(raster.reshape(1, -1, 1)).reshape(-1))
     np.testing.assert_array_equal(windows.gather[windows.scatter], raster)
