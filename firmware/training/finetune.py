@@ -122,45 +122,60 @@ def run(arguments: argparse.Namespace, workers: Workers) -> int:
         return IntegerNetwork(origin, weights if weights is not None else weights_of(origin), arguments.device)
 
     def make(network: IntegerNetwork, rate: float) -> Run:
-        recipe = Recipe(
-            rate=rate,
-            epochs=arguments.epochs,
-            batch=arguments.batch,
-            decay=arguments.decay,
-            smoothing=arguments.smoothing,
-            distil=arguments.distil,
-            augment=arguments.augment,
-            seed=arguments.seed,
-        )
-        folder = arguments.folder / f"rate_{rate:g}"
-        if not workers.rank:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not arguments.resume:
-                for name in ("log.csv", "checkpoint.safetensors"):
-                    (folder / name).unlink(missing_ok=True)
-        return Run(network, images, held_out, recipe, workers, folder, arguments.checkpoint_every, teacher)
+        folder = _folder(arguments, rate, clean=not workers.rank and not arguments.resume)
+        recipe, every = _recipe(arguments, rate), arguments.checkpoint_every
+        return Run(network, images, held_out, recipe, workers, folder, every, teacher)
 
     before = evaluate(start(), held_out, workers)
     result, rate, scores = tried(start, arguments.rate, make, arguments.resume)
-    if workers.rank:
-        return 0
-    result.save(arguments.output)
-    summary = {
-        "model": str(arguments.output),
-        "arithmetic": result.arithmetic,
-        "checksum": result.checksum(),
-        "rate": rate,
-        "before": asdict(before),
-        "after": {f"{tried_rate:g}": [asdict(score) for score in found] for tried_rate, found in scores.items()},
-    }
+    if not workers.rank:
+        result.save(arguments.output)
+        _tell(arguments, result, rate, before, scores)
+    return 0
+
+
+def _recipe(arguments: argparse.Namespace, rate: float) -> Recipe:
+    return Recipe(
+        rate=rate,
+        epochs=arguments.epochs,
+        batch=arguments.batch,
+        decay=arguments.decay,
+        smoothing=arguments.smoothing,
+        distil=arguments.distil,
+        augment=arguments.augment,
+        seed=arguments.seed,
+    )
+
+
+def _folder(arguments: argparse.Namespace, rate: float, clean: bool) -> Path:
+    """The rate's; with `clean` nothing of an earlier run is in it."""
+    folder: Path = arguments.folder / f"rate_{rate:g}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if clean:
+        for name in ("log.csv", "checkpoint.safetensors"):
+            (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def _tell(
+    arguments: argparse.Namespace, result: IntegerModel, rate: float, before: Score, scores: dict[float, list[Score]]
+) -> None:
+    """Prints what came of it."""
     if arguments.json:
+        summary = {
+            "model": str(arguments.output),
+            "arithmetic": result.arithmetic,
+            "checksum": result.checksum(),
+            "rate": rate,
+            "before": asdict(before),
+            "after": {f"{tried_rate:g}": [asdict(score) for score in found] for tried_rate, found in scores.items()},
+        }
         print(json.dumps(summary))
-        return 0
+        return
     console = Console()
     for line in _lines(before, scores, rate):
         console.print(line, soft_wrap=True)
     console.print(f"{arguments.output}: arithmetic {result.arithmetic}, {result.checksum():.16}", soft_wrap=True)
-    return 0
 
 
 def _lines(before: Score, scores: dict[float, list[Score]], chosen: float) -> list[str]:

@@ -64,13 +64,27 @@ def application(device: SharedDevice, *, local: bool) -> web.Application:
     local : only this computer's browsers are meant, so that a page of elsewhere, whose name was made to point here, is
         turned away
     """
-    waiting = asyncio.Semaphore(MOST_WAITING)
+    page = _Page(device, local)
+    app = web.Application(middlewares=[page.guarded], client_max_size=MOST_BYTES)
+    for path, (name, kind) in FILES.items():
+        app.router.add_get(path, _file(STATIC / name, kind))
+    app.router.add_get("/api/device", page.device_info)
+    app.router.add_post("/api/label", page.label)
+    return app
+
+
+class _Page:
+    """The answers to requests; parameters as `application`."""
+
+    def __init__(self, device: SharedDevice, local: bool) -> None:
+        self._device, self._local = device, local
+        self._waiting = asyncio.Semaphore(MOST_WAITING)
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A handler's response with the headers of all, or why there is none."""
         try:
-            if local and request.host.rpartition(":")[0] not in LOOPBACK and request.host not in LOOPBACK:
-                raise Refusal(421, f"This is not {request.host}: open the page under the address that host.serve says.")
+            self._check_host(request.host)
             response = await handler(request)
         except Refusal as refusal:
             response = web.json_response({"error": str(refusal)}, status=refusal.status)
@@ -79,47 +93,51 @@ def application(device: SharedDevice, *, local: bool) -> web.Application:
         response.headers.update(HEADERS)
         return response
 
-    async def about(request: web.Request) -> web.Response:
-        model = device.model
+    def _check_host(self, host: str) -> None:
+        if self._local and host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
+            raise Refusal(421, f"This is not {host}: open the page under the address that host.serve says.")
+
+    async def device_info(self, request: web.Request) -> web.Response:
+        """What the device and its model are."""
+        model = self._device.model
         return web.json_response(
             {
-                "device": device.spec,
+                "device": self._device.spec,
                 "architecture": model.architecture,
                 "arithmetic": model.arithmetic,
                 "classes": len(model.class_names),
-                "clock_mhz": device.clock_mhz,
+                "clock_mhz": self._device.clock_mhz,
                 "most_bytes": MOST_BYTES,
             }
         )
 
-    async def label(request: web.Request) -> web.Response:
+    async def label(self, request: web.Request) -> web.Response:
+        """The label of the picture that is the request's body. Raises Refusal."""
         if not request.content_type.startswith("image/"):
             raise Refusal(415, f"A picture is expected, not {request.content_type}.")
-        if waiting.locked():
+        if self._waiting.locked():
             raise Refusal(503, "Too many pictures wait for the device: try again in a moment.")
-        async with waiting:
-            try:
-                content = await asyncio.wait_for(request.read(), UPLOAD_SECONDS)
-            except TimeoutError:
-                raise Refusal(408, "The picture did not come in time: try again.") from None
-            except web.HTTPRequestEntityTooLarge:
-                raise Refusal(413, f"The picture has more than {MOST_BYTES >> 20} MB: make it smaller.") from None
+        async with self._waiting:
+            content = await _body(request)
             try:
                 picture = await asyncio.to_thread(decode_image, content, MOST_PIXELS)
             except HostError as error:
                 raise Refusal(400, str(error)) from error
             try:
-                labelled = await device.label(picture)
+                labelled = await self._device.label(picture)
             except HostError as error:
                 raise Refusal(502, str(error)) from error
-        return web.json_response(as_object(labelled, device.clock_mhz))
+        return web.json_response(as_object(labelled, self._device.clock_mhz))
 
-    app = web.Application(middlewares=[guarded], client_max_size=MOST_BYTES)
-    for path, (name, kind) in FILES.items():
-        app.router.add_get(path, _file(STATIC / name, kind))
-    app.router.add_get("/api/device", about)
-    app.router.add_post("/api/label", label)
-    return app
+
+async def _body(request: web.Request) -> bytes:
+    """All of it. Raises Refusal."""
+    try:
+        return await asyncio.wait_for(request.read(), UPLOAD_SECONDS)
+    except TimeoutError:
+        raise Refusal(408, "The picture did not come in time: try again.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise Refusal(413, f"The picture has more than {MOST_BYTES >> 20} MB: make it smaller.") from None
 
 
 def _file(path: Path, kind: str) -> Handler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +50,20 @@ def _accumulators(state: MachineState) -> Integers:
     return _wrapped(total, state.config.acc_width)
 
 
+@dataclass(frozen=True)
+class _Result:
+    """Rows of an operation after the post-processor: integers and which of them are masked, both (rows, 4 * tiles)."""
+
+    mode: PostMode
+    values: Integers
+    masked: npt.NDArray[np.bool_]
+
+    @property
+    def columns(self) -> int:
+        """Beat columns of a row in memory."""
+        return self.values.shape[1] // LANES * SIZES[self.mode]
+
+
 def execute(state: MachineState) -> None:
     """One RUN of EXEC.
 
@@ -56,60 +72,79 @@ def execute(state: MachineState) -> None:
     MachineError : an address outside memory or its buffer, an operation of nothing, scores, row maxima or scattered
         rows that are not int8, or more blocks of scores than there is room for
     """
-    e, rows_of = Engine.EXEC, state.config.rows
-    post, shape = state.fields(e, "POST"), state.fields(e, "BLOCKS")
-    mode, tiles, blocks = PostMode(post["mode"]), state.value(e, "TILES"), shape["blocks"]
-    if min(tiles, blocks, shape["rows_last"], state.fields(e, "STEPS")["k_steps"]) < 1 or shape["rows_last"] > rows_of:
+    e = Engine.EXEC
+    post = state.fields(e, "POST")
+    _check(state, post)
+    result = _post_processed(state, post)
+    rows = state.value(e, "OUT_ROW") + np.arange(len(result.values), dtype=np.int64)
+    held = rows % len(state.maxima)
+    if post["track_max"]:
+        top = result.values.max(axis=1)
+        state.maxima[held] = top if post["max_first"] else np.maximum(top, state.maxima[held])
+    if post["to_scores"]:
+        _to_scores(state, result)
+        return
+    if post["scatter"]:
+        rows = state.row_map[held]
+    slab = state.value(e, "OUT_SLAB")
+    places, lanes = state.matrix_places(state.value(e, "OUT_BASE"), slab, rows, result.columns)
+    stored = np.ascontiguousarray(result.values.astype(f"<i{SIZES[result.mode]}")).view(np.uint8)
+    state.beats[places, lanes] = stored.reshape(len(rows), result.columns, 4)
+
+
+def _check(state: MachineState, post: dict[str, int]) -> None:
+    """Raises MachineError for an operation of nothing, and where int8 is needed and is not made."""
+    e, most = Engine.EXEC, state.config.rows
+    shape, mode = state.fields(e, "BLOCKS"), PostMode(post["mode"])
+    least = min(state.value(e, "TILES"), shape["blocks"], shape["rows_last"], state.fields(e, "STEPS")["k_steps"])
+    if least < 1 or shape["rows_last"] > most:
         raise MachineError(
             ErrorCode.ILLEGAL_INSTRUCTION,
-            f"EXEC needs a block, a tile, a step and 1 to {rows_of} rows in the last block",
+            f"EXEC needs a block, a tile, a step and 1 to {most} rows in the last block",
         )
     biased = post["to_scores"] and mode is PostMode.RESIDUAL and post["octets"]
     if (post["to_scores"] or post["track_max"] or post["scatter"]) and mode is not PostMode.Q8 and not biased:
         raise MachineError(
             ErrorCode.ILLEGAL_INSTRUCTION, f"scores, row maxima and scattered rows are Q8, not {mode.name}"
         )
-    total = (blocks - 1) * rows_of + shape["rows_last"]
+
+
+def _post_processed(state: MachineState, post: dict[str, int]) -> _Result:
+    """Products, plus bias, times factor, plus skip, as the mode says. Raises MachineError."""
+    e, mode = Engine.EXEC, PostMode(post["mode"])
+    shape, tiles = state.fields(e, "BLOCKS"), state.value(e, "TILES")
+    total = (shape["blocks"] - 1) * state.config.rows + shape["rows_last"]
     acc = _accumulators(state)[:total]
     steps = np.arange(tiles)[:, None] * state.value(e, "CONST_TILE_STRIDE") + np.arange(LANES)
     channel = (state.value(e, "CONST_BASE") + steps.reshape(-1))[None, :]
     state.check_range(channel, state.config.const_depth, "EXEC reads constants")
     bias, multiplier, shift = np.moveaxis(state.constants[channel], -1, 0)
-    value = acc + bias
-    factor = Dyadic(multiplier, shift)
-    rows = state.value(e, "OUT_ROW") + np.arange(total, dtype=np.int64)
-    columns, masked = tiles * SIZES[mode], np.zeros((total, LANES * tiles), bool)
+    value, masked = acc + bias, np.zeros(acc.shape, bool)
     if mode is PostMode.RAW:
-        result = _wrapped(value, 32)
-    else:
-        octets = mode is PostMode.Q8 or post["octets"]
-        low = np.array(-127) if octets and post["clamp_packed"] else None
-        result = Rescale(factor, 8 if octets else 16, low).apply(value)
-        if mode is PostMode.RESIDUAL:
-            state.observe("branch", rows=result)
-            result = _sum(state, result, total, columns)
-            # A sum so far below the range of a score masks it.
-            masked = (result < 0) & ((result >> MASK_BIT & 1) == 0)
-            result = clamp(result, 8 if octets else 16, low)
-    held = rows % len(state.maxima)
-    if post["track_max"]:
-        top = result.max(axis=1)
-        state.maxima[held] = top if post["max_first"] else np.maximum(top, state.maxima[held])
-    if post["to_scores"]:
-        length = state.value(e, "SCORE_LENGTH")
-        state.observe("scores", rows=result[:, :length])
-        state.check_range(np.array(length - 1), min(4 * tiles, state.config.softmax_length), "SCORE_LENGTH - 1")
-        for start in range(0, total, rows_of):
-            part = slice(start, start + rows_of), slice(length)
-            state.blocks.append((result[part], masked[part]))
-        if len(state.blocks) > SCORE_BLOCKS:
-            raise MachineError(ErrorCode.WATCHDOG, "the score memory holds two blocks, and more come before VEC runs")
-        return
-    if post["scatter"]:
-        rows = state.row_map[held]
-    places, lanes = state.matrix_places(state.value(e, "OUT_BASE"), state.value(e, "OUT_SLAB"), rows, columns)
-    stored = np.ascontiguousarray(result.astype(f"<i{SIZES[mode]}")).view(np.uint8)
-    state.beats[places, lanes] = stored.reshape(total, columns, 4)
+        return _Result(mode, _wrapped(value, 32), masked)
+    octets = mode is PostMode.Q8 or post["octets"]
+    low = np.array(-127) if octets and post["clamp_packed"] else None
+    result = Rescale(Dyadic(multiplier, shift), 8 if octets else 16, low).apply(value)
+    if mode is PostMode.RESIDUAL:
+        state.observe("branch", rows=result)
+        result = _sum(state, result, total, tiles * SIZES[mode])
+        # A sum so far below the range of a score masks it.
+        masked = (result < 0) & ((result >> MASK_BIT & 1) == 0)
+        result = clamp(result, 8 if octets else 16, low)
+    return _Result(mode, result, masked)
+
+
+def _to_scores(state: MachineState, result: _Result) -> None:
+    """The first columns as blocks of scores. Raises MachineError."""
+    length = state.value(Engine.EXEC, "SCORE_LENGTH")
+    state.observe("scores", rows=result.values[:, :length])
+    longest = min(result.values.shape[1], state.config.softmax_length)
+    state.check_range(np.array(length - 1), longest, "SCORE_LENGTH - 1")
+    for start in range(0, len(result.values), state.config.rows):
+        part = slice(start, start + state.config.rows), slice(length)
+        state.blocks.append((result.values[part], result.masked[part]))
+    if len(state.blocks) > SCORE_BLOCKS:
+        raise MachineError(ErrorCode.WATCHDOG, "the score memory holds two blocks, and more come before VEC runs")
 
 
 def _sum(state: MachineState, branch: Integers, total: int, columns: int) -> Integers:

@@ -1,5 +1,6 @@
 """LiteDRAM's controllers: what is generated, the constants, and the memory port in front of the native one."""
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
@@ -82,30 +83,70 @@ def test_users_errors():
         NativeAdapter(24, 10)
 
 
-@pytest.mark.parametrize("width", [16, 32, 128])
-def test_adapter_against_a_native_port(rng, width: int):
-    """A model of LiteDRAM's port: it takes words when it wants them, valid or not, and answers in order."""
-    address_bits = 6
-    adapter = NativeAdapter(width, address_bits)
-    m = Module()
-    m.submodules.adapter = adapter
+def written(before: int, data: int, mask: int, count: int) -> int:
+    """A word of `count` bytes after a write of those that `mask` names."""
+    bits = sum(0xFF << 8 * byte for byte in range(count) if mask >> byte & 1)
+    return (before & ~bits) | (data & bits)
+
+
+Operation = tuple[int, tuple[int, int] | None]
+"""A beat address, and the data and mask of a write; None reads."""
+
+
+def random_operations(rng: np.random.Generator) -> tuple[list[Operation], list[int]]:
+    """Writes and reads among few addresses, and what the reads answer."""
+    operations: list[Operation] = []
     memory: dict[int, int] = {}
-    operations: list[tuple[int, tuple[int, int] | None]] = []
-    expected: dict[int, int] = {}
     answers = []
     for _ in range(120):
         address = int(rng.integers(16))
         if rng.integers(2):
             data, mask = int.from_bytes(rng.bytes(16), "little"), int(rng.integers(1 << 16))
-            bits = sum(0xFF << 8 * byte for byte in range(16) if mask >> byte & 1)
-            expected[address] = (expected.get(address, 0) & ~bits) | (data & bits)
+            memory[address] = written(memory.get(address, 0), data, mask, 16)
             operations.append((address, (data, mask)))
         else:
             operations.append((address, None))
-            answers.append(expected.get(address, 0))
+            answers.append(memory.get(address, 0))
+    return operations, answers
+
+
+class PortModel:
+    """LiteDRAM's native port: it takes words when it wants them, valid or not, and answers in order."""
+
+    def __init__(self, port, width: int, rng: np.random.Generator) -> None:
+        self._port, self._bytes, self._rng = port, width // 8, rng
+        self._memory: dict[int, int] = {}
+        self._queue: list[tuple[int, int, bool]] = []  # cycle of its data, address, write
+
+    def cycle(self, ctx, number: int) -> None:
+        """Drives the port for a cycle, and takes its command."""
+        port = self._port
+        ready = int(self._rng.integers(4)) > 0
+        due = self._queue.pop(0) if self._queue and self._queue[0][0] <= number else None
+        address, write, read = (due[1], due[2], not due[2]) if due else (0, False, False)
+        ctx.set(port.cmd_ready, ready)
+        ctx.set(port.wdata_ready, write)
+        ctx.set(port.rdata_valid, read)
+        if read:
+            ctx.set(port.rdata_data, self._memory.get(address, 0))
+        if write:
+            assert ctx.get(port.wdata_valid), "the controller took a word that had not come"
+            data, mask = ctx.get(port.wdata_data), ctx.get(port.wdata_we)
+            self._memory[address] = written(self._memory.get(address, 0), data, mask, self._bytes)
+        if ready and ctx.get(port.cmd_valid):
+            # LiteDRAM takes or gives a word three cycles after its command at the earliest.
+            self._queue.append((number + EARLIEST, ctx.get(port.cmd_addr), bool(ctx.get(port.cmd_we))))
+
+
+@pytest.mark.parametrize("width", [16, 32, 128])
+def test_adapter_against_a_native_port(rng, width: int):
+    adapter = NativeAdapter(width, 6)
+    m = Module()
+    m.submodules.adapter = adapter
+    operations, answers = random_operations(rng)
     done = []
 
-    async def user(ctx):
+    async def commands(ctx):
         for address, word in operations:
             ctx.set(adapter.memory.cmd.valid, 1)
             ctx.set(adapter.memory.cmd.payload.address, address)
@@ -116,39 +157,21 @@ def test_adapter_against_a_native_port(rng, width: int):
                 await ctx.tick()
 
     async def words(ctx):
-        for _, word in operations:
-            if word is not None:
-                for _ in range(int(rng.integers(6))):
-                    await ctx.tick()
-                ctx.set(adapter.memory.wdata.valid, 1)
-                ctx.set(adapter.memory.wdata.payload.data, word[0])
-                ctx.set(adapter.memory.wdata.payload.mask, word[1])
-                await ctx.tick().until(adapter.memory.wdata.ready)
-                ctx.set(adapter.memory.wdata.valid, 0)
+        for data, mask in (word for _, word in operations if word is not None):
+            for _ in range(int(rng.integers(6))):
+                await ctx.tick()
+            ctx.set(adapter.memory.wdata.valid, 1)
+            ctx.set(adapter.memory.wdata.payload.data, data)
+            ctx.set(adapter.memory.wdata.payload.mask, mask)
+            await ctx.tick().until(adapter.memory.wdata.ready)
+            ctx.set(adapter.memory.wdata.valid, 0)
 
     async def native(ctx):
-        port = adapter.native
-        queue: list[tuple[int, int, bool]] = []  # cycle of its data, address, write
-        for cycle in range(LIMIT):
-            ready = int(rng.integers(4)) > 0
-            due = queue.pop(0) if queue and queue[0][0] <= cycle else None
-            address, write, read = (due[1], due[2], not due[2]) if due else (0, False, False)
-            ctx.set(port.cmd_ready, ready)
-            ctx.set(port.wdata_ready, write)
-            ctx.set(port.rdata_valid, read)
-            if read:
-                ctx.set(port.rdata_data, memory.get(address, 0))
-            if write:
-                assert ctx.get(port.wdata_valid), "the controller took a word that had not come"
-                enabled, data = ctx.get(port.wdata_we), ctx.get(port.wdata_data)
-                bits = sum(0xFF << 8 * byte for byte in range(width // 8) if enabled >> byte & 1)
-                memory[address] = (memory.get(address, 0) & ~bits) | (data & bits)
-            if ready and ctx.get(port.cmd_valid):
-                # LiteDRAM takes or gives a word three cycles after its command at the earliest.
-                queue.append((cycle + EARLIEST, ctx.get(port.cmd_addr), bool(ctx.get(port.cmd_we))))
-            valid, payload = ctx.get(adapter.memory.rdata.valid), ctx.get(adapter.memory.rdata.payload)
-            if valid:
-                done.append(payload)
+        model = PortModel(adapter.native, width, rng)
+        for number in range(LIMIT):
+            model.cycle(ctx, number)
+            if ctx.get(adapter.memory.rdata.valid):
+                done.append(ctx.get(adapter.memory.rdata.payload))
             if len(done) == len(answers):
                 return
             await ctx.tick()
@@ -156,7 +179,7 @@ def test_adapter_against_a_native_port(rng, width: int):
 
     simulator = Simulator(m)
     simulator.add_clock(1e-8)
-    simulator.add_testbench(user, background=True)
+    simulator.add_testbench(commands, background=True)
     simulator.add_testbench(words, background=True)
     simulator.add_testbench(native)
     simulator.run()
