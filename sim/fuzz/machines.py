@@ -33,8 +33,9 @@ def choice(number: int) -> Choice:
         return Choice(BASE, "lean", ())
     draw = random.Random(f"machine {number}")
     rows = LEAST_ROWS + number % (MOST_ROWS - LEAST_ROWS + 1)
-    pack = 1 + (number + number // (MOST_ROWS - LEAST_ROWS + 1)) % 2
-    arithmetic = ("lean", "official", "official")[number % 3]
+    again = number // (MOST_ROWS - LEAST_ROWS + 1)
+    pack = 2 - number % 2  # their number is odd: the second time the other pack
+    arithmetic = ("lean", "official", "official")[(number + again) % 3]
     norm = draw.choice((96, 128, 192))
     settings = {
         "rows": rows,
@@ -54,7 +55,7 @@ def choice(number: int) -> Choice:
         "dsp_in_layernorm": draw.randint(0, 1),
     }
     if arithmetic == "official":
-        settings["official_softmax_bits"] = (8, 16)[number // 3 % 2]
+        settings["official_softmax_bits"] = (16, 8)[number // 3 % 2]
     base = config(BASE, arithmetic)
     return Choice(
         BASE, arithmetic, tuple(f"{name}={value}" for name, value in settings.items() if value != getattr(base, name))

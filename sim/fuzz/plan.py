@@ -12,6 +12,7 @@ from sim.fuzz.case import WAYS, Case, Cut, Step
 from sim.fuzz.machines import Choice
 from sim.fuzz.networks import Frame, by_residue, network
 from sim.fuzz.runner import prepared
+from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 
 __all__ = ["Plan"]
@@ -85,7 +86,9 @@ class Plan:
             weights = draw.randint(0, 999)
             try:
                 drawn = network(draw.choice(frames), draw)
-                if prepared(drawn, weights, choice.machine()).cycles <= self.largest:
+                # The array alone would need so long: no need to compile it.
+                least = parse_architecture(drawn).macs() // choice.machine().macs_per_cycle
+                if least <= self.largest and prepared(drawn, weights, choice.machine()).cycles <= self.largest:
                     return drawn, weights
             except UserError as error:
                 if COMPILER_FAULT in str(error):

@@ -26,6 +26,7 @@ from sim.reference.integer_vit import IntegerVit
 __all__ = ["Outcome", "Prepared", "prepared", "run_case"]
 
 STOP_CYCLES = 4
+TOLD = 2  # tensors that differ, in the order of the graph
 CUT_IMAGE = -1  # the image of frames that are cut short: no whole frame has it
 
 
@@ -98,7 +99,8 @@ def run_case(case: Case) -> Outcome:
                     "went beyond its end"
                 )
             if found:
-                return Outcome(frames, cuts, integers, cycles, "; ".join(found), place)
+                more = f"; and {len(found) - TOLD} more" if len(found) > TOLD else ""
+                return Outcome(frames, cuts, integers, cycles, "; ".join(found[:TOLD]) + more, place)
     return Outcome(frames, cuts, integers, cycles)
 
 
