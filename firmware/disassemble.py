@@ -124,7 +124,8 @@ def read_words(path: Path) -> npt.NDArray[np.uint32]:
         raise UserError(f"{path} has instruction set {version!r}, but {str(ISA_VERSION)!r} is known; compile it anew.")
     if words.dtype != np.uint32 or words.ndim != 1:
         raise UserError(f"{path} holds {words.ndim}-dimensional {words.dtype}, but a program is one row of uint32.")
-    return words
+    result: npt.NDArray[np.uint32] = words
+    return result
 
 
 def _bits(field: Field) -> str:

@@ -21,7 +21,8 @@ def erf(x: FloatArray) -> FloatArray:
     """The error function within 1e-6: Abramowitz and Stegun 7.1.26 (1.5e-7) and float32's roundings."""
     t = 1 / (1 + np.float32(0.3275911) * np.abs(x))
     polynomial = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    return np.copysign(1 - polynomial * np.exp(-x * x), x).astype(np.float32)
+    result: FloatArray = np.copysign(1 - polynomial * np.exp(-x * x), x).astype(np.float32)
+    return result
 
 
 def gelu(x: FloatArray) -> FloatArray:
@@ -32,14 +33,16 @@ def gelu(x: FloatArray) -> FloatArray:
 def softmax(x: FloatArray) -> FloatArray:
     """Softmax over the last axis."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+    result: FloatArray = (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def layer_norm(x: FloatArray, gamma: FloatArray, beta: FloatArray, epsilon: float) -> FloatArray:
     """LayerNorm over the last axis."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.square(centred).mean(axis=-1, keepdims=True)
-    return (centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta).astype(np.float32)
+    result: FloatArray = (centred / np.sqrt(variance + np.float32(epsilon)) * gamma + beta).astype(np.float32)
+    return result
 
 
 class FloatModel(ABC):

@@ -34,7 +34,8 @@ class Comparison:
 def log_softmax(logits: Logits) -> npt.NDArray[np.float64]:
     """Logarithm of the softmax over the last axis, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
 
 
 def compare(float_logits: Logits, integer_logits: Logits, labels: npt.NDArray[np.integer]) -> Comparison:

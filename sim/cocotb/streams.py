@@ -28,7 +28,7 @@ def pack(layout: data.Layout, value: Any) -> int:
     bits = int(Const.cast(layout.const(value)).value) & ((1 << layout.size) - 1)
     if unpack(layout, bits) != _plain(value, layout):
         raise OverflowError(f"{value} does not fit {layout}; its fields would be truncated to {unpack(layout, bits)}.")
-    return bits
+    return int(bits)
 
 
 def unpack(shape: Any, bits: int) -> Any:
@@ -45,7 +45,7 @@ def unpack(shape: Any, bits: int) -> Any:
 
 
 def _width(shape: Any) -> int:
-    return Shape.cast(shape).width
+    return int(Shape.cast(shape).width)
 
 
 def _plain(value: Any, layout: Any) -> Any:

@@ -82,7 +82,8 @@ class _Tap:
         if bit + cast.width > 32:
             value |= self._payload[:, word + 1].astype(np.int64) << (32 - bit)
         value &= (1 << cast.width) - 1
-        return value - ((value >> (cast.width - 1)) << cast.width) if cast.signed else value
+        result: Integers = value - ((value >> (cast.width - 1)) << cast.width) if cast.signed else value
+        return result
 
     def words(self, count: int) -> npt.NDArray[np.uint32]:
         """The lowest 32-bit words of all records."""

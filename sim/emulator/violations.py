@@ -22,7 +22,7 @@ def violation(found: Violation, watched: Watched, cycle: int) -> ContractViolati
 
 def _described(found: Violation, watched: Watched) -> str:
     if found.contract:
-        return watched.sentences[found.contract - 1]
+        return str(watched.sentences[found.contract - 1])
     access = watched.accesses[found.access]
     what = DISORDERS[found.disorder].format(other=f"the later word {found.other}")
     return (

@@ -61,7 +61,7 @@ class _Result:
     @property
     def columns(self) -> int:
         """Beat columns of a row in memory."""
-        return self.values.shape[1] // LANES * SIZES[self.mode]
+        return int(self.values.shape[1] // LANES * SIZES[self.mode])
 
 
 def execute(state: MachineState) -> None:

@@ -37,7 +37,8 @@ class FloatSoftmax:
             considered = np.where(masked, -np.inf, considered)
         e = np.exp(considered - considered.max(axis=-1, keepdims=True))
         p = np.rint(e / e.sum(axis=-1, keepdims=True) * 2.0 ** (self.bits - 1))
-        return np.minimum(p, 2 ** (self.bits - 1) - 1).astype(np.int64)
+        result: IntArray = np.minimum(p, 2 ** (self.bits - 1) - 1).astype(np.int64)
+        return result
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class FloatGELU:
         x = np.arange(-128, 128)
         real = x * self.input_scale
         table = np.rint(x * 64 * (1 + _erf(real / math.sqrt(2)))).astype(np.int64)
-        return table[rows + 128]
+        result: IntArray = table[rows + 128]
+        return result
 
 
 @dataclass(frozen=True)
@@ -70,4 +72,5 @@ class FloatLayerNorm:
         x = rows.astype(np.float64)
         y = x - x.mean(axis=-1, keepdims=True)
         root = np.sqrt(np.square(y).sum(axis=-1, keepdims=True))
-        return np.rint(y / np.maximum(root, 1) * 2.0**30).astype(np.int64) + self.bias
+        result: IntArray = np.rint(y / np.maximum(root, 1) * 2.0**30).astype(np.int64) + self.bias
+        return result

@@ -74,4 +74,5 @@ class ILayerNorm:
             deviation = np.maximum(np.abs(rows - mean).sum(axis=-1, keepdims=True), LEAST_DEVIATION)
         else:
             deviation = integer_sqrt(v, self.root_start_from_bits)
-        return (((rows - mean) * (INT32_MAX // deviation)) >> 1) + self.bias
+        result: IntArray = (((rows - mean) * (INT32_MAX // deviation)) >> 1) + self.bias
+        return result

@@ -40,12 +40,12 @@ class PolynomialGELU:
     @property
     def offset(self) -> int:
         """b on the grid of the inputs."""
-        return self.step * OFFSET >> CONSTANT_BITS
+        return int(self.step * OFFSET >> CONSTANT_BITS)
 
     @property
     def one(self) -> int:
         """1 / a on the square of that grid: erf's 1."""
-        return self.step * self.step * ONE >> CONSTANT_BITS
+        return int(self.step * self.step * ONE >> CONSTANT_BITS)
 
     @property
     def gate_shift(self) -> int:

@@ -35,11 +35,13 @@ def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
     rounded = (x + ((x >> right) & some) + (((np.int64(1) << right) >> 1) - some)) >> right
     if (shift > 62).any():
         rounded = np.where(shift > 62, 0, rounded)
-    return np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded) if (shift < 0).any() else rounded
+    result: IntArray = np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded) if (shift < 0).any() else rounded
+    return result
 
 
 def divide_rne(x: IntArray, divisor: int) -> IntArray:
     """x / divisor, rounded half to even; divisor positive."""
     floor = x // divisor
     twice = 2 * (x - floor * divisor)
-    return floor + ((twice > divisor) | ((twice == divisor) & ((floor & 1) == 1)))
+    result: IntArray = floor + ((twice > divisor) | ((twice == divisor) & ((floor & 1) == 1)))
+    return result

@@ -20,18 +20,20 @@ GELU_SLOPE = np.float32(1.702)
 
 def largest(bits: int) -> int:
     """n of a signed integer of `bits` bits: 127 for 8."""
-    return 2 ** (bits - 1) - 1
+    return int(2 ** (bits - 1) - 1)
 
 
 def activation_scale(peak: float, bits: int) -> np.float32:
     """fl(peak / n), at least 2^-23: the scale of a tensor whose largest magnitude is `peak`."""
-    return np.maximum(np.float32(peak) / np.float32(largest(bits)), SMALLEST_SCALE).astype(np.float32)
+    result: np.float32 = np.maximum(np.float32(peak) / np.float32(largest(bits)), SMALLEST_SCALE).astype(np.float32)
+    return result
 
 
 def channel_scales(weight: FloatArray) -> FloatArray:
     """One 8-bit scale an output channel (first axis)."""
     peaks = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
-    return np.maximum(peaks / np.float32(largest(8)), SMALLEST_SCALE).astype(np.float32)
+    result: FloatArray = np.maximum(peaks / np.float32(largest(8)), SMALLEST_SCALE).astype(np.float32)
+    return result
 
 
 def quantise(x: FloatArray, scale: FloatArray | np.float32, bits: int) -> IntArray:

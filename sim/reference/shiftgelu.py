@@ -43,7 +43,8 @@ class ShiftGELU:
         x, top = self._argument(x), self._argument(top)
         e = self.exponential.apply(x - top)
         total = np.minimum(e + self.exponential.apply(-top), INT32_MAX)
-        return (e * (INT32_MAX // total)) >> 24
+        result: IntArray = (e * (INT32_MAX // total)) >> 24
+        return result
 
     def _argument(self, x: IntArray) -> IntArray:
         return x + (x >> 1) + (x >> 3) + (x >> 4) if self.slope_by_shifts else x

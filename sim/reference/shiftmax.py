@@ -50,9 +50,10 @@ class Shiftmax:
             return log_probabilities(e, np.minimum(total, MOST_TOTAL), self.bits)
         product = e * (INT32_MAX // total)
         shift = 32 - self.bits
-        if not self.half_up:
-            return product >> shift
-        return np.minimum((product + (1 << (shift - 1))) >> shift, 2 ** (self.bits - 1) - 1)
+        result: IntArray = product >> shift
+        if self.half_up:
+            result = np.minimum((product + (1 << (shift - 1))) >> shift, 2 ** (self.bits - 1) - 1)
+        return result
 
     def _exponentials(self, differences: IntArray) -> IntArray:
         """Of every element, from those of the differences that 8-bit scores can have, and a masked one's."""

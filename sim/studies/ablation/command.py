@@ -125,7 +125,8 @@ def _image(model: IntegerModel, files: Sequence[Path]) -> npt.NDArray[np.int8]:
     if not files:
         return random_image(model, 1)
     pixels = model.preprocessing.load(files[0])[None]
-    return IntegerVit(model).quantised(pixels)[0].astype(np.int8)
+    result: npt.NDArray[np.int8] = IntegerVit(model).quantised(pixels)[0].astype(np.int8)
+    return result
 
 
 def command_of(argv: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from firmware.training.training import Recipe, Run, evaluate, train
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.rescale import ResidualAdd
 
 ROOT = Path(__file__).resolve().parents[3]
 VARIANTS = (
@@ -74,7 +75,7 @@ def test_a_swin_forward_is_the_references_too():
 def test_a_wrong_forward_is_seen(model: IntegerModel, weights, monkeypatch: pytest.MonkeyPatch):
     from firmware.training import exact
 
-    monkeypatch.setitem(exact._FORMS, exact.ResidualAdd, lambda operation, a, b: exact._residual(operation, a, b) + 1)
+    monkeypatch.setitem(exact._FORMS, ResidualAdd, lambda operation, a, b: exact._residual(operation, a, b) + 1)
     pixels, _ = batch(grey(1), np.arange(1), model.preprocessing, "none", (0,))
     with pytest.raises(MismatchError, match="'qact1'"):
         IntegerNetwork(model, weights).check(pixels)
