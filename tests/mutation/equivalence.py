@@ -19,37 +19,42 @@ from tests.mutation.netlist import TOP, Mutant, Netlist
 
 __all__ = ["prove_equivalent"]
 
-SECONDS = 15
+STAGES = ("state", "induction", "memories")
+SECONDS = {"state": 60, "induction": 20, "memories": 20}
 PREPARATION = 300
 STEPS = 8
 SMALL_BITS = 2048
 CLOCKS = {"CLK", "RD_CLK", "WR_CLK"}
 
 
-def prove_equivalent(netlist: Netlist, mutant: Mutant, seconds: int = SECONDS) -> str:
-    """The name of the proof that succeeded, or "" where none did: that says nothing."""
+def prove_equivalent(netlist: Netlist, mutant: Mutant, induction: bool = True) -> str:
+    """The name of the proof that succeeded, or "" where none did: that says nothing.
+
+    Without ``induction`` only the proof by state is tried, which takes a second or two.
+    """
     folder = netlist.folder / "equivalence" / str(mutant.number)
-    verdict = folder / "verdict"
-    if not verdict.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        verdict.write_text(_attempts(netlist, mutant, folder, seconds))
-    return verdict.read_text()
+    for stage in STAGES if induction else STAGES[:1]:
+        verdict = folder / f"{stage}.verdict"
+        if not verdict.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            verdict.write_text("proven" if _attempt(netlist, mutant, folder, stage) else "")
+        if verdict.read_text():
+            return stage
+    return ""
 
 
-def _attempts(netlist: Netlist, mutant: Mutant, folder: Path, seconds: int) -> str:
+def _attempt(netlist: Netlist, mutant: Mutant, folder: Path, stage: str) -> bool:
     both = _both(netlist, mutant, folder)
     gold = both["modules"]["gold"]
-    if not set(gold["ports"]):
-        return ""
-    memory_bits = sum(_memory_bits(cell) for cell in gold["cells"].values())
-    if _solve(_without_state(both, registers=True), folder, "state", "-verify", seconds):
-        return "state"
+    if not gold["ports"]:
+        return False
+    if stage == "state":
+        return _solve(_without_state(both, registers=True), folder, stage, "-verify")
     induction = f"-tempinduct -verify -maxsteps {STEPS}"
-    if _solve(_without_state(both, registers=False), folder, "induction", induction, seconds):
-        return "induction"
-    if 0 < memory_bits <= SMALL_BITS and _solve(_observed(both), folder, "memories", induction, seconds):
-        return "memories"
-    return ""
+    if stage == "induction":
+        return _solve(_without_state(both, registers=False), folder, stage, induction)
+    memory_bits = sum(_memory_bits(cell) for cell in gold["cells"].values())
+    return 0 < memory_bits <= SMALL_BITS and _solve(_observed(both), folder, stage, induction)
 
 
 def _both(netlist: Netlist, mutant: Mutant, folder: Path) -> Any:
@@ -125,7 +130,7 @@ def _label(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def _solve(both: Any, folder: Path, stage: str, how: str, seconds: int) -> bool:
+def _solve(both: Any, folder: Path, stage: str, how: str) -> bool:
     (folder / f"{stage}.json").write_text(json.dumps(both))
     script = [
         f"read_json {stage}.json",
@@ -137,12 +142,12 @@ def _solve(both: Any, folder: Path, stage: str, how: str, seconds: int) -> bool:
         f"tee -q -o {stage}.proven stat",
     ]
     try:
-        _run(folder, stage, script, [f"{stage}.proven"], seconds)
+        _run(folder, stage, script, [f"{stage}.proven"], SECONDS[stage])
     except ToolError:
         return False
     return True
 
 
-def _run(folder: Path, stage: str, lines: list[str], outputs: list[str], seconds: int) -> None:
+def _run(folder: Path, stage: str, lines: list[str], outputs: list[str], seconds: float) -> None:
     (folder / f"{stage}.ys").write_text("\n".join(lines) + "\n")
     run_tool(stage, [yosys(), "-q", "-l", f"{stage}_yosys.log", "-s", f"{stage}.ys"], folder, outputs, seconds)
