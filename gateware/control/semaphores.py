@@ -62,7 +62,8 @@ class Semaphores(wiring.Component):
         writer, reader = counts.write_port(), counts.read_port(domain="comb")
 
         # First stage: choose a request.
-        kind = data.StructLayout({"give": 1, "take": 1, "taker": range(self.takers), "value": SemaphoreValue})
+        value = {"semaphore": SEMAPHORE_BITS, "count": SEMAPHORE_COUNT_BITS}
+        kind = data.StructLayout({"give": 1, "take": 1, "taker": range(self.takers), **value})
         chosen = Signal(kind)
         turn = Signal(range(self.takers))
         asking = Array([t.taking for t in self.take])[turn] & ~(chosen.take & (chosen.taker == turn))
@@ -70,12 +71,14 @@ class Semaphores(wiring.Component):
         m.d.sync += turn.eq(Mux(turn == self.takers - 1, 0, turn + 1))
         taken = [Signal(name=f"taken_{i}") for i in range(self.takers)]
         with m.If(asking & ~Array(taken)[turn]):
-            m.d.sync += [chosen.take.eq(1), chosen.value.eq(Array([t.take for t in self.take])[turn])]
+            m.d.sync += chosen.take.eq(1)
+            m.d.sync += [chosen[name].eq(Array([t.take[name] for t in self.take])[turn]) for name in value]
         free = 1
         for port in self.give:
             m.d.comb += port.ready.eq(free & ~self.clear)
             with m.If(port.valid & free & ~self.clear):
-                m.d.sync += [chosen.give.eq(1), chosen.take.eq(0), chosen.value.eq(port.payload)]
+                m.d.sync += [chosen.give.eq(1), chosen.take.eq(0)]
+                m.d.sync += [chosen[name].eq(port.payload[name]) for name in value]
             free = free & ~port.valid
 
         # Second stage: count.
@@ -83,12 +86,12 @@ class Semaphores(wiring.Component):
         total = Signal(SEMAPHORE_COUNT_BITS + 1)
         enough, never = Signal(), Signal()
         m.d.comb += [
-            reader.addr.eq(chosen.value.semaphore),
-            never.eq(chosen.value.semaphore == 0),
-            total.eq(count + chosen.value.count),
-            enough.eq((count >= chosen.value.count) | never),
-            writer.addr.eq(chosen.value.semaphore),
-            writer.data.eq(Mux(chosen.give, total[:SEMAPHORE_COUNT_BITS], count - chosen.value.count)),
+            reader.addr.eq(chosen.semaphore),
+            never.eq(chosen.semaphore == 0),
+            total.eq(count + chosen.count),
+            enough.eq((count >= chosen.count) | never),
+            writer.addr.eq(chosen.semaphore),
+            writer.data.eq(Mux(chosen.give, total[:SEMAPHORE_COUNT_BITS], count - chosen.count)),
             writer.en.eq((chosen.give | (chosen.take & enough)) & ~never),
         ]
         for index, signal in enumerate(taken):

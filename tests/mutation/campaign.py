@@ -36,7 +36,7 @@ def run_unit(unit: Unit, count: int, seed: int) -> tuple[Netlist, list[Outcome]]
     """
     name = f"mutation_{unit.name}"
     component = unit.make()
-    netlist = make_netlist(component, name, count, seed, unit.part)
+    netlist = make_netlist(component, name, count, seed, unit.part, unit.without)
     trials = [{"bench": t.bench, "test": t.test, "parameters": t.parameters} for t in unit.trials]
     key = hashlib.sha256((json.dumps(trials) + _sources(unit)).encode()).hexdigest()[:16]
     results = netlist.folder / f"results-{key}.jsonl"

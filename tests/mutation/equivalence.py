@@ -101,7 +101,8 @@ def _without_state(both: Any, registers: bool) -> Any:
     result = json.loads(json.dumps(both))
     for module in result["modules"].values():
         for name, cell in sorted(module["cells"].items()):
-            memory = cell["type"] == "$mem_v2"
+            # A submodule that stayed one is as a memory: what it says is an input, what it is told an output.
+            memory = cell["type"] == "$mem_v2" or not cell["type"].startswith("$")
             if not memory and cell["type"] != "$dff":
                 continue
             outputs = {p: b for p, b in cell["connections"].items() if cell["port_directions"][p] == "output"}

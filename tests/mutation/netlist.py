@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ SECONDS = 600.0
 VERSION = "1"  # of what is made of the list
 TOP = "unit"
 FLAT, LIST, VERILOG, BENCH = "flat.il", "mutants.txt", "mutants.v", "bench.v"
-# Clocks are no logic of the unit; the contents of memories that begin as zeros are no port.
-LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK) ")
+# Clocks are no logic of the unit, and a memory read without a clock has neither an enable nor a reset.
+LEFT_OUT = re.compile(r"-port (CLK|WR_CLK|RD_(CLK|EN|SRST|ARST)) ")
 OTHER_SOURCES = re.compile(r'^\s*attribute \\src "(?:/|\.venv)[^"]*"\n', re.MULTILINE)
 
 
@@ -74,9 +75,9 @@ def _rtlil(component: Elaboratable) -> str:
     return str(OTHER_SOURCES.sub("", text))
 
 
-def _flatten(part: str) -> list[str]:
-    """Word-level cells, memories whole; where only a part is mutated, it stays a module of its own."""
-    keep = [f"setattr -mod -set keep_hierarchy 1 {TOP}.{part}"] if part else []
+def _flatten(part: str, without: Sequence[str]) -> list[str]:
+    """Word-level cells, memories whole; a part that is mutated alone, or not, stays a module of its own."""
+    keep = [f"setattr -mod -set keep_hierarchy 1 {TOP}.{name}" for name in (part, *without) if name]
     return [
         "read_rtlil unit.il",
         f"hierarchy -check -top {TOP}",
@@ -93,7 +94,9 @@ def _flatten(part: str) -> list[str]:
     ]
 
 
-def make_netlist(component: Elaboratable, name: str, count: int, seed: int, part: str = "") -> Netlist:
+def make_netlist(
+    component: Elaboratable, name: str, count: int, seed: int, part: str = "", without: Sequence[str] = ()
+) -> Netlist:
     """The netlist of a component with ``count`` mutants chosen by ``seed``, made once.
 
     Parameters
@@ -101,9 +104,10 @@ def make_netlist(component: Elaboratable, name: str, count: int, seed: int, part
     component : elaboratable with a signature
     name : of the bench's top module
     part : the submodule, as a path with dots, that the mutants are of; all of the component by default
+    without : submodules that none is of
     """
     text = _rtlil(component)
-    script = _flatten(part)
+    script = _flatten(part, without)
     key = hashlib.sha256("\n".join([text, *script, VERSION, str(count), str(seed)]).encode()).hexdigest()[:16]
     folder = CACHE / f"{name}-{key}"
     if not (folder / BENCH).exists():

@@ -44,13 +44,15 @@ class Trial:
 class Unit:
     """A unit at the size at which it is tested, and its trials, those that find most in the least time first.
 
-    ``part`` is the submodule that is mutated, where the bench is one of the unit among its neighbours.
+    ``part`` is the submodule that is mutated, where the bench is one of the unit among its neighbours;
+    ``without`` are submodules that another unit's bench tests.
     """
 
     name: str
     make: Callable[[], wiring.Component]
     trials: tuple[Trial, ...]
     part: str = ""
+    without: tuple[str, ...] = ()
 
 
 def trials(bench: str, *tests: str, **parameters: Any) -> tuple[Trial, ...]:
@@ -162,8 +164,8 @@ _ALL = (
     Unit("skip", lambda: SkipFetch(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_SKIP, *SKIP, **TILE)),
     Unit(
         "semaphores",
-        lambda: Semaphores(3, 3),
-        trials("control.bench_semaphores", "overflow", "random_traffic", "cleared", givers=3, takers=3, cycles=3000),
+        lambda: Semaphores(3, 2),
+        trials("control.bench_semaphores", "overflow", "random_traffic", "cleared", givers=3, takers=2, cycles=3000),
     ),
     Unit(
         "sequencer",
@@ -174,6 +176,7 @@ _ALL = (
         "fetch",
         lambda: Fetch(config("tiny")),
         trials("control.bench_fetch", *FETCH_TESTS, config="tiny", stall=0.3),
+        without=("reader",),  # the loaders have it too, with descriptors of all kinds
     ),
     Unit(
         "lane",

@@ -129,8 +129,12 @@ async def random_traffic(dut: Any) -> None:
     async def give(index: int) -> None:
         rng = generator(f"giver {index}")
         while cycle() < cycles:
-            semaphore, count = rng.randrange(SEMAPHORES), rng.choice([0, 1, 1, 2, 3, rng.randrange(60)])
-            if model.outstanding[semaphore] + count > 180:
+            semaphore, count = (
+                rng.randrange(SEMAPHORES),
+                rng.choice([0, 1, 1, 2, 3, rng.randrange(60), rng.randrange(255)]),
+            )
+            # Gifts that are offered at the same time must not overflow either.
+            if model.outstanding[semaphore] + count > (254 if count > 60 else 254 - 60 * model.givers // 3):
                 count = 0
             await sources[index].send([value(semaphore, count, rng)])
             # All givers together: a gift in two or three cycles, and now and then one in every cycle.
