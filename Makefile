@@ -4,6 +4,7 @@
 #   make test   lint, then every test that needs no PyTorch
 #   make test-training  what needs PyTorch, which it installs: fine-tuning, the authors' .pth.tar files
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
+#   make fuzz   random networks, machines and memories, every integer compared: nightly, some hours (docs/verification.md)
 #   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
 #   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
 #   make demo   the shipped model on real images
@@ -18,7 +19,7 @@ STAMP := $(VENV)/.installed
 TRAINING_STAMP := $(VENV)/.training-installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test test-training netlists mutation bitstream demo clean
+.PHONY: venv lint test test-training netlists fuzz mutation bitstream demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -47,6 +48,10 @@ $(TRAINING_STAMP): $(STAMP)
 
 netlists: venv
 	IVIT_NETLISTS=1 $(PY) -m pytest tests/hw/asic/test_netlist.py
+
+fuzz: venv
+	$(PY) -m sim.fuzz --frames 5000 --machines 18
+	$(PY) -m sim.fuzz --frames 100 --machines 1 --memory litedram:arty_a7 --memory litedram:ulx3s_85f
 
 mutation: venv
 	$(PY) -m tests.mutation

@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         return subprocess.run([*command, *(["--json"] if arguments.json else [])], check=False).returncode
     if arguments.board is None or arguments.output is None:
         raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
+    if arguments.memory and not arguments.check:
+        raise UserError("--memory names what --check runs with; add --check, or leave --memory out.")
     model = IntegerVit(load_model(arguments.model))
     try:
         base = config(arguments.board, model.model.arithmetic)
@@ -57,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_report(Console(), report)
     if arguments.check:
         command = [sys.executable, "-m", CHECK, str(arguments.output), "--model", str(arguments.model)]
+        command += [word for memory in arguments.memory for word in ("--memory", memory)]
         return subprocess.run(command, check=False).returncode
     return 0
 
@@ -73,7 +76,14 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("-o", "--output", type=Path, metavar="PROGRAM", help="program file to write")
     result.add_argument("--json", action="store_true", help="print the table of layers as JSON")
     result.add_argument(
-        "--check", action="store_true", help="run a frame on the emulated board and compare every tensor"
+        "--check", action="store_true", help="run frames on the emulated board and compare every tensor"
+    )
+    result.add_argument(
+        "--memory",
+        action="append",
+        default=[],
+        metavar="PROFILE",
+        help="with --check: only with this memory of the board, as `python -m sim.emulator.check --help` tells",
     )
     result.add_argument(
         "--explore", metavar="PART", help="compile for no board, but sweep grids and buffers that fit the part"

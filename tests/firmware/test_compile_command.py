@@ -1,5 +1,6 @@
 """The command that compiles: the configuration that a model needs is chosen, said, and kept in the program."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -45,4 +46,24 @@ def test_other_probabilities_that_were_asked_for_are_refused(tmp_path: Path, cap
     assert compiled(tmp_path, SWIN, "official", "--set", "official_softmax_bits=16") == 2
     message = capsys.readouterr().err
     assert "probabilities of 8 bits" in message and "leave official_softmax_bits to the compiler" in message
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_check_takes_the_memories_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    commands: list[list[str]] = []
+
+    def started(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(subprocess, "run", started)
+    assert compiled(tmp_path, VIT, "lean", "--check", "--memory", "random:7", "--memory", "ideal") == 1
+    (command,) = commands
+    assert command[1:4] == ["-m", "sim.emulator.check", str(tmp_path / "p")]
+    assert command[-4:] == ["--memory", "random:7", "--memory", "ideal"]
+
+
+def test_a_memory_without_a_check_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert compiled(tmp_path, VIT, "lean", "--memory", "random:7") == 2
+    assert "--memory names what --check runs with" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()

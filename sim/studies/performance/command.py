@@ -27,6 +27,7 @@ from sim.studies.performance.workloads import Workload, from_file, random_image,
 
 RANDOM = "random:"
 SEED = 1
+MEMORY = "arty_a7"
 
 
 def workload(name: str, arguments: argparse.Namespace) -> Workload:
@@ -48,7 +49,8 @@ def workload(name: str, arguments: argparse.Namespace) -> Workload:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures each workload; 0, or 1 when a tensor differs."""
-    memory_option(arguments.memory)
+    if arguments.memory is not None:
+        memory_option(arguments.memory)
     if arguments.docs and arguments.set:
         raise UserError("--docs takes the boards as they are, without --set; leave one of the two out.")
     if arguments.pictures is not None and not arguments.pictures.is_dir():
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         except ConfigError as error:
             raise UserError(f"{error}.") from error
         with progress.status(f"{name} on {machine.name}, {machine.arithmetic.name}"):
-            result = measure(chosen, machine, arguments.memory)
+            result = measure(chosen, machine, arguments.memory or MEMORY, thorough=arguments.memory is None)
         results.append(result)
         if not arguments.json:
             if arguments.layers:
@@ -81,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
     else:
         output.print(rows_table(rows))
+        for row in rows:
+            output.print(f"{row['model']}: compared with the memory {', '.join(row['memories_compared'])}")
     return 1 if any(result.different for result in results) else 0
 
 
@@ -101,7 +105,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
     result.add_argument("--name", metavar="NAME", help="what the table calls the model")
-    result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
+    result.add_argument(
+        "--memory",
+        metavar="PROFILE",
+        help=f"{MEMORY_HELP}; by default {MEMORY}, and if a frame is short two random ones to compare with",
+    )
     result.add_argument("--layers", action="store_true", help="print each layer's cycles and stalls")
     result.add_argument(
         "--docs", action="store_true", help="bring docs/performance.md, .json and docs/models.md up to date"

@@ -33,6 +33,7 @@ def row(pictures: Path) -> dict:
 
 def test_a_row_tells_of_the_frame(row: dict):
     assert set(row) >= KEYS
+    assert row["memories_compared"] == ["arty_a7", "random:1", "random:2"]
     assert row["exact"] is True and row["tensors_compared"] > 35
     assert row["macs_per_dsp_cycle"] == pytest.approx(row["macs"] / row["dsp"] / row["cycles"], abs=1e-4)
     # Every cycle of the array has one cause.
@@ -73,7 +74,7 @@ def test_a_damaged_table_is_left_alone(row: dict, tmp_path: Path, monkeypatch: p
     ("arguments", "sentence"),
     [
         (["digits", "--board", "nowhere"], "unknown board or configuration 'nowhere'"),
-        (["digits", "--memory", "core"], "--memory must be one of"),
+        (["digits", "--memory", "core"], "--memory: memory must be one of"),
         (["nothing.safetensors"], "nothing.safetensors"),
         (["random:resnet50"], "Unknown architecture"),
         (["digits", "--board", "tiny", "--pictures", "nowhere"], "nowhere is not a folder"),
