@@ -27,10 +27,8 @@ def test_no_circle_of_files(room: str):
     assert [circle for circle in shown(circles(FILES)) if circle.startswith(room)] == []
 
 
-CONTROL = pytest.mark.xfail(reason="gateware/control/taps.py shows what the engines declare", strict=True)
-
-
-@pytest.mark.parametrize("room", ["firmware", pytest.param("gateware", marks=CONTROL), "host", "hw", "sim"])
+# Not yet gateware: control/taps.py names layouts of the engines, which stand on control/sequencer.py.
+@pytest.mark.parametrize("room", ["firmware", "host", "hw", "sim"])
 def test_no_circle_of_folders(room: str):
     found = circles(folders(FILES, PACKAGES))
     assert [circle for circle in shown(found) if circle.startswith(room)] == []
