@@ -12,8 +12,10 @@ from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, ErrorCode, LoadTarget, PostMode, encode, loop_registers
 from sim.emulator.board import Board, BoardError
 from sim.emulator.emulation import RunState
-from sim.emulator.exactness import compare
+from sim.emulator.exactness import checked_frame, compare
 from sim.emulator.onchip import OnChipError
+from sim.emulator.profiles import ULX3S, MemoryProfile
+from sim.emulator.random_memory import random_memory
 from sim.studies.performance.workloads import Workload, shipped
 
 TINY = config("tiny")
@@ -73,6 +75,21 @@ def test_every_tensor_of_the_shipped_model(network: tuple[Workload, Compiled], b
     tensors["blocks.0.qact2"][3, 4] += 1
     (sentence,) = compare(workload.model, compiled, workload.image, tensors, watched).different
     assert sentence.startswith("blocks.0.qact2: 1 of") and "at [3, 4]" in sentence
+
+
+@pytest.mark.parametrize("memory", [ULX3S, random_memory(5)], ids=lambda one: one.name)
+def test_every_tensor_whatever_memory_does(memory: MemoryProfile, network: tuple[Workload, Compiled], board: Board):
+    """A store that waits lets tiles queue up: then rows of the short last block come again after a cycle or two."""
+    workload, compiled = network
+    before = board.emulation.profile
+    try:
+        board.emulation.replace_memory(memory)
+        board.restore()
+        _, result = checked_frame(board, workload.model, compiled, workload.image)
+        assert not result.different
+    finally:
+        board.emulation.replace_memory(before)
+        board.restore()
 
 
 def test_a_frame_that_was_not_watched_has_nothing_to_compare(network: tuple[Workload, Compiled], board: Board):
