@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from firmware.compiler.compiled import Compiled
 from firmware.compiler.fuse.layers import Attention, Matmul, Transformed
-from sim.emulator.board import Board, Frame
-from sim.emulator.onchip import Piece
+from sim.emulator.board import Board, BoardError, Frame
+from sim.emulator.emulation import EmulationError
+from sim.emulator.onchip import OnChipError, Piece
 from sim.reference.integer_vit import IntegerVit
+from sim.watched import ContractViolation
 
-__all__ = ["Comparison", "checked_frame", "compare"]
+__all__ = ["FRAME_ERRORS", "Comparison", "checked_frame", "compare"]
 
 LEAST_SCORE = -128
+# What a frame raises that ends otherwise than it should: each is one sentence.
+FRAME_ERRORS = (BoardError, ContractViolation, EmulationError, OnChipError)
 
 Integers = npt.NDArray[np.int64]
 
@@ -54,7 +58,7 @@ def checked_frame(
 ) -> tuple[Frame, Comparison]:
     """Runs one frame of `compiled`, which is the board's program and what `model` compiles to, and compares all of it.
 
-    Raises BoardError and OnChipError.
+    Raises one of `FRAME_ERRORS`.
     """
     frame = board.run(image, watch=True)
     return frame, compare(model, compiled, image, board.tensors(), board.watched(compiled))

@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from firmware.compiler.compiled import Compiled
 from firmware.program.program import Program
-from sim.emulator.board import Board, BoardError, Frame
-from sim.emulator.emulation import EmulationError
-from sim.emulator.exactness import Comparison, checked_frame
+from sim.emulator.board import Board, Frame
+from sim.emulator.exactness import FRAME_ERRORS, Comparison, checked_frame
 from sim.emulator.memories import RANDOM
-from sim.emulator.onchip import OnChipError
 from sim.emulator.profiles import PROFILES
 from sim.reference.integer_vit import IntegerVit
 
@@ -57,5 +55,5 @@ def check_under(
     with Board(program, memory) as board:
         try:
             return Checked(memory, *checked_frame(board, model, compiled, image))
-        except (BoardError, EmulationError, OnChipError) as error:
+        except FRAME_ERRORS as error:
             return Checked(memory, None, Comparison(0, 0, [str(error)]))

@@ -15,10 +15,8 @@ from firmware.program.program import Program
 from firmware.quantiser.random_model import random_model
 from gateware.config import BEAT_BYTES as BEAT
 from gateware.config import AcceleratorConfig
-from sim.emulator.board import Board, BoardError
-from sim.emulator.emulation import EmulationError
-from sim.emulator.exactness import checked_frame
-from sim.emulator.onchip import OnChipError
+from sim.emulator.board import Board
+from sim.emulator.exactness import FRAME_ERRORS, checked_frame
 from sim.fuzz.case import Case, Cut
 from sim.reference.architecture import parse_architecture
 from sim.reference.integer_vit import IntegerVit
@@ -89,7 +87,7 @@ def run_case(case: Case) -> Outcome:
                     continue
                 image = image_of(case, step, side)
                 frame, comparison = checked_frame(board, ready.model, ready.compiled, image)
-            except (BoardError, EmulationError, OnChipError) as error:
+            except FRAME_ERRORS as error:
                 return Outcome(frames, cuts, integers, cycles, str(error), place)
             frames, integers, cycles = frames + 1, integers + comparison.integers, cycles + frame.cycles
             found = list(comparison.different)

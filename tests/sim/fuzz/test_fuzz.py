@@ -6,11 +6,12 @@ import json
 import pytest
 
 from sim.fuzz import runner
-from sim.fuzz.case import Case, parse_case
+from sim.fuzz.case import Case, Cut, parse_case
 from sim.fuzz.command import fuzz, main
 from sim.fuzz.machines import choice
 from sim.fuzz.plan import Plan
 from sim.fuzz.runner import Prepared, prepared, run_case
+from sim.watched import ContractViolation
 
 FRAMES, SHAPES, MEMORIES = 330, 40, 10
 LARGEST = 12_000  # cycles of a frame; a lost row maximum shows in networks of two tokens
@@ -89,3 +90,12 @@ def test_a_machine_that_stops_is_a_failure():
     slow = dataclasses.replace(EXACT, memory="ideal,clock_den=1000,clock_num=1,read_latency=1000")
     failure = run_case(slow).failure
     assert failure is not None and "nothing moved for too long" in failure
+
+
+def test_a_violated_contract_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+    def violated(*arguments: object) -> None:
+        raise ContractViolation("In cycle 7 a contract is violated: one.")
+
+    monkeypatch.setattr(runner, "checked_frame", violated)
+    outcome = run_case(dataclasses.replace(EXACT, steps=(Cut("reset", 100), 1)))
+    assert (outcome.failure, outcome.step) == ("In cycle 7 a contract is violated: one.", 1)
