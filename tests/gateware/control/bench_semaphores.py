@@ -168,7 +168,12 @@ async def drain(dut: Any, model: Model) -> None:
         await RisingEdge(dut.clk)
     for semaphore in range(1, SEMAPHORES):
         index = semaphore % model.takers
-        assert await take(dut, index, semaphore, model.settled[semaphore], rng, 40), f"semaphore {semaphore}"
+        left = model.settled[semaphore]
+        for more in [left + (1 << bit) for bit in range(8) if left + (1 << bit) < 256]:
+            assert not await take(dut, index, semaphore, more, rng, 8), (
+                f"semaphore {semaphore} passes {more}, has {left}"
+            )
+        assert await take(dut, index, semaphore, left, rng, 40), f"semaphore {semaphore}"
         assert not await take(dut, index, semaphore, 1, rng, 20), f"semaphore {semaphore} has one too many"
 
 
