@@ -1,7 +1,5 @@
 """The accelerator: a core behind the memory port, and the state that makes it startable after anything."""
 
-import enum
-
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -20,16 +18,10 @@ __all__ = ["Accelerator"]
 SETTLE = 16  # cycles of reset: longer than any pipeline that memory's answers go through
 
 
-class State(enum.IntEnum):
-    """IDLE: nothing runs, the core is in reset. CLEAR: waits until memory owes nothing. RUN."""
-
-    IDLE = 0
-    CLEAR = 1
-    RUN = 2
-
-
 class Accelerator(wiring.Component):
     """Runs programs from memory, one at a time.
+
+    Of its states, IDLE: nothing runs, and the core is in reset. CLEAR: so it is until memory owes nothing. RUN.
 
     Parameters
     ----------
@@ -65,7 +57,7 @@ class Accelerator(wiring.Component):
                 "stop": In(1),
                 "program": In(config.address_bits),
                 "busy": Out(1),
-                "error": Out(4),
+                "error": Out(ErrorCode),
                 "counters": Out(32).array(len(COUNTERS)),
             }
         )
@@ -89,44 +81,61 @@ class Accelerator(wiring.Component):
             for name in tap_layouts(cfg):
                 connect(m, getattr(core, name), flipped(getattr(self, name)))
 
-        state, settled = Signal(2), Signal(range(SETTLE))
-        idle_cycles = Signal(cfg.watchdog_bits)
-        program = Signal(cfg.address_bits)
+        settled, idle_cycles = Signal(range(SETTLE)), Signal(cfg.watchdog_bits)
+        program, ends = Signal(cfg.address_bits), Signal()
         m.d.comb += [
-            clear.eq(state != State.RUN),
-            arbiter.stop.eq(state == State.CLEAR),
             core.start.eq(began),
             core.program.eq(program),
             core.reads.eq(arbiter.reads),
             core.writes.eq(arbiter.writes),
-            self.busy.eq(state != State.IDLE),
+            ends.eq(core.done & arbiter.quiet),
         ]
         m.d.sync += began.eq(0)
-        with m.Switch(state):
-            with m.Case(State.CLEAR):
+
+        def commanded() -> None:
+            """A command goes before whatever a state decides."""
+            with m.If(self.stop):
+                m.next = "IDLE"
+            with m.Elif(self.start):
+                m.next = "CLEAR"
+
+        with m.FSM() as state:
+            with m.State("IDLE"):
+                commanded()
+            with m.State("CLEAR"):
                 m.d.sync += settled.eq(settled + 1)
                 with m.If(~arbiter.answered):
                     m.d.sync += settled.eq(0)
                 with m.Elif(settled == SETTLE - 1):
-                    m.d.sync += [state.eq(State.RUN), began.eq(1), idle_cycles.eq(0)]
-            with m.Case(State.RUN):
+                    m.d.sync += [began.eq(1), idle_cycles.eq(0)]
+                    m.next = "RUN"
+                commanded()
+            with m.State("RUN"):
                 m.d.sync += idle_cycles.eq(idle_cycles + 1)
                 with m.If(core.progress):
                     m.d.sync += idle_cycles.eq(0)
                 with m.If(core.error != ErrorCode.NONE):
-                    m.d.sync += [state.eq(State.IDLE), self.error.eq(core.error)]
+                    m.d.sync += self.error.eq(core.error)
+                    m.next = "IDLE"
                 with m.Elif(idle_cycles.all()):
-                    m.d.sync += [state.eq(State.IDLE), self.error.eq(ErrorCode.WATCHDOG)]
-                with m.Elif(core.done & arbiter.quiet):
-                    m.d.sync += state.eq(State.IDLE)
-                for index, value in enumerate(core.counters):
-                    m.d.sync += self.counters[index].eq(value)
-        with m.If(self.stop):
-            m.d.sync += state.eq(State.IDLE)
-        with m.Elif(self.start):
-            m.d.sync += [state.eq(State.CLEAR), settled.eq(0), program.eq(self.program), self.error.eq(0)]
-        ends = (state == State.RUN) & core.done & arbiter.quiet
+                    m.d.sync += self.error.eq(ErrorCode.WATCHDOG)
+                    m.next = "IDLE"
+                with m.Elif(ends):
+                    m.next = "IDLE"
+                for shown, counter in zip(self.counters, core.counters, strict=True):
+                    m.d.sync += shown.eq(counter)
+                commanded()
+        with m.If(self.start & ~self.stop):
+            m.d.sync += [settled.eq(0), program.eq(self.program), self.error.eq(ErrorCode.NONE)]
+        running = state.ongoing("RUN")
+        m.d.comb += [
+            clear.eq(~running),
+            arbiter.stop.eq(state.ongoing("CLEAR")),
+            self.busy.eq(~state.ongoing("IDLE")),
+        ]
         unwritten = Cat(port.beat.valid for port in core.write).any()
         require(m, platform, self, "a program begins when memory owes no answer", ~began | arbiter.answered)
-        require(m, platform, self, "a program ends when memory has taken all that it writes", ~(ends & unwritten))
+        require(
+            m, platform, self, "a program ends when memory has taken all that it writes", ~(running & ends & unwritten)
+        )
         return m

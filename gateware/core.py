@@ -67,7 +67,7 @@ class Core(wiring.Component):
                 "reads": In(1),
                 "writes": In(1),
                 "done": Out(1),
-                "error": Out(4),
+                "error": Out(ErrorCode),
                 "progress": Out(1),
                 "counters": Out(32).array(len(COUNTERS)),
             }

@@ -4,11 +4,16 @@ A program is a sequence of 32-bit words. Bits 31..29 name the engine, 28..24 the
 Operations below `Op.RUN` are SET: they write register number `op` of that engine.
 """
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amaranth.lib import data
+
+if TYPE_CHECKING:
+    import enum  # Amaranth's has no types, so that its members would be plain numbers
+else:
+    from amaranth.lib import enum
 
 __all__ = [
     "ISA_VERSION",
@@ -48,7 +53,7 @@ COUNT_BITS = 16  # of a loop's count
 SOURCE_LEVELS, DESTINATION_LEVELS = 4, 3  # of a load's descriptors
 
 
-class Engine(enum.IntEnum):
+class Engine(enum.IntEnum, shape=3):
     """Which queue a word goes to."""
 
     LOADT = 0
@@ -58,7 +63,7 @@ class Engine(enum.IntEnum):
     CONTROL = 7
 
 
-class Op(enum.IntEnum):
+class Op(enum.IntEnum, shape=5):
     """Operations other than SET (whose numbers, 0 to 23, are register numbers)."""
 
     RUN = 24
@@ -73,7 +78,7 @@ class InstructionWord(data.Struct):
 
     value: 24
     op: 5
-    engine: 3
+    engine: Engine
 
 
 class SemaphoreValue(data.Struct):
@@ -84,7 +89,7 @@ class SemaphoreValue(data.Struct):
     count: SEMAPHORE_COUNT_BITS
 
 
-class Transform(enum.IntEnum):
+class Transform(enum.IntEnum, shape=2):
     """What a load does to beats on their way. LOADB knows only IDENTITY and TRANSPOSE, LOADT all but TRANSPOSE."""
 
     IDENTITY = 0
@@ -93,7 +98,7 @@ class Transform(enum.IntEnum):
     TRANSPOSE = 3  # byte j of lane i becomes byte i of lane j
 
 
-class LoadTarget(enum.IntEnum):
+class LoadTarget(enum.IntEnum, shape=2):
     """Where a load writes. LOADT: A or B. LOADB: B, CONSTANTS, LAYERNORM (its per-channel constants) or ROW_MAP, which
     has A's number.
     """
@@ -105,7 +110,7 @@ class LoadTarget(enum.IntEnum):
     LAYERNORM = 3
 
 
-class PostMode(enum.IntEnum):
+class PostMode(enum.IntEnum, shape=2):
     """What the postprocessor makes of an accumulator: 32 bit with bias, 8, 16, or 16 bit with a residual added."""
 
     RAW = 0
@@ -114,7 +119,7 @@ class PostMode(enum.IntEnum):
     RESIDUAL = 3
 
 
-class ErrorCode(enum.IntEnum):
+class ErrorCode(enum.IntEnum, shape=4):
     """Why the machine stopped; 0 while it has not."""
 
     NONE = 0

@@ -8,6 +8,7 @@ from gateware.accelerator import Accelerator
 from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.control.taps import tap_layouts, tap_members
 from gateware.counters import COUNTERS
+from gateware.isa import ErrorCode
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
@@ -50,7 +51,7 @@ class Machine(wiring.Component):
     memory : Out(MemoryPort)
     control : Out(ControlPort)
         Registers outside the machine.
-    busy : Out(1), error : Out(4)
+    busy : Out(1), error : Out(ErrorCode)
         The accelerator's, for lamps and simulations.
     """
 
@@ -65,7 +66,7 @@ class Machine(wiring.Component):
                 "memory": Out(MemoryPort(config.address_bits)),
                 "control": Out(ControlPort()),
                 "busy": Out(1),
-                "error": Out(4),
+                "error": Out(ErrorCode),
                 **(_observed_members(config) if observed else {}),
             }
         )

@@ -3,6 +3,8 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.isa import ErrorCode
+
 __all__ = ["MachinePort"]
 
 
@@ -21,7 +23,7 @@ class MachinePort(wiring.Signature):
     start : Out(1), program : Out(address_bits)
         Run the program at that beat address.
     stop : Out(1)
-    busy : In(1), error : In(4), counters : In(32) x counters
+    busy : In(1), error : In(ErrorCode), counters : In(32) x counters
     """
 
     def __init__(self, address_bits: int, counters: int) -> None:
@@ -31,7 +33,7 @@ class MachinePort(wiring.Signature):
                 "stop": Out(1),
                 "program": Out(address_bits),
                 "busy": In(1),
-                "error": In(4),
+                "error": In(ErrorCode),
                 "counters": In(32).array(counters),
             }
         )
