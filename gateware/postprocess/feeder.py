@@ -1,61 +1,16 @@
 """What the lanes work with next: jobs, constants and residual factors, fetched one set ahead of their use."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
-from gateware.arith.round_shift import SHIFT_BITS
+from gateware.arith.dyadic import channel_layout, dyadic_layout
 from gateware.config import LANES
 from gateware.isa import PostMode
-from gateware.postprocess.lane import factor_layout
+from gateware.postprocess.layouts import Part, lane_set_layout, tile_job_layout
 
-__all__ = ["LANES", "Feeder", "Part", "job_layout", "record_layout", "residual_layout", "set_layout"]
-
-MODE_BITS = 2
-
-
-class Part(enum.Enum, shape=2):  # type: ignore[call-arg]  # Amaranth's enumerations have a shape
-    """What of a tile passes the lanes: its accumulators; a residual's skip operand; its rescaled accumulators again."""
-
-    ACCUMULATORS = 0
-    SKIP = 1
-    BRANCH = 2
-
-
-def residual_layout(multiplier_bits: int) -> data.StructLayout:
-    """A dyadic factor m / 2^e with |m| below 2^multiplier_bits."""
-    return data.StructLayout({"multiplier": Shape(multiplier_bits + 1, signed=True), "shift": SHIFT_BITS})
-
-
-def record_layout(multiplier_bits: int) -> data.StructLayout:
-    """A channel's constants: bias, and its dyadic factor."""
-    return data.StructLayout({"bias": signed(32), **dict(residual_layout(multiplier_bits).members)})
-
-
-def job_layout(rows: int) -> data.StructLayout:
-    """What to make of a tile: its ``mode`` (`PostMode`); ``clamp_packed``, int8 stops at -127; ``octets``, results (and
-    a residual's branch) stop at int8 in any mode; ``rows``, how many of its rows count, at least 1.
-    """
-    return data.StructLayout({"mode": MODE_BITS, "clamp_packed": 1, "octets": 1, "rows": range(rows + 1)})
-
-
-def set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:
-    """Biases and factors of the four lanes, for one part of a tile.
-
-    ``final`` is the last row that counts; ``narrow``: results have 8 bits.
-    """
-    return data.StructLayout(
-        {
-            "part": Part,
-            "mode": MODE_BITS,
-            "clamp_packed": 1,
-            "narrow": 1,
-            "final": range(rows),
-            "bias": data.ArrayLayout(signed(32), LANES),
-            "factor": data.ArrayLayout(factor_layout(multiplier_bits), LANES),
-        }
-    )
+__all__ = ["Feeder"]
 
 
 class Feeder(wiring.Component):
@@ -73,11 +28,11 @@ class Feeder(wiring.Component):
 
     Members
     -------
-    job : In(stream of job_layout(rows))
-    constants : In(stream of record_layout(multiplier_bits))
-    branch, skip_factor : In(residual_layout(multiplier_bits))
+    job : In(stream of tile_job_layout(rows))
+    constants : In(stream of channel_layout(multiplier_bits))
+    branch, skip_factor : In(dyadic_layout(multiplier_bits))
         Sampled with the job.
-    o : Out(stream of set_layout(rows, multiplier_bits))
+    o : Out(stream of lane_set_layout(rows, multiplier_bits))
 
     Raises
     ------
@@ -91,19 +46,19 @@ class Feeder(wiring.Component):
         self.rows, self.multiplier_bits = rows, multiplier_bits
         super().__init__(
             {
-                "job": In(stream.Signature(job_layout(rows))),
-                "constants": In(stream.Signature(record_layout(multiplier_bits))),
-                "branch": In(residual_layout(multiplier_bits)),
-                "skip_factor": In(residual_layout(multiplier_bits)),
-                "o": Out(stream.Signature(set_layout(rows, multiplier_bits))),
+                "job": In(stream.Signature(tile_job_layout(rows))),
+                "constants": In(stream.Signature(channel_layout(multiplier_bits))),
+                "branch": In(dyadic_layout(multiplier_bits)),
+                "skip_factor": In(dyadic_layout(multiplier_bits)),
+                "o": Out(stream.Signature(lane_set_layout(rows, multiplier_bits))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        job, working = Signal(job_layout(self.rows), reset_less=True), Signal()
-        branch = Signal(residual_layout(self.multiplier_bits), reset_less=True)
-        skip_factor = Signal(residual_layout(self.multiplier_bits), reset_less=True)
+        job, working = Signal(tile_job_layout(self.rows), reset_less=True), Signal()
+        branch = Signal(dyadic_layout(self.multiplier_bits), reset_less=True)
+        skip_factor = Signal(dyadic_layout(self.multiplier_bits), reset_less=True)
         part, column = Signal(Part), Signal(range(LANES))
         records, room, write = Signal(), Signal(), Signal()
         last_of_set, last_of_job = Signal(), Signal()
@@ -145,7 +100,7 @@ class Feeder(wiring.Component):
             ]
 
         # One way in for all factors, so that there is one conversion to sign and magnitude.
-        chosen = Signal(residual_layout(self.multiplier_bits))
+        chosen = Signal(dyadic_layout(self.multiplier_bits))
         with m.Switch(part):
             with m.Case(Part.ACCUMULATORS):
                 record = self.constants.payload

@@ -1,28 +1,17 @@
 """A rescale lane: one dyadic product a cycle, rounded, added to another one's, clamped."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.adder import add
 from gateware.arith.checks import require_range
 from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
-from gateware.arith.round_shift import SHIFT_BITS, WindowShift, mixed
+from gateware.arith.round_shift import WindowShift, mixed
+from gateware.postprocess.layouts import TERM_BITS, factor_layout, sum_layout
 
-__all__ = ["TERM_BITS", "RescaleLane", "factor_layout", "sum_layout"]
-
-TERM_BITS = 20
-
-
-def factor_layout(multiplier_bits: int) -> data.StructLayout:
-    """A dyadic factor m / 2^e, as sign and magnitude of m."""
-    return data.StructLayout({"magnitude": multiplier_bits, "negative": 1, "shift": SHIFT_BITS})
-
-
-def sum_layout(bits: int) -> data.StructLayout:
-    """A rounded sum that is ``value``, or, with ``over``, too large for it in the direction ``negative``."""
-    return data.StructLayout({"value": signed(bits), "over": 1, "negative": 1})
+__all__ = ["RescaleLane"]
 
 
 class RescaleLane(wiring.Component):

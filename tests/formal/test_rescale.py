@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In
 
 from gateware.arith.delay import delayed
 from gateware.arith.round_shift import SHIFT_BITS, RoundShift
-from gateware.postprocess.lane import TERM_BITS, RescaleLane, factor_layout, sum_layout
+from gateware.postprocess.lane import RescaleLane
+from gateware.postprocess.layouts import TERM_BITS, factor_layout, sum_layout
 from tests.formal.prove import prove, refute
 
 

@@ -15,7 +15,8 @@ from gateware.engines.execute.store import RowStore
 from gateware.engines.execute.walker import TileWalker
 from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
 from gateware.memory.port import ReadPort, WritePort
-from gateware.postprocess.postprocessor import PostProcessor, kept_layout
+from gateware.postprocess.layouts import branch_layout
+from gateware.postprocess.postprocessor import PostProcessor
 from gateware.softmax.layouts import score_signature
 from gateware.stream.fifo import StreamFifo
 
@@ -58,7 +59,7 @@ class Drain(wiring.Component):
     written : Out(stream of SemaphoreValue) x 2
         Results are in memory, or in the score memory: `written` and `written2` of the operation, in the order of the
         operations (`Completion`).
-    kept : Out(kept_layout(rows))
+    kept : Out(branch_layout(rows))
         The postprocessor's.
     outside : Out(1)
         Results or skip operands are not in memory.
@@ -101,7 +102,7 @@ class Drain(wiring.Component):
                     )
                 ),
                 "written": Out(stream.Signature(SemaphoreValue)).array(2),
-                "kept": Out(kept_layout(config.rows)),
+                "kept": Out(branch_layout(config.rows)),
                 "outside": Out(1),
                 "idle": Out(1),
                 "starved": Out(1),

@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from gateware.postprocess.lane import TERM_BITS, factor_layout, sum_layout
+from gateware.postprocess.layouts import TERM_BITS, factor_layout, sum_layout
 from sim.cocotb.bench import generator, parameters, start
 from sim.cocotb.streams import pack, unpack
 from sim.reference.rescale import Dyadic

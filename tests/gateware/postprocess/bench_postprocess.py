@@ -11,8 +11,10 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from gateware.arith.dyadic import channel_layout, dyadic_layout
+from gateware.config import LANES
 from gateware.isa import PostMode
-from gateware.postprocess.postprocessor import LANES, job_layout, record_layout, residual_layout, result_layout
+from gateware.postprocess.layouts import rescaled_row_layout, tile_job_layout
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, cycle, pack, unpack
 from sim.reference.rescale import Dyadic, Rescale
@@ -140,7 +142,7 @@ class Bench:
         self.tasks: list[Any] = []
 
     def begin(self, tiles: list[Tile]) -> None:
-        job, record = job_layout(self.rows), record_layout(self.bits)
+        job, record = tile_job_layout(self.rows), channel_layout(self.bits)
         numbers = data.ArrayLayout(signed(self.acc_width), LANES)
         shorts = data.ArrayLayout(signed(16), LANES)
         payloads: dict[str, list[int]] = {name: [] for name in STREAMS}
@@ -168,7 +170,7 @@ class Bench:
 
     async def _factors(self, tiles: list[Tile]) -> None:
         """Each tile's residual factors are there with its job, and replaced right after it was taken."""
-        layout = residual_layout(self.bits)
+        layout = dyadic_layout(self.bits)
         for tile in tiles:
             for port, (m, e) in ((self.dut.branch, tile.branch_factor), (self.dut.skip_factor, tile.skip_factor)):
                 port.value = pack(layout, {"multiplier": m, "shift": e})
@@ -186,7 +188,7 @@ class Bench:
 
     async def check(self, tiles: list[Tile]) -> None:
         self.begin(tiles)
-        layout = result_layout(self.rows)
+        layout = rescaled_row_layout(self.rows)
         found = await self.monitor.wait(sum(tile.rows for tile in tiles))
         position = 0
         for number, tile in enumerate(tiles):

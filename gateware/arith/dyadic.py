@@ -1,0 +1,21 @@
+"""Dyadic factors m / 2^e, and the constants of a channel that is rescaled by one."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data
+
+from gateware.arith.round_shift import SHIFT_BITS
+
+__all__ = ["channel_layout", "dyadic_layout"]
+
+
+def dyadic_layout(multiplier_bits: int) -> data.StructLayout:
+    """A factor m / 2^e with |m| below 2^multiplier_bits."""
+    return data.StructLayout({"multiplier": signed(multiplier_bits + 1), "shift": SHIFT_BITS})
+
+
+def channel_layout(multiplier_bits: int) -> data.StructLayout:
+    """A channel's constants: what is added to it, and the factor m / 2^e that it is then multiplied by.
+
+    `isa.Constants` is the same record as it lies in memory.
+    """
+    return data.StructLayout({"bias": signed(32), **dict(dyadic_layout(multiplier_bits).members)})
