@@ -1,16 +1,18 @@
 """Contracts between units: what one relies on and another guarantees, watched wherever the machine is simulated.
 
 A unit says in its ``elaborate`` what must hold in each cycle (`require`), and which words of a memory an operation
-reads and writes (`access`). Both leave nothing in a design unless it is elaborated for `Monitors`, as benches and the
-emulated board are (`sim.watched`): no synthesis sees them. docs/verification.md lists the contracts.
+reads and writes (`reads`, `writes`). Nothing of it is in a design that is not elaborated for `Monitors`, as benches and
+the emulated board are (`sim.watched`): no synthesis sees it. docs/verification.md lists the contracts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from amaranth.hdl import Const, Module, Signal, Value, ValueLike
+from amaranth.hdl import Module, Signal, Value, ValueLike
 from amaranth.lib import data
+
+from gateware.config import LANES
 
 __all__ = [
     "NUMBER_BITS",
@@ -18,18 +20,20 @@ __all__ = [
     "Contract",
     "Ended",
     "Monitors",
-    "access",
+    "Shared",
     "access_layout",
     "begins",
+    "dram",
+    "reads",
     "require",
     "require_held",
     "watched",
+    "writes",
 ]
 
 NUMBER_BITS = 24
 """Bits of an operation's number: that of its RUN among the words of the program, from 1 on; 0 is no operation."""
 MOST_LANES = 64
-ONE = Const(1, 1)
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,25 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A memory that operations share, of words that have lanes."""
+
+    name: str
+    words: int
+    lanes: int = 1
+
+
+@dataclass(frozen=True)
 class Access:
-    """A way into a memory whose words have lanes. In each cycle with `valid` the operation that `payload` names reads
-    or writes some lanes of a word.
+    """A way into a memory. In each cycle with `valid` the operation that `payload` names reads or writes some lanes of
+    a word.
     """
 
-    memory: str
+    memory: Shared
     who: str
     write: bool
-    words: int
-    lanes: int
-    payload: data.View
-    valid: Signal
+    payload: data.View = field(default_factory=lambda: Signal(access_layout()))
+    valid: Signal = field(default_factory=Signal)
 
 
 class Ended:
@@ -75,6 +86,11 @@ class Monitors:
         self.contracts: list[Contract] = []
         self.accesses: list[Access] = []
         self.begins: Signal | None = None
+
+
+def dram(address_bits: int) -> Shared:
+    """The memory behind the memory port, by beats."""
+    return Shared("memory", 1 << address_bits, LANES)
 
 
 def access_layout() -> data.StructLayout:
@@ -114,20 +130,17 @@ def require_held(m: Module, platform: object, unit: object, text: str, value: Va
         require(m, platform, unit, text, (now == before) | ~Value.cast(while_).bool())
 
 
-def access(
+def reads(
     m: Module,
     platform: object,
-    memory: str,
+    memory: Shared,
     who: str,
-    *,
-    write: bool,
-    words: int,
     valid: ValueLike,
     number: ValueLike,
     address: ValueLike,
-    lanes: ValueLike = ONE,
+    lanes: Value | None = None,
 ) -> None:
-    """States that an operation reads or writes a word of a memory in each cycle with ``valid``.
+    """States that an operation reads a word of a memory in each cycle with ``valid``.
 
     The emulated board then sees to it that the operations of a program seem to run one after the other: none reads what
     a later one has written, or writes what a later one has read or written.
@@ -135,22 +148,40 @@ def access(
     Parameters
     ----------
     m, platform : of the unit's ``elaborate``
-    memory, who : for the sentence that reports a violation: "operand A", "EXEC"
-    write : whether it writes
-    words : that the memory has
-    valid, number, address, lanes : when; the operation (`NUMBER_BITS`), the word, and a bit for each lane of it
+    memory, who : the memory, and who it is that reads
+    valid, number, address : when; which operation (`NUMBER_BITS`), which word
+    lanes : which of its lanes, a bit each; all by default
     """
-    if not isinstance(platform, Monitors):
-        return
-    index = len(platform.accesses)
-    payload, shown = Signal(access_layout(), name=f"access_{index}"), Signal(name=f"access_{index}_valid")
-    m.d.comb += [
-        shown.eq(valid),
-        payload["number"].eq(number),
-        payload["address"].eq(address),
-        payload["lanes"].eq(lanes),
-    ]
-    platform.accesses.append(Access(memory, who, write, words, len(Value.cast(lanes)), payload, shown))
+    _access(m, platform, Access(memory, who, False), (valid, number, address), lanes)
+
+
+def writes(
+    m: Module,
+    platform: object,
+    memory: Shared,
+    who: str,
+    valid: ValueLike,
+    number: ValueLike,
+    address: ValueLike,
+    lanes: Value | None = None,
+) -> None:
+    """States that an operation writes a word; else as `reads`."""
+    _access(m, platform, Access(memory, who, True), (valid, number, address), lanes)
+
+
+def _access(
+    m: Module, platform: object, access: Access, values: tuple[ValueLike, ValueLike, ValueLike], lanes: Value | None
+) -> None:
+    if isinstance(platform, Monitors):
+        shown, mask = access.payload, (1 << access.memory.lanes) - 1
+        valid, number, address = values
+        m.d.comb += [
+            access.valid.eq(valid),
+            shown["number"].eq(number),
+            shown["address"].eq(address),
+            shown["lanes"].eq(mask if lanes is None else lanes & mask),
+        ]
+        platform.accesses.append(access)
 
 
 def begins(m: Module, platform: object, program: ValueLike) -> None:

@@ -17,7 +17,7 @@ from gateware.engines.execute.issue import StepIssuer
 from gateware.engines.execute.maxima import RowMaxima
 from gateware.engines.load.loader import Loader
 from gateware.engines.load.transforms import Transforms
-from gateware.engines.numbers import connect_numbers
+from gateware.engines.program_order import watch_order
 from gateware.engines.vector.vector import VectorEngine
 from gateware.isa import Constants, Engine, ErrorCode, LoadTarget, Transform
 from gateware.memory.operand_a import OperandA
@@ -186,9 +186,9 @@ class Core(wiring.Component):
         ]
         connect(m, drain.scores, vector.scores)
         connect(m, vector.o, operand_a.word)
-        connect_numbers(m, platform, fetch, load_t, load_b, vector, operand_a, operand_b)
+        execute = issue, drain, maxima, counters
+        watch_order(m, platform, fetch, (load_t, load_b, vector), execute, operand_a, operand_b)
         assert LANES == 4  # a beat is read as it stands by either operand
-
         if self.taps:
             connect_taps(m, self, cfg, load_t, drain, vector)
         overflow = self._elaborate_semaphores(m, load_t, load_b, exec_, vector, issue, drain)

@@ -48,6 +48,10 @@ class Watched(wiring.Component):
         self.contracts: list[Contract] = monitors.contracts
         self.accesses: list[Access] = monitors.accesses
         self._begins = monitors.begins
+        sizes = {access.memory.name: access.memory for access in self.accesses}
+        for access in self.accesses:
+            if access.memory != sizes[access.memory.name]:
+                raise ValueError(f"{access.memory} and {sizes[access.memory.name]} are one memory; state one size.")
         shown = wiring.Signature({"payload": Out(access_layout()), "valid": Out(1)})
         super().__init__(
             {

@@ -6,8 +6,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.config import BEAT_BITS, BEAT_BYTES, LANES
-from gateware.contracts import NUMBER_BITS, access, watched
+from gateware.config import BEAT_BITS, BEAT_BYTES
+from gateware.contracts import NUMBER_BITS, dram, watched, writes
 from gateware.isa import ADDRESS_BITS, LOG_BEATS, VALUE_BITS
 from gateware.memory.port import WritePort
 
@@ -93,16 +93,6 @@ class Counters(wiring.Component):
             number = Signal(NUMBER_BITS)
             with m.If(free):
                 m.d.sync += number.eq(self.number)
-            access(
-                m,
-                platform,
-                "memory",
-                "MARK",
-                write=True,
-                words=1 << self.address_bits,
-                valid=out.valid & out.ready,
-                number=number,
-                address=out.payload.address,
-                lanes=Const(-1, LANES),
-            )
+            written, place = out.valid & out.ready, out.payload.address
+            writes(m, platform, dram(self.address_bits), "MARK", written, number, place)
         return m

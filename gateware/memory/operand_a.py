@@ -8,13 +8,18 @@ from gateware.arith.checks import require_range
 from gateware.arith.delay import delay_line, delayed
 from gateware.arith.soft_product import constant_product, soft_product
 from gateware.config import BEAT_BITS, LANE_BYTES, LANES
-from gateware.contracts import NUMBER_BITS, Ended, access, require, watched
+from gateware.contracts import NUMBER_BITS, Ended, Shared, require, watched, writes
 from sim.reference.rounding import ceil_div
 
-__all__ = ["OperandA", "beat_write_layout", "word_write_layout"]
+__all__ = ["OperandA", "beat_write_layout", "operand_a", "word_write_layout"]
 
 ROW_BITS = 12
 K_BITS = 10
+
+
+def operand_a(depth: int, rows: int) -> Shared:
+    """The buffer as operations share it, by addresses; a bank is a lane."""
+    return Shared("operand A", depth, rows)
 
 
 def beat_write_layout(depth: int) -> data.StructLayout:
@@ -237,6 +242,7 @@ class OperandA(wiring.Component):
         m.d.sync += waiting.eq(self.word_number)
         m.d.comb += number.eq(Mux(word_here, waiting, self.beat_number))
         numbers = delay_line(m, number, len(valids), "number")
+        banks = operand_a(self.depth, self.rows)
         landing = delayed(m, valids[-1], 1, "landing", reset=True)
         for end in self.ended:
             under_way = zip([*valids, landing], numbers, strict=True)
@@ -248,15 +254,4 @@ class OperandA(wiring.Component):
             place = Signal(len(address), name=f"address_{name}")
             written = Signal(self.rows, name=f"written_{name}")
             m.d.sync += [place.eq(address), written.eq(lanes)]
-            access(
-                m,
-                platform,
-                "operand A",
-                "a load or VEC",
-                write=True,
-                words=self.depth,
-                valid=written.any(),
-                number=numbers[-1],
-                address=place,
-                lanes=written,
-            )
+            writes(m, platform, banks, "a load or VEC", written.any(), numbers[-1], place, written)

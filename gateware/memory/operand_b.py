@@ -6,9 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS
-from gateware.contracts import NUMBER_BITS, Ended, access, require, watched
+from gateware.contracts import NUMBER_BITS, Ended, Shared, require, watched, writes
 
-__all__ = ["OperandB", "beat_store_layout"]
+__all__ = ["OperandB", "beat_store_layout", "operand_b"]
+
+
+def operand_b(depth: int) -> Shared:
+    """The buffer as operations share it, by beats."""
+    return Shared("operand B", depth)
 
 
 def beat_store_layout(depth: int) -> data.StructLayout:
@@ -81,15 +86,5 @@ class OperandB(wiring.Component):
                 text = f"an operation of the {end.who} writer ends when its beats can be read"
                 require(m, platform, self, text, ~(end.told & taken & (number == end.number)))
             m.d.sync += number.eq(Mux(turn, self.numbers[1], self.numbers[0]))
-            access(
-                m,
-                platform,
-                "operand B",
-                "a load",
-                write=True,
-                words=self.depth,
-                valid=taken,
-                number=number,
-                address=chosen.address,
-            )
+            writes(m, platform, operand_b(self.depth), "a load", taken, number, chosen.address)
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import LANES
+from gateware.contracts import require
 from gateware.isa import PostMode
 from gateware.postprocess.lanes import RescaleLanes
 from gateware.postprocess.layouts import Part, branch_layout, rescaled_row_layout, shorts_layout, terms_layout
@@ -97,6 +98,8 @@ class WriteBack(wiring.Component):
             result["last"].eq(Mux(straight, early.last, late.last)),
             result["mode"].eq(Mux(straight, PostMode.RAW, late.mode)),
         ]
+        require(m, platform, self, "a result finds a place in the queue", ~results.i.valid | results.i.ready)
+        require(m, platform, self, "a row without a product meets none at the end", ~(straight & passing))
         for column in range(LANES):
             total, q = self.rescaled["sums"][column], self.rescaled["q"][column]
             m.d.comb += [

@@ -5,10 +5,15 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.delay import delay_line, delayed
-from gateware.contracts import watched
+from gateware.contracts import Shared, watched
 from gateware.softmax.layouts import score_signature, words
 
-__all__ = ["ScoreMemory"]
+__all__ = ["ScoreMemory", "score_memory"]
+
+
+def score_memory(address_bits: int) -> Shared:
+    """The score memory as operations share it, by words; a word's address is its column, row and block."""
+    return Shared("scores", 1 << address_bits)
 
 
 class ScoreMemory(wiring.Component):

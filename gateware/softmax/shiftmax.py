@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.arith.divider import ReciprocalDivider
-from gateware.contracts import NUMBER_BITS, access, require, watched
+from gateware.contracts import NUMBER_BITS, reads, require, watched
 from gateware.softmax.layouts import (
     descriptor_layout,
     job_layout,
@@ -17,7 +17,7 @@ from gateware.softmax.layouts import (
 )
 from gateware.softmax.log_softmax import LogRowOutput, RowMagnitude
 from gateware.softmax.output import RowOutput
-from gateware.softmax.scores import ScoreMemory
+from gateware.softmax.scores import ScoreMemory, score_memory
 from gateware.softmax.sum import SUM_BITS, RowSum
 from gateware.stream.fifo import StreamFifo
 from gateware.stream.register import StreamRegister
@@ -233,14 +233,5 @@ class Shiftmax(wiring.Component):
             m.d.comb += taken[half].eq(jobs != 0)
         written = self.scores.valid & taken.bit_select(self.scores.half, 1)
         require(m, platform, self, "scores are written where no job works", ~written)
-        access(
-            m,
-            platform,
-            "scores",
-            "VEC",
-            write=False,
-            words=1 << len(Cat(scores.word, scores.row, scores.half)),
-            valid=row_sum.read,
-            number=self.number,
-            address=Cat(scores.word, scores.row, scores.half),
-        )
+        place = Cat(scores.word, scores.row, scores.half)
+        reads(m, platform, score_memory(len(place)), "VEC", row_sum.read, self.number, place)

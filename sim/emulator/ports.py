@@ -1,6 +1,5 @@
 """What the emulator finds among a component's ports, and the C++ header that tells the engine."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Shape
@@ -111,15 +110,6 @@ def scalar_ports(component: object) -> tuple[list[str], list[str]]:
     return inputs, outputs
 
 
-def shared_memories(accesses: Sequence[Access]) -> dict[str, tuple[int, int]]:
-    """Words and lanes of the memories that operations share, in the order in which they are first named."""
-    found: dict[str, tuple[int, int]] = {}
-    for access in accesses:
-        words, lanes = found.get(access.memory, (0, 0))
-        found[access.memory] = max(words, access.words), max(lanes, access.lanes)
-    return found
-
-
 def cpp_name(name: str) -> str:
     """Verilator's C++ name of a port: it spells the second of two underscores as a code."""
     return name.replace("__", "___05F")
@@ -146,7 +136,7 @@ def design_header(component: object, prefix: str) -> str:
     ports, own_memory, link = _flat(component), _own_memory(component), link_present(component)
     inputs, outputs = scalar_ports(component)
     accesses: list[Access] = getattr(component, "accesses", [])
-    shared = shared_memories(accesses)
+    shared = list(dict.fromkeys(access.memory for access in accesses))
     # What is read in a cycle is what was there before it.
     in_turn = sorted(enumerate(accesses), key=lambda numbered: numbered[1].write)
     lines = [
@@ -165,10 +155,10 @@ def design_header(component: object, prefix: str) -> str:
         "#define FOR_EACH_TAP(TAP)"
         + "".join(f" TAP({cpp_name(TAP + tap.name)}, {tap.words})" for tap in taps(component)),
         "#define FOR_EACH_SHARED_MEMORY(MEMORY)"
-        + "".join(f" MEMORY({words}ull, {lanes})" for words, lanes in shared.values()),
+        + "".join(f" MEMORY({memory.words}ull, {memory.lanes})" for memory in shared),
         "#define FOR_EACH_ACCESS(ACCESS)"
         + "".join(
-            f" ACCESS({ACCESS}{number}, {number}, {list(shared).index(access.memory)}, {int(access.write)})"
+            f" ACCESS({ACCESS}{number}, {number}, {shared.index(access.memory)}, {int(access.write)})"
             for number, access in in_turn
         ),
         "#define FOR_EACH_INPUT(INPUT)" + "".join(f" INPUT({cpp_name(name)})" for name in inputs),

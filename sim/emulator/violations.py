@@ -26,6 +26,6 @@ def _described(found: Violation, watched: Watched) -> str:
     access = watched.accesses[found.access]
     what = DISORDERS[found.disorder].format(other=f"the later word {found.other}")
     return (
-        f"{access.memory}: operations keep the order of the program, but word {found.number} ({access.who}) {what} "
-        f"(address {found.address}, lane {found.lane}; words are counted from 1 on)"
+        f"{access.memory.name}: operations keep the order of the program, but word {found.number} ({access.who}) "
+        f"{what} (address {found.address}, lane {found.lane}; words are counted from 1 on)"
     )

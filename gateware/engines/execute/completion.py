@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.engines.execute.completion_monitor import watch_completion
 from gateware.isa import SemaphoreValue
 from gateware.stream.fifo import StreamFifo
 
@@ -73,4 +74,5 @@ class Completion(wiring.Component):
         m.d.comb += [told.eq(due & (given | taken).all()), oldest.ready.eq(told)]
         m.d.sync += given.eq(Cat((bit & ~told) for bit in given | taken))
         m.d.comb += self.idle.eq((queue.level == 0) & ~oldest.valid)
+        watch_completion(m, platform, self)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.config import LANES
+from gateware.contracts import NUMBER_BITS, Shared, reads, require, watched, writes
 from gateware.stream.fifo import StreamFifo
 
 __all__ = ["ConstantMemory", "constant_record"]
@@ -37,12 +38,18 @@ class ConstantMemory(wiring.Component):
     tile : In(stream)
         The first column's channel.
     o : Out(stream of constant_record(multiplier_bits))
+
+    Attributes
+    ----------
+    number, write_number : Signal
+        Where contracts are watched: the operations of ``tile`` and of ``write``.
     """
 
     def __init__(self, depth: int, multiplier_bits: int) -> None:
         require_range("ConstantMemory", "depth", depth, LANES)
         self.depth, self.record = depth, constant_record(multiplier_bits)
         self.address_bits = (depth - 1).bit_length()
+        self.number, self.write_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         super().__init__(
             {
                 "write": In(1),
@@ -76,4 +83,11 @@ class ConstantMemory(wiring.Component):
             m.d.sync += [here.eq(self.tile.payload), left.eq(LANES)]
         with m.Elif(reading):
             m.d.sync += [here.eq(here + 1), left.eq(left - 1)]
+        require(m, platform, self, "a record finds room in the queue", ~arriving | queue.i.ready)
+        if watched(platform):
+            number, shared = Signal(NUMBER_BITS), Shared("constants", self.depth)
+            with m.If(self.tile.ready & self.tile.valid):
+                m.d.sync += number.eq(self.number)
+            reads(m, platform, shared, "EXEC", reading, number, here)
+            writes(m, platform, shared, "LOADB", self.write, self.write_number, self.address)
         return m

@@ -6,9 +6,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.layouts import result_layout
 from gateware.config import LANES, AcceleratorConfig
+from gateware.contracts import NUMBER_BITS, require, watched
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.engines.execute.completion import Completion
 from gateware.engines.execute.constants import ConstantMemory, constant_record
+from gateware.engines.execute.drain_monitor import watch_drain
+from gateware.engines.execute.maxima import update_layout
 from gateware.engines.execute.row_map import RowMap
 from gateware.engines.execute.skip import SkipFetch
 from gateware.engines.execute.store import RowStore
@@ -64,10 +67,17 @@ class Drain(wiring.Component):
     outside : Out(1)
         Results or skip operands are not in memory.
     idle : Out(1)
+
+    Attributes
+    ----------
+    number, load_number, update_number : Signal
+        Where contracts are watched, the operations: at ``run``, of ``constant`` and ``row_map``, of ``update``.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
+        self.number, self.load_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        self.update_number = Signal(NUMBER_BITS)
         depth = 1 << (2 * config.rows - 1).bit_length()
         self.queue_depth, self.tiles_waiting = depth, depth // config.rows
         self.max_row_bits = (config.max_rows - 1).bit_length()
@@ -91,16 +101,7 @@ class Drain(wiring.Component):
                 "skip": Out(ReadPort(config.address_bits)),
                 "store": Out(WritePort(config.address_bits)),
                 "scores": Out(score_signature(config.rows, config.softmax_length)),
-                "update": Out(
-                    data.StructLayout(
-                        {
-                            "valid": 1,
-                            "fresh": 1,
-                            "row": self.max_row_bits,
-                            "values": data.ArrayLayout(signed(8), LANES),
-                        }
-                    )
-                ),
+                "update": Out(update_layout(config.max_rows)),
                 "written": Out(stream.Signature(SemaphoreValue)).array(2),
                 "kept": Out(branch_layout(config.rows)),
                 "outside": Out(1),
@@ -113,8 +114,9 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.config
-        names = [name for name in register_layout(Engine.EXEC).members if name not in FRONT]
-        operation = data.StructLayout({name: register_layout(Engine.EXEC).members[name] for name in names})
+        names = {name: shape for name, shape in register_layout(Engine.EXEC).members.items() if name not in FRONT}
+        watching = {"number": NUMBER_BITS} if watched(platform) else {}
+        operation = data.StructLayout({**names, **watching})
         pending, op = Signal(operation, reset_less=True), Signal(operation, reset_less=True)
         waiting, active, starting, gives = Signal(), Signal(), Signal(), Signal(data.ArrayLayout(4, 2))
         m.d.comb += self.ready.eq(~waiting)
@@ -209,6 +211,11 @@ class Drain(wiring.Component):
         for inner, outer in zip(completion.written, self.written, strict=True):
             connect(m, inner, flipped(outer))
         m.d.comb += self.idle.eq(~waiting & ~active & store.idle & completion.idle)
+        require(m, platform, self, "a row of the array finds room in the queue", ~self.rows.valid | queue.i.ready)
+        if watching:
+            with m.If(self.take):
+                m.d.sync += pending.number.eq(self.number)
+            watch_drain(m, platform, self, op, starting, (constants, row_map, skip, store))
         return m
 
     def _elaborate_jobs(

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.delay import delayed
 from gateware.array.layouts import Step
+from gateware.contracts import NUMBER_BITS, require, watched
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.isa import Engine, SemaphoreValue
 
@@ -43,10 +44,18 @@ class StepIssuer(wiring.Component):
     idle : Out(1)
     stepping, blocked : Out(1)
         A step goes; a step waits for the drain.
+
+    Attributes
+    ----------
+    number, running : Signal
+        Where contracts are watched: the operation at ``run``, and that whose steps go.
+    counting : Signal
+        There, the rows that count of the block that is read, a bit each.
     """
 
     def __init__(self, rows: int, tiles_waiting: int) -> None:
         self.rows, self.tiles_waiting = rows, tiles_waiting
+        self.number, self.running, self.counting = Signal(NUMBER_BITS), Signal(NUMBER_BITS), Signal(rows)
         super().__init__(
             {
                 "registers": In(register_layout(Engine.EXEC)),
@@ -163,6 +172,14 @@ class StepIssuer(wiring.Component):
                 block.eq(0),
                 block_final.eq(now.blocks.blocks <= 1),
             ]
+
+        over = self.release & (credit == self.tiles_waiting) & ~(go & last)
+        require(m, platform, self, "no more tiles leave the drain's queue than were sent", ~over)
+        if watched(platform):
+            rows_last = Signal.like(now.blocks.rows_last)
+            with m.If(self.accept):
+                m.d.sync += [self.running.eq(self.number), rows_last.eq(now.blocks.rows_last)]
+            m.d.comb += self.counting.eq(Mux(block_final, (1 << rows_last) - 1, (1 << self.rows) - 1))
 
         step = Signal(Step)
         m.d.comb += [

@@ -5,13 +5,22 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
+from gateware.arith.delay import delayed
 from gateware.config import LANES
+from gateware.contracts import NUMBER_BITS, Shared, reads, watched, writes
+from gateware.engines.execute.maxima_monitor import watch_maxima
 
-__all__ = ["RowMaxima"]
+__all__ = ["RowMaxima", "update_layout"]
 
 
 def _greater(a: Value, b: Value) -> Value:
     return Mux(a > b, a, b)
+
+
+def update_layout(max_rows: int) -> data.StructLayout:
+    """Four values of a row; ``fresh``: forget the row's earlier values."""
+    values = data.ArrayLayout(signed(8), LANES)
+    return data.StructLayout({"valid": 1, "fresh": 1, "row": range(max_rows), "values": values})
 
 
 class RowMaxima(wiring.Component):
@@ -27,23 +36,27 @@ class RowMaxima(wiring.Component):
 
     Members
     -------
-    update : In
-        ``valid``; ``row``; ``fresh``: forget the row's earlier values; ``values``: four int8.
+    update : In(update_layout(max_rows))
     group : In(stream)
         A row group (four rows) whose maxima are wanted: with every update up to the cycle of the transfer. A later
         update of these rows may count or not, until ``o`` is valid.
     o : Out(stream of 4 x signed(8))
         They, 6 to 8 cycles later. The next group is taken after them.
+
+    Attributes
+    ----------
+    number, group_number : Signal
+        Where contracts are watched: the operations of ``update`` and of ``group``.
     """
 
     def __init__(self, max_rows: int) -> None:
         require_range("RowMaxima", "max_rows", max_rows, LANES)
         self.max_rows = max_rows
+        self.number, self.group_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         self.row_bits = (max_rows - 1).bit_length()
-        update = {"valid": 1, "fresh": 1, "row": self.row_bits, "values": data.ArrayLayout(signed(8), LANES)}
         super().__init__(
             {
-                "update": In(data.StructLayout(update)),
+                "update": In(update_layout(max_rows)),
                 "group": In(stream.Signature(self.row_bits - 2)),
                 "o": Out(stream.Signature(data.ArrayLayout(signed(8), LANES))),
             }
@@ -117,4 +130,12 @@ class RowMaxima(wiring.Component):
                 m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        watch_maxima(m, platform, self)
+        if watched(platform):
+            shared, looking = Shared("row maxima", self.max_rows), Signal(NUMBER_BITS)
+            with m.If(self.group.valid & self.group.ready):
+                m.d.sync += looking.eq(self.group_number)
+            number = delayed(m, self.number, len(valid), "number")
+            reads(m, platform, shared, "LOADT", reading, looking, reader.addr)
+            writes(m, platform, shared, "EXEC", writer.en, number, writer.addr)
         return m

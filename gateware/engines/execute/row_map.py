@@ -1,9 +1,10 @@
 """The row map: where in a matrix in memory the rows of an operation go that do not lie one after the other."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.contracts import NUMBER_BITS, Shared, reads, writes
 from gateware.isa import ROW_MAP_BITS
 
 __all__ = ["RowMap"]
@@ -23,10 +24,16 @@ class RowMap(wiring.Component):
         Write port.
     row : In, target : Out(ROW_MAP_BITS)
         A row, and one cycle later its entry.
+
+    Attributes
+    ----------
+    used, number, write_number : Signal
+        Where contracts are watched: ``row`` is asked for, and by which operation; the operation of ``write``.
     """
 
     def __init__(self, rows: int) -> None:
         self.rows, self.address_bits = rows, (rows - 1).bit_length()
+        self.used, self.number, self.write_number = Signal(), Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         super().__init__(
             {
                 "write": In(1),
@@ -50,4 +57,7 @@ class RowMap(wiring.Component):
             reader.addr.eq(self.row),
             self.target.eq(reader.data),
         ]
+        shared = Shared("row map", self.rows)
+        reads(m, platform, shared, "EXEC", self.used, self.number, self.row)
+        writes(m, platform, shared, "LOADB", self.write, self.write_number, self.address)
         return m

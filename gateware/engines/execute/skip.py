@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.config import BEAT_BITS, LANES
+from gateware.contracts import NUMBER_BITS, dram, reads, require, watched
 from gateware.engines.execute.walker import PLACE_BITS, ROW_BITS, TileWalker, walk_layout
 from gateware.memory.port import ReadPort
 
@@ -35,10 +36,16 @@ class SkipFetch(wiring.Component):
     outside : Out(1)
         A beat is not in memory; it is not asked for.
     idle : Out(1)
+
+    Attributes
+    ----------
+    number : Signal
+        Where contracts are watched: the operation.
     """
 
     def __init__(self, rows: int, address_bits: int) -> None:
         self.rows, self.address_bits = rows, address_bits
+        self.number = Signal(NUMBER_BITS)
         self.groups = (rows + 2 * LANES - 2) // LANES
         super().__init__(
             {
@@ -131,6 +138,20 @@ class SkipFetch(wiring.Component):
                 m.d.sync += [asking.eq(0), ask_page.eq(~ask_page)]
         with m.If(self.memory.valid):
             m.d.sync += tail.eq(tail + 1)
+        if watched(platform):
+            owed, first_lane, last_lane = Signal(len(head) + 1), Signal(2), Signal(2)
+            m.d.sync += owed.eq(owed + asked - self.memory.valid)
+            with m.If(claim):
+                m.d.sync += [first_lane.eq(asker.at.row[:2]), last_lane.eq(end[:2])]
+            lanes = Cat(
+                ((group != 0) | (first_lane <= lane)) & ((group != last_group) | (last_lane >= lane))
+                for lane in range(LANES)
+            )
+            reads(m, platform, dram(self.address_bits), "EXEC's skip", asked, self.number, place, lanes)
+            answered = self.memory.valid
+            require(m, platform, self, "memory brings only what was asked for", ~answered | (owed != 0))
+            given = complete.bit_select(tag_reader.data.cell.page, 1)
+            require(m, platform, self, "a page is filled before it is handed out", ~(answered & given))
 
         # Give: two words a row.
         give_page, second, index, row = Signal(), Signal(), Signal(range(self.rows + 1)), Signal(ROW_BITS)

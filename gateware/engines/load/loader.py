@@ -1,11 +1,11 @@
 """A load engine: beats from memory by one descriptor, to a buffer by another, with room for a transform between."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from gateware.config import BEAT_BITS, LANES
-from gateware.contracts import NUMBER_BITS, access, watched
+from gateware.config import BEAT_BITS
+from gateware.contracts import NUMBER_BITS, dram, reads, watched
 from gateware.control.semaphores import SemaphoreTake
 from gateware.control.sequencer import Sequencer, register_layout
 from gateware.isa import (
@@ -62,15 +62,16 @@ class Loader(wiring.Component):
 
     Attributes
     ----------
-    number, writing, told : Signal
-        Where contracts are watched, of operations: the word at ``words``, whose beats leave ``o``, whose end ``done``
-        tells.
+    number, opened, writing, told : Signal
+        Where contracts are watched, of operations: the word at ``words``, that of ``job``, whose beats leave ``o``,
+        whose end ``done`` tells.
     """
 
     def __init__(self, engine: Engine, address_bits: int, depth: int = 32, settle: int = 8) -> None:
         self.engine, self.address_bits, self.depth, self.settle = engine, address_bits, depth, settle
         self.registers_layout = register_layout(engine)
-        self.number, self.writing, self.told = Signal(NUMBER_BITS), Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        self.number, self.opened = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
+        self.writing, self.told = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         written = data.StructLayout({"beat": BEAT_BITS, "address": DST_BITS, "registers": self.registers_layout})
         super().__init__(
             {
@@ -128,6 +129,7 @@ class Loader(wiring.Component):
         with m.If(sequencer.written.valid & self._touches(sequencer.written.number)):
             m.d.sync += dirty.eq(1)
         taken = Signal()
+        reading = Signal(NUMBER_BITS)  # where contracts are watched: the operation in `pending`
         m.d.comb += taken.eq(sequencer.run.valid & sequencer.run.ready)
         # A SET right before RUN is still on its way to `dirty`: look at it here too.
         touched = sequencer.written.valid & self._touches(sequencer.written.number)
@@ -153,6 +155,8 @@ class Loader(wiring.Component):
         # With new settings everything before must have been written: then the sink has taken up this operation too.
         with m.If(for_source & ~open_ & ~opening & (~changed | ~for_sink)):
             m.d.sync += [self.job.eq(pending), opening.eq(1), for_source.eq(0)]
+            if watched(platform):
+                m.d.sync += self.opened.eq(reading)
         with m.If(opening):
             m.d.sync += open_.eq(1)
         with m.If(reader.o.valid & reader.o.ready & reader.o.payload.last):
@@ -197,7 +201,7 @@ class Loader(wiring.Component):
         with m.If(self.done.valid & self.done.ready):
             m.d.sync += giving.eq(0)
         if watched(platform):
-            reading, asks = Signal(NUMBER_BITS), reader.memory.cmd
+            asks = reader.memory.cmd
             with m.If(taken):
                 m.d.sync += reading.eq(self.number)
             with m.If(for_sink & ~destination.valid & ~starting):
@@ -205,18 +209,8 @@ class Loader(wiring.Component):
             with m.If(leaving & destination.last):
                 m.d.sync += self.told.eq(self.writing)
             # A descriptor is taken with its RUN, and the one before has then been asked for completely.
-            access(
-                m,
-                platform,
-                "memory",
-                self.engine.name,
-                write=False,
-                words=1 << self.address_bits,
-                valid=asks.valid & asks.ready,
-                number=reading,
-                address=asks.payload,
-                lanes=Const(-1, LANES),
-            )
+            asked, beat = asks.valid & asks.ready, asks.payload
+            reads(m, platform, dram(self.address_bits), self.engine.name, asked, reading, beat)
         m.d.comb += self.idle.eq(~(for_source | for_sink | open_ | opening | starting | destination.valid | giving))
         return m
 
