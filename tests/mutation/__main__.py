@@ -39,8 +39,10 @@ def main() -> None:
             netlist, outcomes = run_unit(UNITS[name], arguments.mutants, arguments.seed)
         except BenchFailure as failure:
             sys.exit(f"{name}: the bench does not pass on the unit as it is: {failure}")
+        proven = proofs(netlist, outcomes, not arguments.quick)
+        # Read as late as possible: another process may have written another unit's results meanwhile.
         results = {} if arguments.dry else read_results()
-        record(results, name, arguments.seed, outcomes, proofs(netlist, outcomes, not arguments.quick))
+        record(results, name, arguments.seed, outcomes, proven)
         result = results[name]
         print(
             f"{name}: {result['killed']} of {result['mutants']} killed, {sum(result['equivalent'].values())} proven "
