@@ -18,7 +18,8 @@ LIMIT = 1_000_000
 ROUNDS = 12
 STEPS = 4  # of every product: a slab of its result is an operand of as many
 PLACE = 200  # of what is loaded again, in B, and of probabilities, in A
-LOADED, STORED, SCORED, FREE, LOADED_AGAIN = 1, 2, 3, 4, 5
+LOADED, STORED, SCORED, LOADED_AGAIN = 1, 2, 3, 4
+FREE = {Engine.LOADT: 5, Engine.LOADB: 6}
 PORTS = ("written", "written2")
 RANDOM_MEMORIES = 20
 
@@ -37,8 +38,8 @@ class HandWritten:
         """Operands and constants of operation 1, once the round before needs its own no more."""
         rng, bench = self.rng, self.bench
         if self.rounds:
-            for engine in (Engine.LOADT, Engine.LOADB):
-                bench.program.wait(engine, FREE)
+            for engine, semaphore in FREE.items():
+                bench.program.wait(engine, semaphore)
         bench.load_a(int8(rng, rows, 4 * STEPS), 0, STEPS, LOADED)
         bench.load_b(int8(rng, 4 * tiles, 4 * STEPS), 0, STEPS, LOADED)
         factor = factors(rng, 4 * tiles, 60000, 127, TINY.multiplier_bits)
@@ -91,7 +92,7 @@ class HandWritten:
         program.run(Engine.VEC)
         bench.registers(Engine.EXEC, {"B_BASE": PLACE, "TILES": 1, "POST": {"mode": PostMode.RAW}, "OUT_BASE": again})
         program.wait(Engine.EXEC, LOADED_AGAIN)
-        program.run(Engine.EXEC, written=FREE, written2=FREE)
+        program.run(Engine.EXEC, written=FREE[Engine.LOADT], written2=FREE[Engine.LOADB])
         self.rounds += 1
 
 
