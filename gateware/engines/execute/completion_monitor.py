@@ -1,14 +1,9 @@
 """In what order the ends of EXEC's operations must be told, whatever unit tells them."""
 
-from typing import TYPE_CHECKING
-
 from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 
 from gateware.contracts import require, watched
-
-if TYPE_CHECKING:
-    from gateware.engines.execute.completion import Completion
 
 __all__ = ["watch_completion"]
 
@@ -16,7 +11,7 @@ PLACES_BITS = 4
 COUNT_BITS = 8
 
 
-def watch_completion(m: Module, platform: object, unit: "Completion") -> None:
+def watch_completion(m: Module, platform: object, unit: wiring.Component) -> None:
     """States that each port gives the operations' semaphores in the order of the operations, each after its end.
 
     The last operations are remembered in a ring: their semaphores, their kind, and the place among those of their kind.

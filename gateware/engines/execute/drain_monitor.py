@@ -1,9 +1,7 @@
 """What the drain reads and writes of shared memories, by operation: only where contracts are watched."""
 
-from typing import TYPE_CHECKING
-
 from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, wiring
 
 from gateware.config import LANE_BYTES, LANES
 from gateware.contracts import NUMBER_BITS, dram, writes
@@ -14,9 +12,6 @@ from gateware.engines.execute.store import RowStore
 from gateware.softmax.scores import score_memory
 from gateware.stream.fifo import StreamFifo
 
-if TYPE_CHECKING:
-    from gateware.engines.execute.drain import Drain
-
 __all__ = ["watch_drain"]
 
 STORES = 16  # operations whose results are on their way to memory, at most; a power of two
@@ -25,7 +20,7 @@ STORES = 16  # operations whose results are on their way to memory, at most; a p
 def watch_drain(
     m: Module,
     platform: object,
-    drain: "Drain",
+    drain: wiring.Component,
     op: data.View,
     starting: Value,
     parts: tuple[ConstantMemory, RowMap, SkipFetch, RowStore],

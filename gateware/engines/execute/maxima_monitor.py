@@ -1,14 +1,9 @@
 """What a look-up of row maxima must give, whatever way they are kept."""
 
-from typing import TYPE_CHECKING
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, memory
+from amaranth.lib import data, memory, wiring
 
 from gateware.contracts import require, watched
-
-if TYPE_CHECKING:
-    from gateware.engines.execute.maxima import RowMaxima
 
 __all__ = ["watch_maxima"]
 
@@ -16,7 +11,7 @@ GROUP = 4
 RESET_BITS = 8
 
 
-def watch_maxima(m: Module, platform: object, unit: "RowMaxima") -> None:
+def watch_maxima(m: Module, platform: object, unit: wiring.Component) -> None:
     """States that a look-up gives the maxima with every update up to the cycle in which it is taken.
 
     A second memory of maxima is read, compared and written in the cycle of an update. Nothing is required of a look-up
