@@ -107,7 +107,10 @@ async def programs(dut: Any) -> None:
         words, log_base = random_words(rng, count), rng.getrandbits(24)
         if turn == 5:
             words = [encode(ENGINES[3], 3, n) for n in range(count)]  # one queue fills
-        body = [*words[: count // 2], control("LOG_BASE", log_base), *words[count // 2 :]]
+        # LOG_BASE may stand anywhere before the first MARK.
+        marks = [place for place, word in enumerate(words) if word >> 24 == encode(Engine.EXEC, Op.MARK, 0) >> 24]
+        middle = min([count // 2, *marks])
+        body = [*words[:middle], control("LOG_BASE", log_base), *words[middle:]]
         end = encode(Engine.CONTROL, Op.END, rng.getrandbits(24))
         program = [*bench.head(), *body, end, *random_words(rng, 5)]
         at = rng.randrange(bench.size - 64)

@@ -78,7 +78,7 @@ def test_a_wrong_device_is_one_sentence(spec: str, sentence: str):
     ("arguments", "sentence"),
     [
         (["--board", "pluto"], "unknown board"),
-        (["--memory", "core"], "--memory must be one of"),
+        (["--memory", "core"], "--memory: memory must be one of"),
         (["--tcp", "here"], "--tcp takes PORT"),
         (["--tcp", "99999999"], "a port of 0 to 65535"),
         (["--tcp", "192.0.2.1:4000"], "nobody can listen"),
