@@ -3,11 +3,11 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 
+from gateware.config import LANES
 from gateware.contracts import require, watched
 
 __all__ = ["watch_maxima"]
 
-GROUP = 4
 RESET_BITS = 8
 
 
@@ -29,7 +29,7 @@ def watch_maxima(m: Module, platform: object, unit: wiring.Component) -> None:
         m.d.sync += resets.eq(resets + 1)
     writer, before = ram.write_port(), ram.read_port(domain="comb")
     top: Value = update["values"][0]
-    for index in range(1, GROUP):
+    for index in range(1, LANES):
         top = _greater(top, update["values"][index])
     m.d.comb += [
         before.addr.eq(update.row),
@@ -39,13 +39,13 @@ def watch_maxima(m: Module, platform: object, unit: wiring.Component) -> None:
         writer.en.eq(update.valid),
     ]
     taken, of_group = Signal(), Signal()
-    expected = Signal(data.ArrayLayout(entry, GROUP))
+    expected = Signal(data.ArrayLayout(entry, LANES))
     held, disturbed = Signal.like(group.payload), Signal()
     m.d.comb += [
         taken.eq(group.valid & group.ready),
         of_group.eq(update.valid & (update.row[2:] == Mux(taken, group.payload, held))),
     ]
-    for lane in range(GROUP):
+    for lane in range(LANES):
         reader = ram.read_port(domain="comb")
         here = of_group & (update.row[:2] == lane)
         m.d.comb += reader.addr.eq((group.payload << 2) | lane)
@@ -56,7 +56,7 @@ def watch_maxima(m: Module, platform: object, unit: wiring.Component) -> None:
     with m.Elif(of_group):
         m.d.sync += disturbed.eq(1)
     wrong = Cat(
-        (expected[lane].resets == resets) & (expected[lane].top != out.payload[lane]) for lane in range(GROUP)
+        (expected[lane].resets == resets) & (expected[lane].top != out.payload[lane]) for lane in range(LANES)
     ).any()
     require(m, platform, unit, "a look-up counts every update before it", ~(out.valid & wrong & ~disturbed))
 
