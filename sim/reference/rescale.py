@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sim.reference.linear import EXACT_FLOAT64, largest
+from sim.reference.linear import EXACT_FLOAT64, largest_magnitude
 from sim.reference.rounding import IntArray, clamp, shift_rne
 
 __all__ = ["Dyadic", "Rescale", "ResidualAdd"]
@@ -47,7 +47,7 @@ class Dyadic:
     def apply(self, x: IntArray) -> IntArray:
         """RNE(x * multiplier / 2^shift) for |x| < 2^31."""
         most = int(np.abs(self.multiplier).max())
-        if most * 2**31 > EXACT_FLOAT64 and most * largest(x) > EXACT_FLOAT64:
+        if most * 2**31 > EXACT_FLOAT64 and most * largest_magnitude(x) > EXACT_FLOAT64:
             return shift_rne(x.astype(np.int64) * self.multiplier, self.shift)
         # float64 holds the product exactly, a power of two changes no bit of it, and `rint` rounds half to even.
         product = x * np.ldexp(np.asarray(self.multiplier, np.float64), -np.asarray(self.shift, np.int64))
