@@ -7,10 +7,9 @@ the emulated board are (`sim.watched`): no synthesis sees it. docs/verification.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal, Value, ValueLike
-from amaranth.lib import data
 
 from gateware.config import LANES
 
@@ -21,7 +20,6 @@ __all__ = [
     "Ended",
     "Monitors",
     "Shared",
-    "access_layout",
     "begins",
     "dram",
     "reads",
@@ -33,7 +31,6 @@ __all__ = [
 
 NUMBER_BITS = 24
 """Bits of an operation's number: that of its RUN among the words of the program, from 1 on; 0 is no operation."""
-MOST_LANES = 64
 
 
 @dataclass(frozen=True)
@@ -50,24 +47,27 @@ class Contract:
 
 @dataclass(frozen=True)
 class Shared:
-    """A memory that operations share, of words that have lanes."""
+    """A memory that operations share, of words that have lanes, at most 64."""
 
     name: str
     words: int
     lanes: int = 1
 
 
-@dataclass(frozen=True)
 class Access:
-    """A way into a memory. In each cycle with `valid` the operation that `payload` names reads or writes some lanes of
-    a word.
+    """A way into a memory. In each cycle with ``valid`` the operation ``number`` reads or writes ``lanes``, a bit each,
+    of the word ``address``.
     """
 
-    memory: Shared
-    who: str
-    write: bool
-    payload: data.View = field(default_factory=lambda: Signal(access_layout()))
-    valid: Signal = field(default_factory=Signal)
+    def __init__(self, memory: Shared, who: str, write: bool) -> None:
+        self.memory, self.who, self.write = memory, who, write
+        self.shown = {name: Signal(width, name=f"access_{name}") for name, width in self.widths.items()}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Bits of what is shown, by name."""
+        address = (self.memory.words - 1).bit_length()
+        return {"valid": 1, "number": NUMBER_BITS, "address": address, "lanes": self.memory.lanes}
 
 
 class Ended:
@@ -91,11 +91,6 @@ class Monitors:
 def dram(address_bits: int) -> Shared:
     """The memory behind the memory port, by beats."""
     return Shared("memory", 1 << address_bits, LANES)
-
-
-def access_layout() -> data.StructLayout:
-    """What an access shows: its operation's number, the word's address, and the lanes that it means, a bit each."""
-    return data.StructLayout({"number": 32, "address": 32, "lanes": MOST_LANES})
 
 
 def watched(platform: object) -> bool:
@@ -169,18 +164,11 @@ def writes(
     _access(m, platform, Access(memory, who, True), (valid, number, address), lanes)
 
 
-def _access(
-    m: Module, platform: object, access: Access, values: tuple[ValueLike, ValueLike, ValueLike], lanes: Value | None
-) -> None:
+def _access(m: Module, platform: object, access: Access, values: tuple[ValueLike, ...], lanes: Value | None) -> None:
     if isinstance(platform, Monitors):
-        shown, mask = access.payload, (1 << access.memory.lanes) - 1
-        valid, number, address = values
-        m.d.comb += [
-            access.valid.eq(valid),
-            shown["number"].eq(number),
-            shown["address"].eq(address),
-            shown["lanes"].eq(mask if lanes is None else lanes & mask),
-        ]
+        whole = (1 << access.memory.lanes) - 1
+        for shown, value in zip(access.shown.values(), (*values, whole if lanes is None else lanes), strict=True):
+            m.d.comb += shown.eq(value)
         platform.accesses.append(access)
 
 

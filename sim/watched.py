@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import operator
 
-from amaranth.hdl import Cat, DomainRenamer, Elaboratable, Fragment, Module, Value
+from amaranth.hdl import DomainRenamer, Elaboratable, Fragment, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow, Out
 
-from gateware.contracts import Access, Contract, Monitors, access_layout
+from gateware.contracts import Access, Contract, Monitors
 
 __all__ = ["ContractViolation", "Watched", "watched"]
 
@@ -38,7 +39,7 @@ class Watched(wiring.Component):
         1 more than the place in ``contracts`` of the first that was violated since reset; 0: none.
     program_begins : Out(1)
     access_N : Out, for each of ``accesses``
-        ``payload`` (`gateware.contracts.access_layout`) and ``valid``.
+        What `gateware.contracts.Access` shows.
     """
 
     def __init__(self, component: Elaboratable) -> None:
@@ -52,13 +53,15 @@ class Watched(wiring.Component):
         for access in self.accesses:
             if access.memory != sizes[access.memory.name]:
                 raise ValueError(f"{access.memory} and {sizes[access.memory.name]} are one memory; state one size.")
-        shown = wiring.Signature({"payload": Out(access_layout()), "valid": Out(1)})
         super().__init__(
             {
                 **dict(component.signature.members.items()),
                 "violation": Out(VIOLATION_BITS),
                 "program_begins": Out(1),
-                **{f"access_{index}": Out(shown) for index in range(len(self.accesses))},
+                **{
+                    f"access_{index}": Out(wiring.Signature({name: Out(bits) for name, bits in access.widths.items()}))
+                    for index, access in enumerate(self.accesses)
+                },
             }
         )
 
@@ -76,14 +79,14 @@ class Watched(wiring.Component):
             if path in inside:
                 m.d.comb += inside[path].eq(value) if member.flow == Flow.In else Value.cast(value).eq(inside[path])
         for index, access in enumerate(self.accesses):
-            port = getattr(self, f"access_{index}")
-            m.d.comb += [port.payload.eq(access.payload), port.valid.eq(access.valid)]
+            for name, value in access.shown.items():
+                m.d.comb += getattr(getattr(self, f"access_{index}"), name).eq(value)
         if self._begins is not None:
             m.d.comb += self.program_begins.eq(self._begins)
         if self.contracts:
             # Nested, so that a simulator looks for the first one only where there is one.
-            violated = Cat(contract.violated for contract in self.contracts)
-            with m.If((self.violation == 0) & violated.any()):
+            violated = functools.reduce(operator.or_, (contract.violated for contract in self.contracts))
+            with m.If(violated & (self.violation == 0)):
                 for index, contract in reversed(list(enumerate(self.contracts))):
                     with m.If(contract.violated):
                         m.d.sync += self.violation.eq(index + 1)

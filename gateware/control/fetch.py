@@ -1,7 +1,7 @@
 """Instruction fetch: reads the program and hands every word to its engine's queue."""
 
 from amaranth.hdl import Cat, Module, Shape, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import BEAT_BITS, AcceleratorConfig
@@ -72,12 +72,22 @@ class Fetch(wiring.Component):
         m = Module()
         m.submodules.reader = reader = StridedReader(2, self.config.address_bits, 16)
         queues = []
-        for engine, port in zip(ENGINES, self.queues, strict=True):
-            m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(InstructionWord, self.config.queue_depth)
-            connect(m, queue.o, flipped(port))
+        # Where contracts are watched, a word's place in the program goes with it.
+        place = Signal(NUMBER_BITS if watched(platform) else 0)
+        with m.If(self.transfer):
+            m.d.sync += place.eq(place + 1)
+        for engine, port, number in zip(ENGINES, self.queues, self.numbers, strict=True):
+            shape = data.StructLayout({"word": InstructionWord, "place": place.shape()})
+            m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(shape, self.config.queue_depth)
+            m.d.comb += [
+                port.payload.eq(queue.o.payload.word),
+                port.valid.eq(queue.o.valid),
+                queue.o.ready.eq(port.ready),
+                queue.i.payload.place.eq(place + 1),
+            ]
+            if watched(platform):
+                m.d.comb += number.eq(queue.o.payload.place)
             queues.append(queue)
-        if watched(platform):
-            self._number(m, queues)
         begins(m, platform, self.start)
         connect(m, reader.memory, flipped(self.memory))
         longest = -(1 << (COUNT_BITS - 1))
@@ -107,7 +117,7 @@ class Fetch(wiring.Component):
             for engine, queue in zip(ENGINES, queues, strict=True):
                 with m.Case(engine):
                     m.d.comb += [
-                        queue.i.payload.eq(word),
+                        queue.i.payload.word.eq(word),
                         queue.i.valid.eq(valid & checked),
                         taken.eq(valid & checked & queue.i.ready),
                         self.mismatch.eq(valid & ~checked),
@@ -139,17 +149,3 @@ class Fetch(wiring.Component):
                 m.d.sync += marked.eq(1)
         require(m, platform, self, "LOG_BASE is set before the first MARK", ~(base & marked))
         return m
-
-    def _number(self, m: Module, queues: list[StreamFifo]) -> None:
-        """Numbers the words of the program; the numbers pass through queues in step with the words'."""
-        last = Signal(NUMBER_BITS)
-        with m.If(self.transfer):
-            m.d.sync += last.eq(last + 1)
-        for engine, words, number in zip(ENGINES, queues, self.numbers, strict=True):
-            m.submodules[f"numbers_{engine.name.lower()}"] = queue = StreamFifo(NUMBER_BITS, self.config.queue_depth)
-            m.d.comb += [
-                queue.i.payload.eq(last + 1),
-                queue.i.valid.eq(words.i.valid),
-                queue.o.ready.eq(words.o.ready),
-                number.eq(queue.o.payload),
-            ]

@@ -1,12 +1,12 @@
 """I-LayerNorm with its rescale, on groups of four rows that stream by."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
 from gateware.config import BEAT_BITS
-from gateware.contracts import require, require_held
+from gateware.contracts import require, require_held, watched
 from gateware.layernorm.constants import constant_layout, constant_values
 from gateware.layernorm.l1 import DIVISION_CYCLES, L1Statistics
 from gateware.layernorm.lanes import LanePacker, LaneUnpacker
@@ -191,11 +191,19 @@ class LayerNorm(wiring.Component):
             m.d.sync += [reading.eq(0), out_pair.eq(0)]
         with m.If(statistics.valid & statistics.ready):
             m.d.sync += [results.eq(statistics.payload), reading.eq(1)]
-        inside = self.busy | self.i.valid
+        if watched(platform):
+            self._watch(m, platform)
+        return m
+
+    def _watch(self, m: Module, platform: object) -> None:
+        """Settings and constants stay while channels are inside, which are counted: `busy` costs a simulation more."""
+        channels = Signal(range(4 * self.max_channels))
+        enter, leave = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        m.d.sync += channels.eq(channels + Mux(enter, Mux(self.narrow, 4, 2), 0) - Mux(leave, 4, 0))
+        inside = (channels != 0) | self.i.valid
         settings = Cat(self.channels, self.narrow, self.wide, self.low)
         require_held(m, platform, self, "settings change only while nothing is inside", settings, inside)
         require(m, platform, self, "constants are written only while nothing is inside", ~(self.constants.en & inside))
-        return m
 
     def _measured_once(
         self, m: Module, rows: RowBuffer, unpacker: LaneUnpacker, half: Value, last_pair: Signal

@@ -1,7 +1,7 @@
 """In what order the ends of EXEC's operations must be told, whatever unit tells them."""
 
-from amaranth.hdl import Array, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, memory, wiring
 
 from gateware.contracts import require, watched
 
@@ -19,13 +19,20 @@ def watch_completion(m: Module, platform: object, unit: wiring.Component) -> Non
     """
     if not watched(platform):
         return
-    begins, ports = unit.operation.valid & unit.operation.ready, unit.written
-    payload = unit.operation.payload
+    payload, begins = unit.operation.payload, unit.operation.valid & unit.operation.ready
     entry = data.StructLayout({"written": payload.written.shape(), "kind": 1, "ordinal": COUNT_BITS})
-    ring = Array(Signal(entry, name=f"operation_{place}") for place in range(1 << PLACES_BITS))
-    begun = Signal(PLACES_BITS)
+    m.submodules.monitor_ring = ring = memory.Memory(shape=entry, depth=1 << PLACES_BITS, init=[])
+    writer, begun = ring.write_port(), Signal(PLACES_BITS)
     of_kind = [Signal(COUNT_BITS, name=f"begun_{kind}") for kind in ("stored", "scored")]
     ended = [Signal(COUNT_BITS, name=f"over_{kind}") for kind in ("stored", "scored")]
+    m.d.comb += [
+        writer.en.eq(begins),
+        writer.addr.eq(begun),
+        writer.data.written.eq(payload.written),
+        writer.data.kind.eq(payload.to_scores),
+        writer.data.ordinal.eq(Mux(payload.to_scores, of_kind[1], of_kind[0])),
+    ]
+    m.d.sync += begun.eq(begun + begins)
     for kind, end in enumerate((unit.stored, unit.scored)):
         m.d.sync += [
             ended[kind].eq(ended[kind] + end),
@@ -33,17 +40,11 @@ def watch_completion(m: Module, platform: object, unit: wiring.Component) -> Non
         ]
         text = f"an operation that {('stores', 'gives scores')[kind]} ends after its beginning"
         require(m, platform, unit, text, ~end | (ended[kind] != of_kind[kind]))
-    with m.If(begins):
-        m.d.sync += [
-            begun.eq(begun + 1),
-            ring[begun].written.eq(payload.written),
-            ring[begun].kind.eq(payload.to_scores),
-            ring[begun].ordinal.eq(Array(of_kind)[payload.to_scores]),
-        ]
-    for index, port in enumerate(ports):
-        told, tells = Signal(PLACES_BITS, name=f"told_{index}"), port.valid & port.ready
+    for index, port in enumerate(unit.written):
+        told, tells, reader = Signal(PLACES_BITS, name=f"told_{index}"), Signal(), ring.read_port(domain="comb")
+        m.d.comb += [tells.eq(port.valid & port.ready), reader.addr.eq(told)]
         m.d.sync += told.eq(told + tells)
-        oldest = ring[told]
-        left = (Array(ended)[oldest.kind] - oldest.ordinal - 1)[COUNT_BITS - 1]
+        oldest = reader.data
+        left = (Mux(oldest.kind, ended[1], ended[0]) - oldest.ordinal - 1)[COUNT_BITS - 1]
         right = (told != begun) & ~left & (port.payload.semaphore == oldest.written[index])
         require(m, platform, unit, "operations are told in their order, each after its end", ~tells | right)

@@ -244,21 +244,19 @@ class Engine {
         if (top.program_begins)
             for (SharedMemory &memory : shared_) memory.forget();
 #endif
-#define ACCESS(port, number, memory, write) \
-    if (top.port##___05Fvalid) access(number, memory, write, top.port##___05Fpayload);
+#define ACCESS(port, index, memory, write) \
+    if (top.port##___05Fvalid)                                                                               \
+        access(index, memory, write, top.port##___05Fnumber, top.port##___05Faddress, top.port##___05Flanes);
         FOR_EACH_ACCESS(ACCESS)
 #undef ACCESS
         (void)top;
     }
 
     // Only the first one out of order is kept.
-    template <class Payload> void access(int number, int memory, bool write, const Payload &payload) {
+    void access(int index, int memory, bool write, uint32_t number, uint32_t address, uint64_t lanes) {
         if (violation_.disorder) return;
-        uint32_t words[4];
-        to_words(payload, words, 4);
-        const uint64_t lanes = words[2] | static_cast<uint64_t>(words[3]) << 32;
-        shared_[memory].access(write, words[0], words[1], lanes, violation_);
-        violation_.access = number;
+        shared_[memory].access(write, number, address, lanes, violation_);
+        violation_.access = index;
     }
 
     void dump(int half) {
