@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.adder import add
 from gateware.arith.delay import delay_line
 from gateware.config import LANES
+from gateware.contracts import watched
 from gateware.isa import PostMode
 from gateware.postprocess.lane import RescaleLane
 from gateware.postprocess.layouts import TERM_BITS, Part, Pass, admitted_layout, shorts_layout, sum_layout, terms_layout
@@ -40,11 +41,17 @@ class RescaleLanes(wiring.Component):
         ``valid``: a row of another mode; ``beside``; ``q``, clamped, and ``sums``, in columns.
     busy : Out(1)
         A row of another mode than RAW is inside.
+
+    Attributes
+    ----------
+    term_used : Signal
+        Where contracts are watched: ``terms`` are those of a row.
     """
 
     def __init__(self, rows: int, acc_width: int, multiplier_bits: int) -> None:
         self.lanes = [RescaleLane(acc_width + 1, multiplier_bits) for _ in range(LANES)]
         self.latency = self.lanes[0].latency
+        self.term_used = Signal()
         biased = {"valid": 1, "beside": Pass, "values": data.ArrayLayout(signed(32), LANES)}
         sums = data.ArrayLayout(sum_layout(TERM_BITS + 2), LANES)
         rescaled = {"valid": 1, "beside": Pass, "q": shorts_layout(), "sums": sums}
@@ -74,6 +81,9 @@ class RescaleLanes(wiring.Component):
             self.rescaled["beside"].eq(beside[-1]),
             self.busy.eq(Cat(*occupied).any()),
         ]
+        if watched(platform):
+            adding = occupied[self.lanes[0].addend_latency - 1]
+            m.d.comb += self.term_used.eq(adding & (before_addend.part == Part.BRANCH))
         for column, lane in enumerate(self.lanes):
             m.submodules[f"lane_{column}"] = lane
             value = Signal(signed(32), name=f"value_{column}", reset_less=True)

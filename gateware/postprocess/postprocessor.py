@@ -9,8 +9,9 @@ from gateware.arith.dyadic import channel_layout, dyadic_layout
 from gateware.config import LANES
 from gateware.postprocess.admission import Admission
 from gateware.postprocess.feeder import Feeder
+from gateware.postprocess.kept_rows import watch_rows
 from gateware.postprocess.lanes import RescaleLanes
-from gateware.postprocess.layouts import branch_layout, rescaled_row_layout, shorts_layout, tile_job_layout
+from gateware.postprocess.layouts import Part, branch_layout, rescaled_row_layout, shorts_layout, tile_job_layout
 from gateware.postprocess.write_back import WriteBack
 
 __all__ = ["PostProcessor"]
@@ -115,4 +116,11 @@ class PostProcessor(wiring.Component):
             admission.left.eq(self.o.valid & self.o.ready),
             self.kept.eq(write_back.kept),
         ]
+        first, last = admission.o["beside"], write_back.rescaled["beside"]
+        branch_used = admission.o["valid"] & (first.part == Part.BRANCH)
+        for name, written, used in (
+            ("branch", (write_back.kept["valid"], last.row), (branch_used, first.row)),
+            ("term", (write_back.term_kept, last.row), (lanes.term_used, lanes.term_row)),
+        ):
+            watch_rows(m, platform, self, name, self.rows, written, used)
         return m
