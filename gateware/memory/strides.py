@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.contracts import require
+from gateware.contracts import require, require_held
 from gateware.isa import COUNT_BITS
 
 __all__ = ["StridedCounter", "descriptor_layout"]
@@ -83,6 +83,7 @@ class StridedCounter(wiring.Component):
                 again = self.start | final[index]
                 m.d.sync += count.eq(Mux(again, d.count[index], count) + ~again)
         require(m, platform, self, "a descriptor begins after the one before", ~(self.start & self.valid))
+        require_held(m, platform, self, "a descriptor holds until its end", d, self.valid)
         with m.If(self.start):
             m.d.sync += [here.eq(d.base), self.valid.eq(1)]
         with m.Elif(stepping):

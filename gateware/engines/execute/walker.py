@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware.contracts import require
+from gateware.contracts import require, require_held
 from gateware.isa import ADDRESS_BITS
 
 __all__ = ["PLACE_BITS", "TileWalker", "position_layout", "walk_layout"]
@@ -93,6 +93,7 @@ class TileWalker(wiring.Component):
             self.at["rows"].eq(Mux(at.last_block, walk.rows_last, self.rows_a_block)),
         ]
         require(m, platform, self, "an operation is walked after the one before", ~(self.start & at.valid))
+        require_held(m, platform, self, "what is walked holds until its end", walk, at.valid)
         with m.If(self.start):
             m.d.sync += [
                 at.valid.eq(1),
