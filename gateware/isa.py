@@ -37,10 +37,12 @@ __all__ = [
     "Transform",
     "encode",
     "loop_registers",
+    "low_and_high",
 ]
 
 ISA_VERSION = 2
 VALUE_BITS = 24
+HIGH_BITS = 32 - VALUE_BITS  # of what takes two registers
 ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
 SEMAPHORE_BITS = 4
 SEMAPHORE_COUNT_BITS = 8
@@ -286,6 +288,11 @@ RUN_FIELDS: dict[Engine, tuple[Field, ...]] = {
     Engine.EXEC: (Field("read", 0, 4), Field("read2", 4, 4), Field("written", 8, 4), Field("written2", 12, 4)),
     Engine.VEC: (Field("done", 0, 4),),
 }
+
+
+def low_and_high(value: int) -> tuple[int, int]:
+    """A two's complement value of 32 bits as the registers of its low 24 and its high 8 bits hold it."""
+    return value & ((1 << VALUE_BITS) - 1), (value >> VALUE_BITS) & ((1 << HIGH_BITS) - 1)
 
 
 def encode(engine: Engine, op: int, value: int) -> int:

@@ -11,14 +11,16 @@ from firmware.compiler.errors import MemoryFull
 from firmware.compiler.fuse.fusion import fuse
 from firmware.compiler.fuse.layers import Matmul, Mean, Norm, Plan
 from firmware.compiler.fuse.ranges import check_ranges
-from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.emitter import Emitter
 from firmware.compiler.lower.network import lower_network
 from firmware.compiler.lower.operations import Operation
+from firmware.compiler.lower.registers import LoadRegisters
 from firmware.compiler.place.lifetimes import last_uses
 from firmware.compiler.place.memory import Memory
 from firmware.compiler.place.placement import Placement
+from firmware.compiler.schedule.assembly import assemble
 from firmware.compiler.schedule.cost import in_order_of_start
-from firmware.compiler.schedule.dependencies import assemble, dependencies
+from firmware.compiler.schedule.dependencies import dependencies
 from firmware.program.allocation import Allocation
 from gateware.config import AcceleratorConfig
 from gateware.isa import LOG_BEATS
@@ -51,15 +53,15 @@ def _compiled(plan: Plan, config: AcceleratorConfig, image_side: int, shares: bo
     norms = [layer.operand for layer in plan.layers if isinstance(layer, Matmul) and isinstance(layer.operand, Norm)]
     emitter = Emitter(config, placement.memory, norms)
     lower_network(placement, emitter, last_uses(plan) if shares else {})
-    emitter.begin("end")
+    emitter.operations.begin("end")
     return _linked(config, placement, emitter)
 
 
 def _linked(config: AcceleratorConfig, placement: Placement, emitter: Emitter) -> Compiled:
     """Both programs with everything around them: one for each place that an image can have."""
     plan, memory, image = placement.plan, placement.memory, placement.image
-    log = memory.reserve(LOG_BEATS * len(emitter.marks), "the log")
-    operations = in_order_of_start(config, emitter.operations)
+    log = memory.reserve(LOG_BEATS * len(emitter.operations.marks), "the log")
+    operations = in_order_of_start(config, emitter.operations.found)
     steps = dependencies(operations)
     words = assemble(config, operations, log, steps).words()
     program = memory.place(words.view(np.uint8), "the program")
@@ -80,7 +82,7 @@ def _linked(config: AcceleratorConfig, placement: Placement, emitter: Emitter) -
         output=placement.allocations[plan.output],
         alternate_program=other_program,
         alternate_image=other_image,
-        marks=tuple(emitter.marks),
+        marks=tuple(emitter.operations.marks),
         log=log,
         beats=memory.next,
         orders=placement.orders,
@@ -93,7 +95,7 @@ def _with_image_at(base: int, image: Allocation, operation: Operation) -> Operat
     """The operation, for an image that lies elsewhere."""
     if all(access.space != image.name for access in operation.accesses):
         return operation
-    source = operation.registers["SRC_BASE"]
-    assert isinstance(source, int)
-    registers = {**operation.registers, "SRC_BASE": source - image.base + base}
-    return dataclasses.replace(operation, registers=registers)
+    registers = operation.registers
+    assert isinstance(registers, LoadRegisters)
+    source = dataclasses.replace(registers.source, base=registers.source.base - image.base + base)
+    return dataclasses.replace(operation, registers=dataclasses.replace(registers, source=source))

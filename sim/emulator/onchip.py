@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,9 +12,17 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from firmware.compiler.compiled import Compiled
-from firmware.compiler.fuse.layers import Attention, Matmul, Transformed
+from firmware.compiler.fuse.layers import Attention, Gelu, Matmul, Norm, Plan
 from firmware.compiler.lower.operations import Operation
-from gateware.config import LANES, AcceleratorConfig
+from firmware.compiler.lower.registers import (
+    ArrayRegisters,
+    ExecuteRegisters,
+    LoadRegisters,
+    ScoreRegisters,
+    SoftmaxRegisters,
+)
+from firmware.compiler.span import Span
+from gateware.config import LANE_BYTES, LANES, AcceleratorConfig
 from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform
 from sim.emulator.emulation import Recording
@@ -107,69 +116,58 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
     taps = {name: _Tap(name, layout, recordings[name.removeprefix("tap_")]) for name, layout in layouts.items()}
     taps["tap_load"].select(taps["tap_load"].field("transform") != Transform.IDENTITY)
     layers = {layer.name: layer for layer in compiled.plan.layers}
-    turns = {(name, engine): 0 for name in layers for engine in (Engine.EXEC, Engine.VEC)}
+    turns = {(name, engine): itertools.count() for name in layers for engine in (Engine.EXEC, Engine.VEC)}
     for operation in compiled.operations:
         if operation.mark is not None or operation.engine is Engine.LOADB:
             continue
         layer = layers[operation.layer]
-        registers = operation.registers
-        if operation.engine is Engine.LOADT:
-            if _fields(registers["CONFIG"])["transform"] != Transform.IDENTITY:
-                assert isinstance(layer, Matmul) and isinstance(layer.operand, Transformed)
-                yield _loaded(taps["tap_load"], layer.operand.name, operation)
-        elif isinstance(layer, Attention):
-            if operation.engine is Engine.EXEC and not _fields(registers["POST"]).get("to_scores"):
-                continue
-            turn = turns[layer.name, operation.engine]
-            turns[layer.name, operation.engine] += 1
-            tokens = compiled.plan.tokens if layer.windows is None else layer.windows.tokens
-            head, block = divmod(turn, ceil_div(tokens, config.rows))
-            rows = slice(block * config.rows, min(tokens, (block + 1) * config.rows))
-            window, head = divmod(head, layer.heads)
-            place: tuple[slice, ...] = (slice(head, head + 1), rows)
-            if layer.windows is not None:
-                place = (slice(window, window + 1), *place)
-            if operation.engine is Engine.VEC:
-                values = _probabilities(taps["tap_probabilities"], operation, config.probability_bits > 8)
+        match operation.registers, layer:
+            case LoadRegisters() as load, Matmul(operand=Norm() | Gelu() as operand):
+                if load.config.transform is not Transform.IDENTITY:
+                    yield _loaded(taps["tap_load"], operand.name, load, operation.rows)
+            case SoftmaxRegisters() as softmax, Attention():
+                place = _score_place(layer, compiled.plan, config, next(turns[layer.name, operation.engine]))
+                values = _probabilities(taps["tap_probabilities"], softmax, config.probability_bits > 8)
                 yield Piece(layer.softmax_name, place, _leading(values, place))
-            else:
-                count, tiles = rows.stop - rows.start, _number(registers["TILES"])
-                values = _scores(taps["tap_scores"], count, tiles, tokens)
-                yield Piece(
-                    layer.scores_name if layer.bias is None else layer.bias.name, place, _leading(values, place)
-                )
-                if layer.bias is not None:
-                    # Columns that pad the last tile are no tensor's.
-                    values = _branch_rows(taps["tap_branches"], count, tiles)[:, :tokens]
-                    yield Piece(layer.scores_name, place, _leading(values, place))
-        elif _fields(registers["POST"])["mode"] == PostMode.RESIDUAL:
-            assert isinstance(layer, Matmul) and layer.residual is not None
-            yield from _branches(taps["tap_branches"], layer, operation, config.rows)
+            case ExecuteRegisters(array, [ScoreRegisters(score_length=length), *_]), Attention():
+                place = _score_place(layer, compiled.plan, config, next(turns[layer.name, operation.engine]))
+                yield from _score_pieces(taps, layer, place, array.tiles, length)
+            case ExecuteRegisters(array), Matmul() if array.post.mode is PostMode.RESIDUAL:
+                yield from _branches(taps["tap_branches"], layer, operation, array, config.rows)
     for tap in taps.values():
         tap.end()
 
 
-def _fields(value: int | Mapping[str, int]) -> Mapping[str, int]:
-    assert not isinstance(value, int)
-    return value
+def _score_place(layer: Attention, plan: Plan, config: AcceleratorConfig, turn: int) -> tuple[slice, ...]:
+    """Of a layer's blocks of scores the one of that number: perhaps its window, its head, its rows."""
+    tokens = plan.tokens if layer.windows is None else layer.windows.tokens
+    head, block = divmod(turn, ceil_div(tokens, config.rows))
+    window, head = divmod(head, layer.heads)
+    place = (slice(head, head + 1), slice(block * config.rows, min(tokens, (block + 1) * config.rows)))
+    return place if layer.windows is None else (slice(window, window + 1), *place)
 
 
-def _number(value: int | Mapping[str, int]) -> int:
-    assert isinstance(value, int)
-    return value
+def _score_pieces(
+    taps: Mapping[str, _Tap], layer: Attention, place: tuple[slice, ...], tiles: int, length: int
+) -> Iterator[Piece]:
+    """A block of scores; where something was added to them those before it, too."""
+    rows = place[-1].stop - place[-1].start
+    scores = _leading(_scores(taps["tap_scores"], rows, tiles, length), place)
+    yield Piece(layer.scores_name if layer.bias is None else layer.bias.name, place, scores)
+    if layer.bias is not None:
+        # Columns that pad the last tile are no tensor's.
+        branches = _branch_rows(taps["tap_branches"], rows, tiles)[:, :length]
+        yield Piece(layer.scores_name, place, _leading(branches, place))
 
 
-def _loaded(tap: _Tap, name: str, operation: Operation) -> Piece:
+def _loaded(tap: _Tap, name: str, load: LoadRegisters, rows: Span | None) -> Piece:
     """A load's rows behind its transform, to int8; rows that only pad the last group are left out."""
-    shape = _fields(operation.registers["GROUPS"])
-    groups, steps = shape["groups"], shape["channels"] // 4
-    assert operation.rows is not None
-    first, last = operation.rows
-    configuration = _fields(operation.registers["CONFIG"])
-    octet = ("low" if configuration.get("low") else "high") if configuration.get("wide") else None
-    octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, 4)
-    rows = octets.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
-    return Piece(name, (slice(first, last),), rows[: last - first], octet)
+    assert load.groups is not None and rows is not None
+    groups, steps = load.groups.groups, load.groups.channels // LANE_BYTES
+    octet = ("low" if load.config.low else "high") if load.config.wide else None
+    octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, LANE_BYTES)
+    found = octets.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
+    return Piece(name, (slice(rows.start, rows.stop),), found[: rows.size], octet)
 
 
 def _scores(tap: _Tap, rows: int, tiles: int, length: int) -> Integers:
@@ -180,13 +178,12 @@ def _scores(tap: _Tap, rows: int, tiles: int, length: int) -> Integers:
     return result.reshape(rows, -1)[:, :length]
 
 
-def _probabilities(tap: _Tap, operation: Operation, wide: bool) -> Integers:
+def _probabilities(tap: _Tap, softmax: SoftmaxRegisters, wide: bool) -> Integers:
     """A block's probabilities (rows, length); two halves make 16 bits."""
-    registers = operation.registers
-    rows, length = _number(registers["ROWS"]), _fields(registers["LENGTH"])["length"]
+    rows, length = softmax.rows, softmax.length.length
     words = ceil_div(length, 4)
     part = tap.take(rows * words * (2 if wide else 1))
-    address = part.field("address") - _number(registers["A_BASE"])
+    address = part.field("address") - softmax.a_base
     result = np.zeros((rows, 2 * words, 4), np.int64)
     result[part.field("bank"), address] = np.stack([part.field("data", lane) for lane in range(4)], axis=1)
     high, low = result[:, :words].reshape(rows, -1), result[:, words:].reshape(rows, -1)
@@ -207,21 +204,17 @@ def _branch_rows(tap: _Tap, rows: int, tiles: int) -> Integers:
     return values.reshape(tiles, rows, LANES).swapaxes(0, 1).reshape(rows, -1)
 
 
-def _branches(tap: _Tap, layer: Matmul, operation: Operation, rows_of: int) -> Iterator[Piece]:
+def _branches(
+    tap: _Tap, layer: Matmul, operation: Operation, array: ArrayRegisters, rows_a_block: int
+) -> Iterator[Piece]:
     """Block by block what a residual adds to its skip."""
-    registers = operation.registers
-    shape = _fields(registers["BLOCKS"])
-    output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
-    offset = 0 if layer.front is None else len(layer.front)
-    first, column = skip.rows[0] - offset, output.columns[0]
     assert layer.residual is not None
-    for block in range(shape["blocks"]):
-        rows = rows_of if block < shape["blocks"] - 1 else shape["rows_last"]
-        start = first + block * rows_of
-        values = _branch_rows(tap, rows, _number(registers["TILES"]))
-        yield Piece(
-            layer.residual.branch, (slice(start, start + rows), slice(column, column + values.shape[1])), values
-        )
+    output, skip = (access for access in operation.accesses if access.space in (layer.name, _skip_name(layer)))
+    offset, column = 0 if layer.front is None else len(layer.front), output.columns.start
+    for rows in Span(skip.rows.start - offset, skip.rows.stop - offset).parts(rows_a_block):
+        values = _branch_rows(tap, rows.size, array.tiles)
+        place = (slice(rows.start, rows.stop), slice(column, column + values.shape[1]))
+        yield Piece(layer.residual.branch, place, values)
 
 
 def _skip_name(layer: Matmul) -> str:

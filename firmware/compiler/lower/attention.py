@@ -2,201 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.fuse.layers import Attention, ScoreBias
-from firmware.compiler.lower.emit import Emitter
-from firmware.compiler.lower.matmul import residual_registers
-from firmware.compiler.lower.operations import Access
+from firmware.compiler.fuse.layers import Attention
+from firmware.compiler.lower.array import Product, Setup, Softmax
+from firmware.compiler.lower.constants import modulo
+from firmware.compiler.lower.emitter import Emitter
+from firmware.compiler.lower.operations import EventKind, Space
 from firmware.compiler.lower.records import records
+from firmware.compiler.lower.registers import OutputRegisters, Post, ScoreRegisters
+from firmware.compiler.lower.score_bias import ScoreBiasTables
 from firmware.compiler.place.output import OutputPlacement
+from firmware.compiler.span import Span, Strided
 from firmware.program.allocation import Allocation
+from gateware.config import BEAT_BYTES, LANE_BYTES, LANES
 from gateware.isa import PostMode
-from sim.reference.rescale import Dyadic, ResidualAdd
-from sim.reference.rounding import IntArray
+from sim.reference.rescale import Rescale
+from sim.reference.rounding import ceil_div
 
 __all__ = ["lower_attention"]
 
-# What masks a score when it is added (docs/machine.md): the sum stays below every score and its bit 14 is 0.
-MASK = -24576
-MOST_TERM = 8192  # magnitude of what else is added
+QUERY, KEY, VALUE = range(3)  # parts of the tensor of Q, K and V
+BLOCKS_AT_A_TIME = 2  # whose probabilities are in A
 
 
 @dataclass
 class _Head:
-    """A head of a window: where its rows begin, and places of its operands."""
+    """A head of a window: the rows of its tokens, and places of its operands."""
 
     window: int
     index: int
-    row: int
+    rows: Span
     q: int
     k: int
-    v: int = -1  # known once it is loaded: after the last product of the head before
+    v: int | None = None  # known once it is loaded: after the last product of the head before
 
 
-@dataclass
-class _Bias:
-    """Tables of what is added to scores: one for each head and each way in which a window is masked."""
+@dataclass(frozen=True)
+class _Block:
+    """A block of a head's rows, and where its probabilities are."""
 
-    registers: dict[str, int | Mapping[str, int]]
-    kinds: list[int]  # of each window
-    tables: dict[tuple[int, int], Allocation] = field(default_factory=dict)  # by head and kind
-
-
-class _Attention:
-    def __init__(
-        self,
-        emitter: Emitter,
-        layer: Attention,
-        qkv: Allocation,
-        output: OutputPlacement,
-    ) -> None:
-        self.emitter, self.layer, self.qkv, self.output = emitter, layer, qkv, output.allocation
-        self.table = output.table
-        cfg = emitter.config
-        windows = layer.windows
-        self.tokens = qkv.rows if windows is None else windows.tokens
-        self.pitch = qkv.rows if windows is None else qkv.rows // windows.count
-        self.windows = 1 if windows is None else windows.count
-        self.width = qkv.columns // 3 // layer.heads
-        if self.width % 16:
-            raise CompileError(
-                f"{layer.name}: heads of {self.width} channels must be a multiple of 16; change dim or heads."
-            )
-        self.r, self.blocks = cfg.rows, -(-self.tokens // cfg.rows)
-        self.steps = self.width // 4  # of a score tile
-        self.columns = -(-self.tokens // 4)  # words of a row of probabilities, steps of its product with V
-        self.halves = layer.softmax.bits > 8
-        self.factors = []
-        for rescale in (layer.scores, layer.rescale):
-            table = records(layer.name, None, rescale.factor, 4, cfg.multiplier_bits)
-            self.factors.append(emitter.memory.place(table, layer.name))
-        self.bias = None if layer.bias is None else self._bias(layer.bias)
-
-    def _bias(self, bias: ScoreBias) -> _Bias:
-        if np.abs(bias.terms).max() >= MOST_TERM:
-            raise CompileError(
-                f"{bias.name}: a relative-position bias adds {np.abs(bias.terms).max()} to scores, and the machine's "
-                f"limit is {MOST_TERM - 1}; quantise again with other calibration images."
-            )
-        add = ResidualAdd(bias.factor, Dyadic(np.array(1), np.array(0)), 8)
-        masks: dict[bytes, tuple[int, IntArray]] = {}
-        kinds = []
-        regions = self.layer.regions
-        for window in range(self.windows):
-            region = np.zeros(self.tokens, np.int64) if regions is None else regions[window]
-            different = region[:, None] != region[None, :]
-            kinds.append(masks.setdefault(different.tobytes(), (len(masks), different))[0])
-        result = _Bias(residual_registers(bias.name, add, (8, 16), self.emitter.config.multiplier_bits), kinds)
-        for kind, different in masks.values():
-            for head, terms in enumerate(bias.terms):
-                table = np.zeros((self.tokens, 4 * self.columns), np.int64)
-                table[:, : self.tokens] = np.where(different, MASK, terms)
-                name = f"{bias.name}.head {head}, windows {kind}"
-                result.tables[head, kind] = self.emitter.memory.constant(name, table, 2)
-        return result
-
-    def head(self, window: int, index: int) -> _Head:
-        """Loads Q and K of a head."""
-        emitter, name, first = self.emitter, self.layer.name, index * self.steps
-        row = window * self.pitch
-        rows = (row, row + self.tokens)
-        head = _Head(
-            window,
-            index,
-            row,
-            emitter.a.take(self.blocks * self.steps, name),
-            emitter.b.take(self.columns * self.steps, name),
-        )
-        emitter.slabs_to_a(self.qkv, rows, (first, first + self.steps), head.q, self.steps)
-        k_first = self.layer.heads * self.steps + first
-        emitter.slabs_to_b(self.qkv, rows, (k_first, k_first + self.steps), head.k, self.steps)
-        return head
-
-    def values(self, head: _Head) -> int:
-        """Loads V of a head, transposed: tiles of four channels, steps of four tokens."""
-        place = self.emitter.b.take(self.steps * self.columns, self.layer.name)
-        first = (2 * self.layer.heads + head.index) * self.steps
-        rows = (head.row, head.row + self.tokens)
-        self.emitter.slabs_to_b(self.qkv, rows, (first, first + self.steps), place, self.columns, transposed=True)
-        return place
-
-    def rows_of(self, block: int) -> int:
-        return min(self.r, self.tokens - block * self.r)
-
-    def scores(self, head: _Head, block: int, constants: int, probabilities: int) -> None:
-        """Q K^T of a block, and its Shiftmax."""
-        emitter = self.emitter
-        slot = emitter.score_slot()
-        post: dict[str, int] = {"mode": PostMode.Q8, "to_scores": 1}
-        registers: dict[str, int | Mapping[str, int]] = {"SCORE_LENGTH": self.tokens}
-        if self.bias is not None:
-            table = self.bias.tables[head.index, self.bias.kinds[head.window]]
-            post = {"mode": PostMode.RESIDUAL, "to_scores": 1, "octets": 1}
-            registers |= {
-                "SKIP_BASE": table.base,
-                "SKIP_SLAB": table.slab,
-                "SKIP_ROW": block * self.r,
-                **self.bias.registers,
-            }
-        emitter.execute(
-            (head.q + block * self.steps, self.steps),
-            (head.k, self.steps),
-            self.steps,
-            self.columns,
-            (1, self.rows_of(block)),
-            post,
-            (constants, 0, 4),
-            registers,
-            [slot],
-        )
-        emitter.softmax(
-            slot,
-            self.layer.softmax.exponential.step,
-            self.tokens,
-            self.rows_of(block),
-            probabilities,
-            self.columns,
-            self.halves,
-        )
-        if block == self.blocks - 1:
-            emitter.a.release(head.q)
-            emitter.b.release(head.k)
-
-    def product(self, head: _Head, block: int, constants: int, probabilities: int) -> None:
-        """Probabilities times V of a block."""
-        if head.v < 0:
-            head.v = self.values(head)
-        emitter, row, column = self.emitter, head.row + block * self.r, head.index * self.width
-        rows = (row, row + self.rows_of(block))
-        post: dict[str, int] = {"mode": PostMode.Q8}
-        base, counted = self.output.column_base(column // 4), row
-        accesses: list[Access] = []
-        if self.table is None:
-            places = rows
-        else:
-            places = self.table.range(rows)
-            post["scatter"], counted = 1, row % emitter.config.max_rows
-            accesses = emitter.modulo("row map", rows, event="written")
-        columns = (column, column + self.width)
-        emitter.execute(
-            (probabilities, 0),
-            (head.v, self.columns),
-            self.columns,
-            self.steps,
-            (1, self.rows_of(block)),
-            post,
-            (constants, 0, 4),
-            {"OUT_BASE": base, "OUT_SLAB": self.output.slab, "OUT_ROW": counted},
-            [*emitter.stores(self.output, places, columns), *accesses],
-            halves=self.halves,
-        )
-        if block == self.blocks - 1:
-            emitter.b.release(head.v)
+    head: _Head
+    index: int
+    probabilities: int
 
 
 def lower_attention(emitter: Emitter, layer: Attention, qkv: Allocation, output: OutputPlacement) -> None:
@@ -208,26 +58,161 @@ def lower_attention(emitter: Emitter, layer: Attention, qkv: Allocation, output:
     output : the heads side by side, with a table of rows where they are not as those of `qkv`
     """
     attention = _Attention(emitter, layer, qkv, output)
-    words = attention.columns * (2 if attention.halves else 1)
-    slots = [emitter.a.take(words, layer.name) for _ in range(2)]
-    constants = [emitter.constants_to_chip(table, 4, layer.name) for table in attention.factors]
-    before: tuple[_Head, int, int] | None = None
-    turn = 0
-    for window in range(attention.windows):
-        if output.table is not None:
-            first = window * attention.pitch
-            emitter.row_map(output.table.base, (first, first + attention.tokens))
-        for index in range(layer.heads):
-            head = attention.head(window, index)
-            for block in range(attention.blocks):
-                attention.scores(head, block, constants[0], slots[turn])
-                if before is not None:
-                    attention.product(before[0], before[1], constants[1], before[2])
-                before = head, block, slots[turn]
-                turn = 1 - turn
+    before: _Block | None = None
+    for block in attention.blocks():
+        attention.scores(block)
+        if before is not None:
+            attention.product(before)
+        before = block
     assert before is not None
-    attention.product(before[0], before[1], constants[1], before[2])
-    for place in slots:
-        emitter.a.release(place)
-    for place in constants:
-        emitter.constants.release(place)
+    attention.product(before)
+    attention.release()
+
+
+class _Attention:
+    """One layer.
+
+    Attributes
+    ----------
+    tokens, pitch, windows : of a window; rows from one window to the next; how many
+    steps : of a score tile, words of a row of Q or K
+    columns : words of a row of probabilities, and steps of its product with V
+    halves : probabilities have 16 bits, in two halves
+    """
+
+    def __init__(self, emitter: Emitter, layer: Attention, qkv: Allocation, output: OutputPlacement) -> None:
+        self.emitter, self.layer, self.qkv, self.output = emitter, layer, qkv, output
+        self.windows = 1 if layer.windows is None else layer.windows.count
+        self.tokens = qkv.rows if layer.windows is None else layer.windows.tokens
+        self.pitch = qkv.rows // self.windows
+        self.width = qkv.columns // 3 // layer.heads
+        if self.width % BEAT_BYTES:
+            raise CompileError(
+                f"{layer.name}: heads of {self.width} channels must be a multiple of 16; change dim or heads."
+            )
+        self.rows_a_block = emitter.config.rows
+        self.steps, self.columns = self.width // LANE_BYTES, ceil_div(self.tokens, LANES)
+        self.halves = layer.softmax.bits > 8
+        tables = [self._table(rescale) for rescale in (layer.scores, layer.rescale)]
+        self.bias = None
+        if layer.bias is not None:
+            self.bias = ScoreBiasTables(emitter, layer.bias, layer.regions, self.windows)
+        words = self.columns * (2 if self.halves else 1)
+        self._probabilities = [emitter.a.take(words, layer.name) for _ in range(BLOCKS_AT_A_TIME)]
+        self._constants = [emitter.constants.channels(table, LANES) for table in tables]
+
+    def _table(self, rescale: Rescale) -> int:
+        """Where a rescale's constants for the whole tensor are in memory."""
+        bits = self.emitter.config.multiplier_bits
+        return self.emitter.memory.place(records(self.layer.name, None, rescale.factor, LANES, bits), self.layer.name)
+
+    def blocks(self) -> Iterator[_Block]:
+        """All blocks of all heads, each once its head's Q and K are on their way."""
+        turn = 0
+        for window in range(self.windows):
+            first = window * self.pitch
+            rows = Span(first, first + self.tokens)
+            if self.output.table is not None:
+                self.emitter.constants.row_map(self.output.table.base, rows)
+            for index in range(self.layer.heads):
+                head = self._head(window, index, rows)
+                for block in range(ceil_div(self.tokens, self.rows_a_block)):
+                    yield _Block(head, block, self._probabilities[turn])
+                    turn = (turn + 1) % BLOCKS_AT_A_TIME
+
+    def scores(self, block: _Block) -> None:
+        """Q K^T of a block, and its Shiftmax."""
+        emitter, head, rows = self.emitter, block.head, self._rows(block)
+        scores = emitter.array.score_block()
+        post = Post(mode=PostMode.Q8, to_scores=True)
+        setup: list[Setup] = [ScoreRegisters(score_length=self.tokens)]
+        if self.bias is not None:
+            post = Post(mode=PostMode.RESIDUAL, to_scores=True, octets=True)
+            setup += [self.bias.skip(head.window, head.index, block.index * self.rows_a_block), self.bias.factors]
+        product = Product(
+            a=Strided(head.q + block.index * self.steps, self.steps),
+            b=Strided(head.k, self.steps),
+            steps=self.steps,
+            rows=rows.size,
+            tiles=self.columns,
+            constants=Strided(self._constants[0], 0),
+            post=post,
+        )
+        emitter.array.execute(product, setup, [scores])
+        softmax = Softmax(
+            scores=scores,
+            x0=self.layer.softmax.exponential.step,
+            length=self.tokens,
+            rows=rows.size,
+            to=Strided(block.probabilities, self.columns),
+            halves=self.halves,
+        )
+        emitter.array.softmax(softmax)
+        if self._is_last(block):
+            emitter.a.release(head.q)
+            emitter.b.release(head.k)
+
+    def product(self, block: _Block) -> None:
+        """Probabilities times V of a block."""
+        emitter, head, rows = self.emitter, block.head, self._rows(block)
+        if head.v is None:
+            head.v = self._values(head)
+        tensor, table, column = self.output.allocation, self.output.table, head.index * self.width
+        accesses = emitter.array.stores(tensor, self.output.rows(rows), Span(column, column + self.width))
+        counted = rows.start
+        if table is not None:
+            counted %= emitter.config.max_rows
+            accesses += modulo(emitter.config, self.layer.name, Space.ROW_MAP, rows, event=EventKind.WRITTEN)
+        product = Product(
+            a=Strided(block.probabilities, 0),
+            b=Strided(head.v, self.columns),
+            steps=self.columns,
+            rows=rows.size,
+            tiles=self.steps,
+            constants=Strided(self._constants[1], 0),
+            post=Post(mode=PostMode.Q8, scatter=table is not None),
+            halves=self.halves,
+        )
+        base = tensor.column_base(column // LANE_BYTES)
+        place = OutputRegisters(out_base=base, out_slab=tensor.slab, out_row=counted)
+        emitter.array.execute(product, [place], accesses)
+        if self._is_last(block):
+            emitter.b.release(head.v)
+
+    def release(self) -> None:
+        """Gives back what the whole layer holds on the chip."""
+        for place in self._probabilities:
+            self.emitter.a.release(place)
+        for place in self._constants:
+            self.emitter.channels.release(place)
+
+    def _head(self, window: int, index: int, rows: Span) -> _Head:
+        """Loads Q and K of a head."""
+        emitter, name = self.emitter, self.layer.name
+        blocks = ceil_div(self.tokens, self.rows_a_block)
+        q = Strided(emitter.a.take(blocks * self.steps, name), self.steps)
+        k = Strided(emitter.b.take(self.columns * self.steps, name), self.steps)
+        emitter.operands.slabs_to_a(self.qkv, rows, self._columns(QUERY, index), q)
+        emitter.operands.slabs_to_b(self.qkv, rows, self._columns(KEY, index), k)
+        return _Head(window, index, rows, q.base, k.base)
+
+    def _values(self, head: _Head) -> int:
+        """Loads V of a head, transposed: tiles of four channels, steps of four tokens."""
+        v = Strided(self.emitter.b.take(self.steps * self.columns, self.layer.name), self.columns)
+        columns = self._columns(VALUE, head.index)
+        self.emitter.operands.slabs_to_b(self.qkv, head.rows, columns, v, transposed=True)
+        return v.base
+
+    def _columns(self, part: int, head: int) -> Span:
+        """Beat columns of a head's Q, K or V."""
+        first = (part * self.layer.heads + head) * self.steps
+        return Span(first, first + self.steps)
+
+    def _rows(self, block: _Block) -> Span:
+        """Of the tensor of Q, K and V."""
+        first = block.head.rows.start + block.index * self.rows_a_block
+        return Span(first, min(first + self.rows_a_block, block.head.rows.stop))
+
+    def _is_last(self, block: _Block) -> bool:
+        """Of its head."""
+        return self._rows(block).stop == block.head.rows.stop

@@ -1,42 +1,74 @@
-"""Which rows a layer takes at a time."""
+"""Which rows of a layer are in the A buffer at a time."""
 
 from __future__ import annotations
 
-from firmware.compiler.errors import CompileError
-from gateware.config import AcceleratorConfig
+from dataclasses import dataclass
 
-__all__ = ["chunks_of"]
+from firmware.compiler.errors import CompileError
+from firmware.compiler.span import Span
+from gateware.config import AcceleratorConfig
+from sim.reference.rounding import ceil_div
+
+__all__ = ["Chunking", "chunks_of"]
 
 FIRST_BLOCKS = 2  # of the first chunk behind what can start only when the layer before has ended
 BLOCKS_AT_ONCE = 24  # behind a norm: so that not much is waited for before the first of them
 
 
-def chunks_of(
-    config: AcceleratorConfig, rows: tuple[int, int], stride: int, what: str, growth: int, most_rows: int, reserve: int
-) -> list[tuple[int, int]]:
-    """Row ranges that fit the A buffer: all at once, or half of it, so that one is loaded while another is used.
+@dataclass(frozen=True)
+class Chunking:
+    """What decides on a layer's chunks.
 
-    `growth`: nothing overlaps with the first load, so that it is a short one; later ones are so many times longer.
-    `reserve` words are left, if possible, to the rows of the layer that follows.
+    Parameters
+    ----------
+    layer : for messages
+    stride : words of a block of rows in A
+    growth : how many times longer a chunk is than the one before it, while chunks are short: the first load overlaps
+        with nothing, so that it should end soon; 0 where that does not matter
+    most_rows : of a chunk
+    reserve : words that are left, if possible, to the rows of the layer that follows
     """
-    r, depth = config.rows, config.a_depth
-    first, last = rows
-    blocks = -(-(last - first) // r)
+
+    layer: str
+    stride: int
+    growth: int
+    most_rows: int
+    reserve: int
+
+
+def chunks_of(config: AcceleratorConfig, rows: Span, chunking: Chunking) -> list[Span]:
+    """Rows that fit the A buffer: all at once, or half of it, so that one chunk is loaded while another is used.
+
+    Raises
+    ------
+    CompileError : the buffer does not hold one block
+    """
+    r, depth, stride = config.rows, config.a_depth, chunking.stride
+    blocks = ceil_div(rows.size, r)
     if stride > depth:
         raise CompileError(
-            f"{what}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; enlarge "
-            "a_depth in the configuration."
+            f"{chunking.layer}: a row of {4 * stride} columns takes {stride} words of the A buffer, which has {depth}; "
+            "enlarge a_depth in the configuration."
         )
-    if blocks * stride <= depth and last - first <= most_rows and (growth < 2 or blocks <= BLOCKS_AT_ONCE):
+    at_once = chunking.growth < 2 or blocks <= BLOCKS_AT_ONCE
+    if blocks * stride <= depth and rows.size <= chunking.most_rows and at_once:
         return [rows]
-    reserve = reserve if (depth - reserve) // 2 >= 2 * stride else 0
-    most = max(1, min((depth - reserve) // 2 // stride, most_rows // r))
+    reserve = chunking.reserve if (depth - chunking.reserve) // 2 >= 2 * stride else 0
+    most = max(1, min((depth - reserve) // 2 // stride, chunking.most_rows // r))
+    chunks, start = [], rows.start
+    for size in _sizes(blocks, most, chunking.growth):
+        if start < rows.stop:
+            chunks.append(Span(start, min(rows.stop, start + r * size)))
+        start += r * size
+    return chunks
+
+
+def _sizes(blocks: int, most: int, growth: int) -> list[int]:
+    """Blocks of each chunk: short ones first, then equal ones of at most `most`."""
     sizes: list[int] = []
     while growth and FIRST_BLOCKS * growth ** len(sizes) < min(most, blocks - sum(sizes)):
         sizes.append(FIRST_BLOCKS * growth ** len(sizes))
         growth = growth if growth > 1 else 0
     left = blocks - sum(sizes)
-    count = -(-left // most)
-    sizes += [-(-left // count)] * count
-    starts = [first + r * sum(sizes[:index]) for index in range(len(sizes))]
-    return [(start, min(last, start + r * size)) for start, size in zip(starts, sizes, strict=True) if start < last]
+    count = ceil_div(left, most)
+    return sizes + [ceil_div(left, count)] * count

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.lower.emit import Emitter
+from firmware.compiler.lower.array import Product
+from firmware.compiler.lower.emitter import Emitter
 from firmware.compiler.lower.records import records
+from firmware.compiler.lower.registers import OutputRegisters, Post
+from firmware.compiler.span import Span, Strided
 from firmware.program.allocation import Allocation
+from firmware.program.layout import SLAB_COLUMNS
+from gateware.config import LANES
 from gateware.isa import PostMode
 from sim.reference.rescale import Dyadic
-from sim.reference.rounding import divide_rne
+from sim.reference.rounding import ceil_div, divide_rne
 
 __all__ = ["exact_reciprocal", "lower_mean"]
 
@@ -41,34 +46,33 @@ def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
 
 def lower_mean(emitter: Emitter, name: str, source: Allocation, output: Allocation) -> None:
     """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes."""
-    cfg, steps = emitter.config, -(-source.rows // 4)
+    cfg, steps = emitter.config, ceil_div(source.rows, LANES)
     ones = emitter.memory.constant(f"{name}.ones", np.ones((1, source.rows), np.int64), 1)
     factor = exact_reciprocal(name, source.rows, cfg.multiplier_bits)
-    constants = emitter.constants_to_chip(
-        emitter.memory.place(records(name, None, factor, 4, cfg.multiplier_bits), name), 4, name
-    )
-    stride = -(-steps // 4) * 4  # rows are loaded by whole slabs
-    a = emitter.a.take(stride, name)
-    emitter.rows_to_a(ones, 0, 1, a, stride)
-    used_tiles = -(-2 * source.columns // 4)
-    tiles = -(-used_tiles // 4) * 4
-    part = max(4, min(tiles, cfg.b_depth // 2 // steps // 4 * 4))
-    for first in range(0, tiles, part):
-        last = min(tiles, first + part)
-        b = emitter.b.take((last - first) * steps, name)
-        emitter.slabs_to_b(source, (0, source.rows), (first, last), b, steps, transposed=True)
-        used = min(last, used_tiles)
-        emitter.execute(
-            (a, stride),
-            (b, steps),
-            steps,
-            used - first,
-            (1, 1),
-            {"mode": PostMode.Q8},
-            (constants, 0, 4),
-            {"OUT_BASE": output.column_base(first), "OUT_SLAB": output.slab, "OUT_ROW": 0},
-            emitter.stores(output, (0, 1), (4 * first, 4 * used)),
+    table = emitter.memory.place(records(name, None, factor, LANES, cfg.multiplier_bits), name)
+    constants = emitter.constants.channels(table, LANES)
+    stride = ceil_div(steps, SLAB_COLUMNS) * SLAB_COLUMNS  # rows are loaded by whole slabs
+    a = Strided(emitter.a.take(stride, name), stride)
+    emitter.operands.rows_to_a(ones, Span(0, 1), a)
+    used = ceil_div(output.columns, LANES)
+    tiles = ceil_div(used, SLAB_COLUMNS) * SLAB_COLUMNS
+    part = max(SLAB_COLUMNS, min(tiles, cfg.b_depth // 2 // steps // SLAB_COLUMNS * SLAB_COLUMNS))
+    for columns in Span(0, tiles).parts(part):
+        b = Strided(emitter.b.take(columns.size * steps, name), steps)
+        emitter.operands.slabs_to_b(source, Span(0, source.rows), columns, b, transposed=True)
+        means = Span(columns.start, min(columns.stop, used))
+        product = Product(
+            a=a,
+            b=b,
+            steps=steps,
+            rows=1,
+            tiles=means.size,
+            constants=Strided(constants, 0),
+            post=Post(mode=PostMode.Q8),
         )
-        emitter.b.release(b)
-    emitter.a.release(a)
-    emitter.constants.release(constants)
+        place = OutputRegisters(out_base=output.column_base(means.start), out_slab=output.slab, out_row=0)
+        channels = Span(LANES * means.start, LANES * means.stop)
+        emitter.array.execute(product, [place], emitter.array.stores(output, Span(0, 1), channels))
+        emitter.b.release(b.base)
+    emitter.a.release(a.base)
+    emitter.channels.release(constants)

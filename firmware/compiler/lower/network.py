@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from firmware.compiler.fuse.layers import Attention, Gelu, Joined, Layer, Matmul, Mean, Norm
 from firmware.compiler.lower.attention import lower_attention
-from firmware.compiler.lower.emit import Emitter
-from firmware.compiler.lower.matmul import Product, lower_rows
+from firmware.compiler.lower.emitter import Emitter
+from firmware.compiler.lower.matmul import MatmulOperations
 from firmware.compiler.lower.mean import lower_mean
+from firmware.compiler.lower.streaming import lower_rows
 from firmware.compiler.place.placement import Placement
+from firmware.compiler.span import Span
 from gateware.config import LANES
 from sim.reference.rounding import ceil_div
 
@@ -46,12 +48,11 @@ class _Network:
     def _layer(self, index: int) -> int:
         """One layer; returns 1."""
         layer, later = self.layers[index], self.layers[index + 1 :]
-        self.emitter.begin(layer.name)
+        self.emitter.operations.begin(layer.name)
         match layer:
             case Matmul():
-                product = self._product(layer, later)
-                rows = (0, self.placement.operand_rows(layer))
-                lower_rows(self.emitter, product, self.placement.operand(layer), rows, self._operand_words(later))
+                operand, rows = self.placement.operand(layer), Span(0, self.placement.operand_rows(layer))
+                lower_rows(self._matmul(layer, later), operand, rows, self._operand_words(later))
             case Attention():
                 qkv = self.placement.allocations[layer.source]
                 lower_attention(self.emitter, layer, qkv, self.placement.attention(layer))
@@ -72,17 +73,15 @@ class _Network:
             case _:
                 return 0
         later = self.layers[index + 2 :]
-        products: dict[str, Product] = {}
-        for start in range(0, rows, self._rows_in_turn()):
-            part = (start, min(rows, start + self._rows_in_turn()))
-            final = part[1] == rows
+        matmuls: dict[str, MatmulOperations] = {}
+        for part in Span(0, rows).parts(self._rows_in_turn()):
+            final = part.stop == rows
             for layer in (first, second):
-                self.emitter.begin(layer.name)
-                if layer.name not in products:
-                    products[layer.name] = self._product(layer, [second] if layer is first else later)
+                self.emitter.operations.begin(layer.name)
+                if layer.name not in matmuls:
+                    matmuls[layer.name] = self._matmul(layer, [second] if layer is first else later)
                 reserve = self._operand_words(later) if layer is second and final else 0
-                operand = self.placement.operand(layer)
-                lower_rows(self.emitter, products[layer.name], operand, part, reserve, final=final)
+                lower_rows(matmuls[layer.name], self.placement.operand(layer), part, reserve, final)
         return 2
 
     def _rows_in_turn(self) -> int:
@@ -92,14 +91,14 @@ class _Network:
         unit = math.lcm(LANES, self.config.rows)
         return max(self.config.max_rows // 2 // unit * unit, LANES)
 
-    def _product(self, layer: Matmul, later: Sequence[Layer]) -> Product:
+    def _matmul(self, layer: Matmul, later: Sequence[Layer]) -> MatmulOperations:
         """A layer with the places of what it writes and adds."""
         output, skip = self.placement.matmul(layer), self.placement.skip(layer)
         before_gelu = any(
             isinstance(one, Matmul) and isinstance(one.operand, Gelu) and one.operand.tensor == layer.name
             for one in later
         )
-        return Product(self.emitter, layer, output, skip, before_gelu)
+        return MatmulOperations(self.emitter, layer, output, skip, before_gelu)
 
     def _operand_words(self, later: Sequence[Layer]) -> int:
         """Words of A that all rows of the next layer take, if it is one that loads rows of tokens."""

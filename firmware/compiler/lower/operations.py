@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
 from dataclasses import dataclass, field
 
+from firmware.compiler.lower.registers import Registers
+from firmware.compiler.span import Span
 from gateware.isa import Engine
 
-__all__ = ["Access", "Operation"]
+__all__ = ["Access", "EventKind", "Operation", "Operations", "Space"]
+
+
+class Space(enum.Enum):
+    """What operations read and write on the chip; tensors in memory go by their names."""
+
+    A = "A"
+    B = "B"
+    CONSTANTS = "constants"
+    NORM = "norm"
+    SCORES = "scores"
+    MAXIMA = "maxima"
+    ROW_MAP = "row map"
+
+
+class EventKind(enum.StrEnum):
+    """What an engine says of an operation: all of it is over, or of the array that its operands are read, its results
+    written. Values are the names of RUN's fields.
+    """
+
+    DONE = "done"
+    READ = "read"
+    WRITTEN = "written"
 
 
 @dataclass(frozen=True)
@@ -16,45 +40,35 @@ class Access:
 
     Parameters
     ----------
-    space : "A", "B", "constants", "norm", "scores", "maxima", "row map", or a tensor's name for its home in memory
-    rows, columns : half-open ranges; one-dimensional spaces have columns (0, 1)
+    space : of the chip, or the name of a tensor in memory
+    rows, columns : one-dimensional spaces have one column
     write : whether it is written
-    event : which event of the operation says that this access is over: "done", "read" or "written"
+    event : which event of the operation says that this access is over
     """
 
-    space: str
-    rows: tuple[int, int]
-    columns: tuple[int, int] = (0, 1)
+    space: Space | str
+    rows: Span
+    columns: Span = Span(0, 1)
     write: bool = False
-    event: str = "done"
+    event: EventKind = EventKind.DONE
 
     def overlaps(self, other: Access) -> bool:
-        return (
-            self.rows[0] < other.rows[1]
-            and other.rows[0] < self.rows[1]
-            and self.columns[0] < other.columns[1]
-            and other.columns[0] < self.columns[1]
-            and self.space == other.space
-        )
+        """Whether both touch something of the same space."""
+        return self.rows.overlaps(other.rows) and self.columns.overlaps(other.columns) and self.space == other.space
 
     def covers(self, other: Access) -> bool:
-        return (
-            self.rows[0] <= other.rows[0]
-            and other.rows[1] <= self.rows[1]
-            and self.columns[0] <= other.columns[0]
-            and other.columns[1] <= self.columns[1]
-            and self.space == other.space
-        )
+        """Whether it touches all that the other one does."""
+        return self.rows.covers(other.rows) and self.columns.covers(other.columns) and self.space == other.space
 
 
-@dataclass
+@dataclass(frozen=True)
 class Operation:
     """One RUN, or a MARK.
 
     Parameters
     ----------
     engine : who runs it
-    registers : values or fields by name; those of before hold for the rest
+    registers : what is set before; those that are not hold from before
     accesses : everything that it touches
     layer : for reports
     mark : a slot of the log, instead of a RUN
@@ -62,12 +76,35 @@ class Operation:
     """
 
     engine: Engine
-    registers: dict[str, int | Mapping[str, int]]
-    accesses: list[Access] = field(default_factory=list)
+    registers: Registers | None = None
+    accesses: tuple[Access, ...] = ()
     layer: str = ""
     mark: int | None = None
-    rows: tuple[int, int] | None = None
+    rows: Span | None = None
 
-    def conflicts(self, other: Operation) -> bool:
-        """Whether the order of the two matters."""
-        return any(a.overlaps(b) and (a.write or b.write) for a in self.accesses for b in other.accesses)
+
+@dataclass
+class Operations:
+    """Operations in program order, layer by layer.
+
+    Members
+    -------
+    found : all so far
+    marks : the layer of each slot of the log
+    """
+
+    found: list[Operation] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+
+    @property
+    def layer(self) -> str:
+        """What is added belongs to it."""
+        return self.marks[-1] if self.marks else ""
+
+    def begin(self, layer: str) -> None:
+        """What follows belongs to that layer: a mark in the log."""
+        self.found.append(Operation(Engine.EXEC, layer=layer, mark=len(self.marks)))
+        self.marks.append(layer)
+
+    def add(self, engine: Engine, registers: Registers, accesses: list[Access], rows: Span | None = None) -> None:
+        self.found.append(Operation(engine, registers, tuple(accesses), self.layer, rows=rows))

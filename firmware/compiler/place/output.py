@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
+from firmware.compiler.span import Span
 from firmware.program.allocation import Allocation
-from sim.reference.rounding import IntArray, ceil_div
+from sim.reference.rounding import IntArray
 
 __all__ = ["OutputPlacement", "Planes", "RowTable"]
 
@@ -19,10 +21,10 @@ class RowTable:
     rows: IntArray
     base: int
 
-    def range(self, rows: tuple[int, int]) -> tuple[int, int]:
-        """A range that holds all rows that these become."""
-        places = self.rows[rows[0] : rows[1]]
-        return int(places.min()), int(places.max()) + 1
+    def span(self, rows: Span) -> Span:
+        """A span that holds all rows that these become."""
+        places = self.rows[rows.start : rows.stop]
+        return Span(int(places.min()), int(places.max()) + 1)
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,18 @@ class OutputPlacement:
     table: RowTable | None = None
     planes: Planes | None = None
 
-    def parts(self, rows: tuple[int, int]) -> list[tuple[int, int]]:
+    def parts(self, rows: Span) -> list[Span]:
         """The same rows, cut where planes end that are not whole row groups."""
         if self.planes is None or self.planes.size == self.planes.pitch:
             return [rows]
         size = self.planes.size
-        cuts = [rows[0], *range(ceil_div(rows[0] + 1, size) * size, rows[1], size), rows[1]]
-        return list(zip(cuts[:-1], cuts[1:], strict=True))
+        cuts = [rows.start, *range((rows.start // size + 1) * size, rows.stop, size), rows.stop]
+        return [Span(start, stop) for start, stop in itertools.pairwise(cuts)]
 
-    def rows(self, rows: tuple[int, int]) -> tuple[int, int]:
-        """A range that holds all rows of the tensor that these become."""
+    def rows(self, rows: Span) -> Span:
+        """A span that holds all rows of the tensor that these become; of planes the rows are of one."""
         if self.table is not None:
-            return self.table.range(rows)
-        gap = 0 if self.planes is None else rows[0] // self.planes.size * (self.planes.pitch - self.planes.size)
-        return rows[0] + gap, rows[1] + gap
+            return self.table.span(rows)
+        if self.planes is None:
+            return rows
+        return rows.moved(rows.start // self.planes.size * (self.planes.pitch - self.planes.size))

@@ -6,10 +6,21 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from firmware.compiler.lower.operations import Operation
-from firmware.compiler.schedule.dependencies import Stream, dependencies
-from gateware.config import BEAT_BITS, AcceleratorConfig
-from gateware.isa import SOURCE_LEVELS, Engine, PostMode, Transform
+from firmware.compiler.lower.operations import EventKind, Operation
+from firmware.compiler.lower.registers import (
+    ArrayRegisters,
+    Descriptor,
+    ExecuteRegisters,
+    LoadRegisters,
+    Registers,
+    SoftmaxRegisters,
+)
+from firmware.compiler.schedule.clocks import Event
+from firmware.compiler.schedule.dependencies import dependencies
+from firmware.program.layout import SLAB_COLUMNS
+from gateware.config import BEAT_BITS, LANE_BYTES, LANES, AcceleratorConfig
+from gateware.isa import Engine, PostMode, Transform
+from sim.reference.rounding import ceil_div
 
 __all__ = ["Prediction", "in_order_of_start", "operation_costs", "predict"]
 
@@ -30,6 +41,7 @@ SOFTMAX_LATENCY = 90
 EVENT = 8  # from an event to the engine that waits for it
 BURST = 5.0  # memory cycles that a change of row or direction costs, on average
 CYCLES_A_BEAT = 1.12  # where memory carries one in a cycle, refresh included
+STORED_WORDS = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}  # of a tile's row
 NARROW = 1.05  # times the cycles that its bits take, where it is narrower
 
 
@@ -69,77 +81,67 @@ def in_order_of_start(config: AcceleratorConfig, operations: list[Operation]) ->
 
 
 def operation_costs(config: AcceleratorConfig, operations: list[Operation]) -> list[Cost]:
-    """The costs of operations in program order (registers keep their values)."""
-    registers: dict[Engine, dict[str, int | Mapping[str, int]]] = defaultdict(dict)
-    costs = []
-    for operation in operations:
-        now = registers[operation.engine]
-        now.update(operation.registers)
-        if operation.mark is not None:
-            costs.append(Cost(0, 0, 0, 0))
-        elif operation.engine is Engine.EXEC:
-            costs.append(_execute(config, now))
-        elif operation.engine is Engine.VEC:
-            words = -(-_field(now, "LENGTH", "length") // 4)
+    """The costs of operations, in order."""
+    return [_cost(config, operation.registers) for operation in operations]
+
+
+def _cost(config: AcceleratorConfig, registers: Registers | None) -> Cost:
+    match registers:
+        case None:  # a MARK
+            return Cost(0, 0, 0, 0)
+        case ExecuteRegisters(array):
+            return _execute(config, array)
+        case SoftmaxRegisters():
+            words = ceil_div(registers.length.length, LANES)
             width = 2 if config.probability_bits > 8 else 1
-            costs.append(Cost(_value(now, "ROWS") * (2 * words * width + 1), SOFTMAX_LATENCY, 0, 0))
-        else:
-            costs.append(_load(config, now))
-    return costs
+            return Cost(registers.rows * (2 * words * width + 1), SOFTMAX_LATENCY, 0, 0)
+        case LoadRegisters():
+            return _load(config, registers)
 
 
-def _value(registers: Mapping[str, int | Mapping[str, int]], name: str) -> int:
-    value = registers.get(name, 0)
-    assert isinstance(value, int)
-    return value
-
-
-def _field(registers: Mapping[str, int | Mapping[str, int]], name: str, field: str) -> int:
-    value = registers.get(name, {})
-    assert isinstance(value, Mapping)
-    return value.get(field, 0)
-
-
-def _execute(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int]]) -> Cost:
-    k = _field(now, "STEPS", "k_steps") * (1 + _field(now, "STEPS", "halves"))
-    tiles, blocks, last = _value(now, "TILES"), _field(now, "BLOCKS", "blocks"), _field(now, "BLOCKS", "rows_last")
-    mode, r = PostMode(_field(now, "POST", "mode")), config.rows
-    columns = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}[mode]
-    lanes = 3 * r + 8 if mode is PostMode.RESIDUAL else columns * r
-    rows = (blocks - 1) * r + last
-    scores = _field(now, "POST", "to_scores")
+def _execute(config: AcceleratorConfig, array: ArrayRegisters) -> Cost:
+    post, tiles, blocks, r = array.post, array.tiles, array.blocks.blocks, config.rows
+    k = array.steps.k_steps * (1 + array.steps.halves)
+    columns = STORED_WORDS[post.mode]
+    residual = post.mode is PostMode.RESIDUAL
+    lanes = 3 * r + 8 if residual else columns * r
+    rows = (blocks - 1) * r + array.blocks.rows_last
     beats = rows * tiles * columns // 4 * 5 // 4
-    scattered = _field(now, "POST", "scatter")
-    stored = 0 if scores else rows * tiles if scattered else beats
-    skipped = beats if mode is PostMode.RESIDUAL else 0
-    bursts = blocks * -(-tiles * columns // 4) * ((not scores) + (mode is PostMode.RESIDUAL))
-    if scattered:
+    stored = 0 if post.to_scores else rows * tiles if post.scatter else beats
+    skipped = beats if residual else 0
+    bursts = blocks * ceil_div(tiles * columns, SLAB_COLUMNS) * ((not post.to_scores) + residual)
+    if post.scatter:
         bursts = blocks * tiles * SCATTERED_BURSTS
         lanes = r + SCATTER_TILE
     cycles = blocks * tiles * max(k, r, lanes) + EXEC_START
-    return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * 4 * k * 4)
+    return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * LANES * k * LANE_BYTES)
 
 
-def _load(config: AcceleratorConfig, now: Mapping[str, int | Mapping[str, int]]) -> Cost:
-    beats, run = 1, 1
-    contiguous = True
-    for level in range(SOURCE_LEVELS):
-        steps = 1 - _value(now, f"SRC_COUNT{level}")
-        contiguous &= steps == 1 or _value(now, f"SRC_JUMP{level}") == 1
+def _load(config: AcceleratorConfig, registers: LoadRegisters) -> Cost:
+    beats, run = _beats(registers.source)
+    shape, polynomial = registers.groups, config.arithmetic.gelu == "polynomial"
+    cycles, latency = float(beats), float(READ_LATENCY)
+    if registers.config.transform is Transform.TRANSPOSE:
+        # Of V: it is taken to cost memory alone and to come as late as ShiftGELU's rows, so that it starts early.
+        cycles, latency = 0, POLYNOMIAL_LATENCY if polynomial else GELU_LATENCY
+    elif shape is not None and registers.config.transform is Transform.LAYERNORM:
+        least = L1_GROUP_LEAST if config.arithmetic.layernorm == "l1" else NORM_GROUP_LEAST
+        cycles, latency = shape.groups * max(2.0 * shape.channels, least), NORM_LATENCY
+    elif shape is not None:
+        least, latency = (POLYNOMIAL_GROUP, POLYNOMIAL_LATENCY) if polynomial else (GELU_GROUP_TYPICAL, GELU_LATENCY)
+        cycles = shape.groups * max(1.0 * shape.channels, least)
+    return Cost(cycles + LOAD_START, latency, beats, beats / run)
+
+
+def _beats(source: Descriptor) -> tuple[int, int]:
+    """How many beats a load reads, and how many of them follow each other in memory."""
+    beats, run, reach, contiguous = 1, 1, 0, True
+    for steps, stride in source.levels:
+        contiguous &= steps == 1 or stride - reach == 1
+        reach += (steps - 1) * stride
         beats *= steps
         run = beats if contiguous else run
-    kind = Transform(_field(now, "CONFIG", "transform"))
-    bursts, cycles, latency = beats / run, float(beats), float(READ_LATENCY)
-    if kind is not Transform.IDENTITY:
-        groups, channels = _field(now, "GROUPS", "groups"), _field(now, "GROUPS", "channels")
-        if kind is Transform.LAYERNORM:
-            least = L1_GROUP_LEAST if config.arithmetic.layernorm == "l1" else NORM_GROUP_LEAST
-            cycles, latency = groups * max(2.0 * channels, least), NORM_LATENCY
-        elif config.arithmetic.gelu == "polynomial":
-            cycles, latency = groups * max(1.0 * channels, POLYNOMIAL_GROUP), POLYNOMIAL_LATENCY
-        else:
-            cycles, latency = groups * max(1.0 * channels, GELU_GROUP_TYPICAL), GELU_LATENCY
-    return Cost(cycles + LOAD_START, latency, beats, bursts)
+    return beats, run
 
 
 def predict(config: AcceleratorConfig, operations: list[Operation]) -> Prediction:
@@ -150,7 +152,7 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
     costs = operation_costs(config, operations)
     beat = max(CYCLES_A_BEAT, NARROW * BEAT_BITS / config.memory_bits)
     free: dict[Engine, float] = defaultdict(float)
-    events: dict[tuple[Stream, int], float] = {}
+    events: dict[Event, float] = {}
     memory_free, memory_busy, end = 0.0, 0.0, 0.0
     marks: list[tuple[str, float]] = []
     starts: list[float] = []
@@ -167,16 +169,16 @@ def predict(config: AcceleratorConfig, operations: list[Operation]) -> Predictio
         if engine is Engine.EXEC:
             stop = start + max(cost.cycles, service)
             free[engine] = stop
-            finished = {"read": stop, "written": stop + cost.latency}
+            finished = {EventKind.READ: stop, EventKind.WRITTEN: stop + cost.latency}
             memory_free = max(memory_free, start) + service
         else:
             begun = max(memory_free, start)
             memory_free = begun + service
             stop = max(start + cost.cycles, memory_free)
             free[engine] = stop
-            finished = {"done": stop + cost.latency}
-        for event, time in finished.items():
-            events[(engine, event), step.number[event]] = time
+            finished = {EventKind.DONE: stop + cost.latency}
+        for kind, time in finished.items():
+            events[step.events[kind]] = time
             end = max(end, time)
     layers: dict[str, float] = defaultdict(float)
     ends = [time for _, time in marks[1:]] + [end]

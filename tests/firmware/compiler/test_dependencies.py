@@ -3,14 +3,19 @@
 import pytest
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.lower.emit import Emitter
-from firmware.compiler.lower.operations import Access, Operation
+from firmware.compiler.lower.array import Product
+from firmware.compiler.lower.emitter import Emitter
+from firmware.compiler.lower.operations import Access, EventKind, Operation, Space
+from firmware.compiler.lower.registers import Post
 from firmware.compiler.place.memory import Memory
-from firmware.compiler.schedule.dependencies import assemble, dependencies
+from firmware.compiler.schedule.assembly import assemble
+from firmware.compiler.schedule.clocks import Event, Stream
+from firmware.compiler.schedule.dependencies import dependencies
 from firmware.compiler.schedule.semaphores import worst_count
+from firmware.compiler.span import Span, Strided
 from firmware.program.assembler import Assembler
 from gateware.config import config
-from gateware.isa import MOST_COUNT, Engine, ErrorCode, LoadTarget, loop_registers
+from gateware.isa import MOST_COUNT, Engine, ErrorCode, LoadTarget, PostMode, loop_registers
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
 
@@ -23,30 +28,41 @@ def test_who_writes_in_another_tensors_place_waits_for_its_loads():
     """Even for one whose operand no operation of the array uses."""
     emitter = Emitter(TINY, Memory(TINY.address_bits), [])
     first = emitter.memory.allocate("first", 8, 16, 1)
-    emitter.slabs_to_b(first, (0, 8), (0, 4), 0, 4)
+    emitter.operands.slabs_to_b(first, Span(0, 8), Span(0, 4), Strided(0, 4))
     emitter.memory.give_back(first)
     second = emitter.memory.allocate("second", 8, 16, 1)
     assert second.base == first.base
     # Of the second tensor only another part than was loaded of the first.
-    emitter.execute(
-        (0, 4), (100, 4), 4, 1, (1, 4), {"mode": 1}, (0, 4, 4), {}, emitter.stores(second, (4, 8), (12, 16))
+    product = Product(
+        a=Strided(0, 4),
+        b=Strided(100, 4),
+        steps=4,
+        rows=4,
+        tiles=1,
+        constants=Strided(0, 4),
+        post=Post(mode=PostMode.Q8),
     )
-    (_, store) = dependencies(emitter.operations)
-    assert store.waits == [((Engine.LOADB, "done"), 1)]
+    emitter.array.execute(product, [], emitter.array.stores(second, Span(4, 8), Span(12, 16)))
+    (_, store) = dependencies(emitter.operations.found)
+    assert store.waits == [Event(Stream(Engine.LOADB, EventKind.DONE), 1)]
 
 
 def ahead(count: int) -> list[Operation]:
     """So many loads, then as many operations that each need one of them."""
-    loads = [Operation(Engine.LOADB, {}, [Access("B", (place, place + 1), write=True)]) for place in range(count)]
-    return loads + [
-        Operation(Engine.EXEC, {}, [Access("B", (place, place + 1), event="read")]) for place in range(count)
-    ]
+    places = [Span(place, place + 1) for place in range(count)]
+    loads = [Operation(Engine.LOADB, None, (Access(Space.B, place, write=True),)) for place in places]
+    uses = [Operation(Engine.EXEC, None, (Access(Space.B, place, event=EventKind.READ),)) for place in places]
+    return loads + uses
+
+
+def assembled(operations: list[Operation]) -> Assembler:
+    return assemble(TINY, operations, 0, dependencies(operations))
 
 
 def test_an_engine_too_far_ahead_is_refused():
-    assert worst_count(TINY, assemble(TINY, ahead(MOST_COUNT), 0).words()) == MOST_COUNT
+    assert worst_count(TINY, assembled(ahead(MOST_COUNT)).words()) == MOST_COUNT
     with pytest.raises(CompileError, match=f"be {MOST_COUNT + 1} events ahead of another, and a semaphore counts to"):
-        assemble(TINY, ahead(MOST_COUNT + 1), 0)
+        assembled(ahead(MOST_COUNT + 1))
 
 
 def signals(first: int, each: int, rounds: int) -> Assembler:
