@@ -156,7 +156,8 @@ def _built(component: Elaboratable, waves: bool) -> Path:
     folder = CACHE / f"{name.lower()}{'-waves' if waves else ''}-{key}"
     with _once(folder) as partial:
         if partial:
-            (partial / f"{TOP}.v").write_text(verilog.convert(RegisteredInputs(component), name=TOP, emit_src=False))
+            # What `verilog.convert` does behind its elaboration, which took as long as all of this and is done already.
+            (partial / f"{TOP}.v").write_text(verilog._convert_rtlil_text(text))
             (partial / "design.h").write_text(header)
             for path in sources:
                 shutil.copy(path, partial)

@@ -16,8 +16,8 @@ from firmware.compiler.span import Span, Strided
 from firmware.program.assembler import Assembler
 from gateware.config import config
 from gateware.isa import MOST_COUNT, Engine, ErrorCode, LoadTarget, PostMode, loop_registers
-from gateware.machine import Machine
-from sim.emulator.emulation import Emulation, RunState
+from sim.emulator.emulation import RunState
+from sim.emulator.machine import emulated_machine
 
 TINY = config("tiny")
 QUEUE = TINY.queue_depth + 1
@@ -91,7 +91,7 @@ def test_the_machine_counts_no_further():
     """One count less than is predicted, where the engine's head is no WAIT: one more, and the semaphore overflows."""
     room = MOST_COUNT - 3 * QUEUE
     assert worst_count(TINY, signals(room - 3, 3, 200).words()) == MOST_COUNT
-    with Emulation(Machine(TINY, observed=True), 1 << 16, "ulx3s_85f") as board:
+    with emulated_machine(TINY, "ulx3s_85f") as board:
         for first, state, code in (
             (room - 3, RunState.DONE, ErrorCode.NONE),
             (room, RunState.DONE, ErrorCode.NONE),

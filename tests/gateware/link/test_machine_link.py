@@ -10,11 +10,11 @@ from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, config
 from gateware.counters import COUNTERS
 from gateware.isa import ErrorCode
-from gateware.machine import Machine, identity
+from gateware.machine import identity
 from host.link.connection import Connection
 from host.link.errors import MachineStopped
 from host.link.transport import InProcessTransport
-from sim.emulator.emulation import Emulation
+from sim.emulator.machine import emulated_machine
 from sim.reference.addressing import patches
 from sim.studies.performance.workloads import Workload, shipped
 
@@ -40,7 +40,7 @@ class Wired:
 
     def __init__(self) -> None:
         # With the ports that other tests' boards have too: built once for all.
-        self.emulation = Emulation(Machine(TINY, observed=True), SIZE)
+        self.emulation = emulated_machine(TINY)
         self.connection = Connection(InProcessTransport(self._exchange), timeout=5)
 
     def _exchange(self, content: bytes, seconds: float) -> bytes:

@@ -6,12 +6,12 @@ import pytest
 from firmware.program.layout import slab_beats
 from gateware.config import BEAT_BYTES, config
 from gateware.isa import Engine, LoadTarget, PostMode, loop_registers
-from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
+from sim.emulator.machine import emulated_machine
 from sim.emulator.profiles import PROFILES, MemoryProfile
 from sim.emulator.random_memory import random_memory
 from sim.interpreter.machine import Interpreter
-from tests.sim.interpreter.interpreter_bench import BEATS, Bench, factors, int8
+from tests.sim.interpreter.interpreter_bench import Bench, factors, int8
 
 TINY = config("tiny")
 LIMIT = 1_000_000
@@ -112,7 +112,7 @@ def hand_written() -> tuple[np.ndarray, int, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def board():
-    with Emulation(Machine(TINY, observed=True), BEATS * BEAT_BYTES) as emulation:
+    with emulated_machine(TINY) as emulation:
         yield emulation
 
 

@@ -6,10 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateware.config import config
-from gateware.machine import Machine
 from sim.emulator.emulation import Emulation, RunState
+from sim.emulator.machine import emulated_machine
 from sim.interpreter.machine import Interpreter
-from tests.sim.interpreter.interpreter_bench import BEATS
 from tests.sim.interpreter.random_programs import KINDS, RandomProgram
 
 TINY = config("tiny")
@@ -18,7 +17,7 @@ LIMIT = 1_000_000
 
 @pytest.fixture(scope="module")
 def board():
-    with Emulation(Machine(TINY, observed=True), BEATS * 16) as emulation:
+    with emulated_machine(TINY) as emulation:
         yield emulation
 
 
