@@ -147,7 +147,7 @@ def instruction_table() -> str:
         "# The instruction set",
         "",
         f"Version {ISA_VERSION}, made by `python -m firmware.disassemble --table > docs/isa.md` from "
-        "`gateware/isa.py`. What the words do is in [machine.md](machine.md).",
+        "`gateware/isa/`. What the words do is in [machine.md](machine.md).",
         "",
         "## Words",
         "",

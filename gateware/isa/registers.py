@@ -1,153 +1,18 @@
-"""The instruction set: every word's layout, defined once; decoder, assembler and disassembler derive from it.
+"""The registers of each engine and the fields of RUN, by name, number and width."""
 
-A program is a sequence of 32-bit words. Bits 31..29 name the engine, 28..24 the operation, 23..0 carry a value.
-Operations below `Op.RUN` are SET: they write register number `op` of that engine.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from amaranth.lib import data
+from gateware.isa.enumerations import Engine
+from gateware.isa.words import (
+    ADDRESS_BITS,
+    COUNT_BITS,
+    DESTINATION_LEVELS,
+    DST_BITS,
+    SOURCE_LEVELS,
+    VALUE_BITS,
+)
 
-if TYPE_CHECKING:
-    import enum  # Amaranth's has no types, so that its members would be plain numbers
-else:
-    from amaranth.lib import enum
-
-__all__ = [
-    "ISA_VERSION",
-    "ROW_MAP_BITS",
-    "REGISTERS",
-    "RUN_FIELDS",
-    "COUNT_BITS",
-    "Constants",
-    "Engine",
-    "ERROR_SENTENCES",
-    "LOG_BEATS",
-    "MOST_COUNT",
-    "ErrorCode",
-    "Field",
-    "InstructionWord",
-    "LoadTarget",
-    "Op",
-    "PostMode",
-    "Register",
-    "SEMAPHORE_COUNT_BITS",
-    "Transform",
-    "encode",
-    "loop_registers",
-    "low_and_high",
-]
-
-ISA_VERSION = 2
-VALUE_BITS = 24
-HIGH_BITS = 32 - VALUE_BITS  # of what takes two registers
-ADDRESS_BITS = VALUE_BITS  # of a beat address in a register; a memory port may have fewer
-SEMAPHORE_BITS = 4
-SEMAPHORE_COUNT_BITS = 8
-MOST_COUNT = (1 << SEMAPHORE_COUNT_BITS) - 1  # of a semaphore
-LOG_BEATS = 4  # beats of counters that a MARK writes
-DST_COLUMN_BITS = 10  # packed destination of LOADT: row << 10 | beat column (A), or a beat address (B)
-DST_BITS = 22
-ROW_MAP_BITS = 14  # of an entry of the row map: the low bits of a beat
-COUNT_BITS = 16  # of a loop's count
-SOURCE_LEVELS, DESTINATION_LEVELS = 4, 3  # of a load's descriptors
-
-
-class Engine(enum.IntEnum, shape=3):
-    """Which queue a word goes to."""
-
-    LOADT = 0
-    LOADB = 1
-    EXEC = 2
-    VEC = 3
-    CONTROL = 7
-
-
-class Op(enum.IntEnum, shape=5):
-    """Operations other than SET (whose numbers, 0 to 23, are register numbers)."""
-
-    RUN = 24
-    WAIT = 25
-    SIGNAL = 26
-    MARK = 27
-    END = 31
-
-
-class InstructionWord(data.Struct):
-    """One 32-bit word."""
-
-    value: 24
-    op: 5
-    engine: Engine
-
-
-class SemaphoreValue(data.Struct):
-    """Value of WAIT (blocks until the semaphore holds `count`, then takes it) and SIGNAL (gives `count`)."""
-
-    semaphore: 4
-    unused: 4
-    count: SEMAPHORE_COUNT_BITS
-
-
-class Transform(enum.IntEnum, shape=2):
-    """What a load does to beats on their way. LOADB knows only IDENTITY and TRANSPOSE, LOADT all but TRANSPOSE."""
-
-    IDENTITY = 0
-    LAYERNORM = 1
-    SHIFTGELU = 2
-    TRANSPOSE = 3  # byte j of lane i becomes byte i of lane j
-
-
-class LoadTarget(enum.IntEnum, shape=2):
-    """Where a load writes. LOADT: A or B. LOADB: B, CONSTANTS, LAYERNORM (its per-channel constants) or ROW_MAP, which
-    has A's number.
-    """
-
-    A = 0
-    ROW_MAP = 0
-    B = 1
-    CONSTANTS = 2
-    LAYERNORM = 3
-
-
-class PostMode(enum.IntEnum, shape=2):
-    """What the postprocessor makes of an accumulator: 32 bit with bias, 8, 16, or 16 bit with a residual added."""
-
-    RAW = 0
-    Q8 = 1
-    Q16 = 2
-    RESIDUAL = 3
-
-
-class ErrorCode(enum.IntEnum, shape=4):
-    """Why the machine stopped; 0 while it has not."""
-
-    NONE = 0
-    ILLEGAL_INSTRUCTION = 1
-    ADDRESS_RANGE = 2
-    WRONG_CONFIG = 3
-    WATCHDOG = 4
-    SEMAPHORE_OVERFLOW = 5
-
-
-ERROR_SENTENCES = {
-    ErrorCode.ILLEGAL_INSTRUCTION: "the program has an instruction that the machine does not know",
-    ErrorCode.ADDRESS_RANGE: "the program reaches outside memory",
-    ErrorCode.WRONG_CONFIG: "the program was compiled for another machine",
-    ErrorCode.WATCHDOG: "nothing moved for too long, as in a deadlock of semaphores",
-    ErrorCode.SEMAPHORE_OVERFLOW: "a semaphore overflowed",
-}
-
-
-class Constants(data.Struct):
-    """A channel's constants as they lie in memory: one beat. `multiplier` is two's complement."""
-
-    bias: 32
-    multiplier: 32
-    shift: 8
-    unused: 56
+__all__ = ["REGISTERS", "RUN_FIELDS", "Field", "Register", "pack_fields", "register"]
 
 
 @dataclass(frozen=True)
@@ -187,8 +52,8 @@ _LOAD_CONFIG = Register(
     "CONFIG",
     16,
     20,
-    "target, transform; LOADT only: rows from `row_limit` on are dropped; LayerNorm of int8; or to int16, of which the "
-    "high byte leaves, or the low one less 128",
+    "target and transform. LOADT only: rows from `row_limit` on are dropped; LayerNorm takes int8 (`narrow`); it makes "
+    "int16 (`wide`), of which the high byte is written, or the low byte minus 128 (`low`)",
     fields=(
         Field("target", 0, 2),
         Field("transform", 2, 2),
@@ -290,18 +155,6 @@ RUN_FIELDS: dict[Engine, tuple[Field, ...]] = {
 }
 
 
-def low_and_high(value: int) -> tuple[int, int]:
-    """A two's complement value of 32 bits as the registers of its low 24 and its high 8 bits hold it."""
-    return value & ((1 << VALUE_BITS) - 1), (value >> VALUE_BITS) & ((1 << HIGH_BITS) - 1)
-
-
-def encode(engine: Engine, op: int, value: int) -> int:
-    """The 32-bit word. Raises ValueError where the value does not fit 24 bits."""
-    if not 0 <= value < 1 << VALUE_BITS:
-        raise ValueError(f"value of {engine.name} operation {op} must fit {VALUE_BITS} bits, not {value}")
-    return (engine.value << 29) | (op << VALUE_BITS) | value
-
-
 def register(engine: Engine, name: str) -> Register:
     """The register of that name. Raises KeyError with the engine's register names."""
     for candidate in REGISTERS[engine]:
@@ -321,29 +174,3 @@ def pack_fields(fields: tuple[Field, ...], values: dict[str, int], what: str) ->
             raise ValueError(f"{what}.{name} must fit {known[name].width} bits, not {value}")
         word |= value << known[name].low
     return word
-
-
-def loop_registers(prefix: str, levels: Sequence[tuple[int, int]]) -> dict[str, int]:
-    """Registers of a load's descriptor `prefix` (SRC or DST) for levels of (steps, stride), level 0 innermost.
-
-    A level that has one step has no jump. Destinations wrap at their width; a source must not jump further than its
-    register can say. Raises ValueError for too many levels, and for steps or a jump that do not fit.
-    """
-    most, bits = (SOURCE_LEVELS, VALUE_BITS) if prefix == "SRC" else (DESTINATION_LEVELS, DST_BITS)
-    if len(levels) > most:
-        raise ValueError(f"{prefix} has {most} levels, not {len(levels)}")
-    registers, back = {}, 0
-    for level in range(most):
-        steps, stride = levels[level] if level < len(levels) else (1, 0)
-        if not 1 <= steps <= 1 << (COUNT_BITS - 1):
-            raise ValueError(f"{prefix}'s level {level} takes 1 to {1 << (COUNT_BITS - 1)} steps, not {steps}")
-        registers[f"{prefix}_COUNT{level}"] = 1 - steps
-        if steps > 1:
-            jump = stride - back
-            if prefix == "DST":
-                jump = ((jump + (1 << (bits - 1))) % (1 << bits)) - (1 << (bits - 1))
-            if not -1 << (bits - 1) <= jump < 1 << (bits - 1):
-                raise ValueError(f"{prefix}'s level {level} would jump by {jump}, which {bits} bits cannot say")
-            registers[f"{prefix}_JUMP{level}"] = jump
-        back += (steps - 1) * stride
-    return registers
