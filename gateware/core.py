@@ -26,7 +26,7 @@ from gateware.memory.port import ReadPort, WritePort
 
 __all__ = ["READERS", "WRITERS", "Core"]
 
-READERS = ("fetch", "load_t", "load_b", "skip")
+READERS = ("fetch", "load_t", "load_b", "residual")
 WRITERS = ("store", "log")
 
 
@@ -98,7 +98,7 @@ class Core(wiring.Component):
         m.submodules.counters = counters = Counters(COUNTERS, cfg.address_bits)
 
         m.d.comb += [fetch.start.eq(self.start), fetch.program.eq(self.program)]
-        for index, reader in enumerate((fetch.memory, load_t.memory, load_b.memory, drain.skip)):
+        for index, reader in enumerate((fetch.memory, load_t.memory, load_b.memory, drain.residual)):
             connect(m, reader, flipped(self.read[index]))
         for index, writer in enumerate((drain.store, counters.memory)):
             connect(m, writer, flipped(self.write[index]))

@@ -12,7 +12,7 @@ from gateware.control.fetch import Fetch
 from gateware.control.semaphores import Semaphores
 from gateware.control.sequencer import Sequencer
 from gateware.engines.execute.maxima import RowMaxima
-from gateware.engines.execute.skip import SkipFetch
+from gateware.engines.execute.residual_fetch import ResidualFetch
 from gateware.engines.load.loader import Loader
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine
@@ -120,9 +120,9 @@ def lane_parameters() -> dict[str, int]:
 
 
 FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
-STORE_AND_SKIP = "engines.bench_store_and_skip"
+STORE_AND_FETCH = "engines.bench_store_and_fetch"
 STORE = ("stores", "store_rate", "store_outside", "store_reset", "store_large")
-SKIP = ("fetches", "skip_rate", "skip_outside", "skip_reset", "skip_large")
+FETCH = ("fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large")
 TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
 TILE["rates"] = {"1": 100, "2": 200, "4": 380}
 
@@ -160,8 +160,12 @@ _ALL = (
         lambda: RowMaxima(8),
         trials("engines.bench_maxima", *MAXIMA_TESTS, max_rows=8, repeats=6, cycles=2000, stall=0.4),
     ),
-    Unit("store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_SKIP, *STORE, **TILE)),
-    Unit("skip", lambda: SkipFetch(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_SKIP, *SKIP, **TILE)),
+    Unit("store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_FETCH, *STORE, **TILE)),
+    Unit(
+        "residual_fetch",
+        lambda: ResidualFetch(TILE["rows"], TILE["address_bits"]),
+        trials(STORE_AND_FETCH, *FETCH, **TILE),
+    ),
     Unit(
         "semaphores",
         lambda: Semaphores(3, 2),

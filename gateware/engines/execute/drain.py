@@ -12,10 +12,10 @@ from gateware.engines.execute.completion import Completion
 from gateware.engines.execute.constants import ConstantMemory, constant_record
 from gateware.engines.execute.drain_monitor import watch_drain
 from gateware.engines.execute.maxima import update_layout
+from gateware.engines.execute.residual_fetch import ResidualFetch
 from gateware.engines.execute.row_map import RowMap
-from gateware.engines.execute.skip import SkipFetch
 from gateware.engines.execute.store import RowStore
-from gateware.engines.execute.walker import TileWalker
+from gateware.engines.execute.tile_iterator import TileIterator
 from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
 from gateware.memory.port import ReadPort, WritePort
 from gateware.postprocess.layouts import branch_layout
@@ -55,7 +55,7 @@ class Drain(wiring.Component):
         Write port of the constant memory: ``write``, ``address``, ``value``.
     row_map : In
         Write port of the row map, the same.
-    skip : Out(ReadPort), store : Out(WritePort)
+    residual : Out(ReadPort), store : Out(WritePort)
     scores : Out(score_signature)
     update : Out
         For the row maxima.
@@ -98,7 +98,7 @@ class Drain(wiring.Component):
                 "row_map": In(
                     wiring.Signature({"write": Out(1), "address": Out(self.max_row_bits), "value": Out(ROW_MAP_BITS)})
                 ),
-                "skip": Out(ReadPort(config.address_bits)),
+                "residual": Out(ReadPort(config.address_bits)),
                 "store": Out(WritePort(config.address_bits)),
                 "scores": Out(score_signature(config.rows, config.softmax_length)),
                 "update": Out(update_layout(config.max_rows)),
@@ -129,14 +129,14 @@ class Drain(wiring.Component):
         m.submodules.constants = constants = ConstantMemory(cfg.const_depth, cfg.multiplier_bits)
         m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
         m.submodules.row_map = row_map = RowMap(cfg.max_rows)
-        m.submodules.skip = skip = SkipFetch(cfg.rows, cfg.address_bits)
+        m.submodules.skip = skip = ResidualFetch(cfg.rows, cfg.address_bits)
         m.submodules.completion = completion = Completion()
-        m.submodules.jobs = jobs = TileWalker(cfg.rows)
-        m.submodules.places = places = TileWalker(cfg.rows)
+        m.submodules.jobs = jobs = TileIterator(cfg.rows)
+        m.submodules.places = places = TileIterator(cfg.rows)
         connect(m, queue.o, post.acc)
         connect(m, constants.o, post.constants)
         connect(m, skip.o, post.skip)
-        connect(m, skip.memory, flipped(self.skip))
+        connect(m, skip.memory, flipped(self.residual))
         m.d.comb += self.kept.eq(post.kept)
         connect(m, store.memory, flipped(self.store))
         m.d.comb += self.outside.eq(store.outside | skip.outside)
@@ -158,19 +158,19 @@ class Drain(wiring.Component):
         m.d.comb += columns.eq(
             Array([Const(4), Const(1), Const(2), Const(2)])[op.post.mode]  # beat columns a tile: RAW, Q8, Q16, RESIDUAL
         )
-        for walk, base, slab, row in (
-            (jobs.walk, op.out_base, op.out_slab, op.out_row),
-            (places.walk, op.out_base, op.out_slab, op.out_row),
-            (skip.walk, op.skip_base, op.skip_slab, op.skip_row),
+        for iteration, base, slab, row in (
+            (jobs.iteration, op.out_base, op.out_slab, op.out_row),
+            (places.iteration, op.out_base, op.out_slab, op.out_row),
+            (skip.iteration, op.skip_base, op.skip_slab, op.skip_row),
         ):
             m.d.comb += [
-                walk.base.eq(base),
-                walk.slab.eq(slab),
-                walk.columns.eq(columns),
-                walk.row.eq(row),
-                walk.tiles.eq(op.tiles),
-                walk.blocks.eq(op.blocks.blocks),
-                walk.rows_last.eq(op.blocks.rows_last),
+                iteration.base.eq(base),
+                iteration.slab.eq(slab),
+                iteration.columns.eq(columns),
+                iteration.row.eq(row),
+                iteration.tiles.eq(op.tiles),
+                iteration.blocks.eq(op.blocks.blocks),
+                iteration.rows_last.eq(op.blocks.rows_last),
             ]
         m.d.comb += [jobs.start.eq(starting), places.start.eq(starting), skip.start.eq(starting & residual)]
 
@@ -223,7 +223,7 @@ class Drain(wiring.Component):
         m: Module,
         op: data.View,
         starting: Signal,
-        jobs: TileWalker,
+        jobs: TileIterator,
         post: PostProcessor,
         constants: ConstantMemory,
     ) -> None:
@@ -262,7 +262,7 @@ class Drain(wiring.Component):
             m.d.sync += channel.eq(op.const_base)
 
     def _elaborate_results(
-        self, m: Module, op: data.View, active: Signal, places: TileWalker, post: PostProcessor, store: RowStore
+        self, m: Module, op: data.View, active: Signal, places: TileIterator, post: PostProcessor, store: RowStore
     ) -> None:
         """Rows to the score memory or to the store; their maxima."""
         result, half = post.o.payload, Signal()
@@ -270,7 +270,7 @@ class Drain(wiring.Component):
         octets = [result.data[column][:8].as_signed() for column in range(LANES)]
         m.d.comb += [
             store.at.eq(places.at),
-            store.columns.eq(places.walk.columns),
+            store.columns.eq(places.iteration.columns),
             store.i.payload.data.eq(result.data),
             store.i.payload.row.eq(result.row),
             store.i.payload.last.eq(result.last),

@@ -6,8 +6,8 @@ from amaranth.lib import data, wiring
 from gateware.config import LANE_BYTES, LANES
 from gateware.contracts import NUMBER_BITS, dram, writes
 from gateware.engines.execute.constants import ConstantMemory
+from gateware.engines.execute.residual_fetch import ResidualFetch
 from gateware.engines.execute.row_map import RowMap
-from gateware.engines.execute.skip import SkipFetch
 from gateware.engines.execute.store import RowStore
 from gateware.softmax.scores import score_memory
 from gateware.stream.fifo import StreamFifo
@@ -23,7 +23,7 @@ def watch_drain(
     drain: wiring.Component,
     op: data.View,
     starting: Value,
-    parts: tuple[ConstantMemory, RowMap, SkipFetch, RowStore],
+    parts: tuple[ConstantMemory, RowMap, ResidualFetch, RowStore],
 ) -> None:
     """Tells the drain's parts which operation they work on, and states its own writes.
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.config import LANE_BITS, LANE_BYTES, LANES
-from gateware.engines.execute.walker import PLACE_BITS, ROW_BITS, position_layout
+from gateware.engines.execute.tile_iterator import PLACE_BITS, ROW_BITS, position_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 
@@ -20,7 +20,7 @@ def result_row_layout(rows: int) -> data.StructLayout:
 
 
 class RowStore(wiring.Component):
-    """Writes tiles to where a ``TileWalker`` says that they lie.
+    """Writes tiles to where a ``TileIterator`` says that they lie.
 
     A row of int8 results is taken a cycle, int16 in two, int32 in four (``columns`` says which). Two pages: while
     one slab's beats of a block leave (one a cycle, with a mask where a row group is not complete), the next is filled.

@@ -1,4 +1,4 @@
-"""A walker and a store as the drain has them, and where the rows of an operation belong."""
+"""A tile iterator and a store as the drain has them, and where the rows of an operation belong."""
 
 import random
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from gateware.engines.execute.store import RowStore, result_row_layout
-from gateware.engines.execute.walker import TileWalker, walk_layout
+from gateware.engines.execute.tile_iterator import TileIterator, iteration_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 
@@ -16,13 +16,13 @@ __all__ = ["TileWriter", "operation", "places"]
 
 
 class TileWriter(Component):
-    """Writes the tiles of an operation: `start` with `walk`, then its rows."""
+    """Writes the tiles of an operation: `start` with `iteration`, then its rows."""
 
     def __init__(self, rows: int, address_bits: int) -> None:
-        self.walker, self.store = TileWalker(rows), RowStore(rows, address_bits)
+        self.iterator, self.store = TileIterator(rows), RowStore(rows, address_bits)
         super().__init__(
             {
-                "walk": In(walk_layout()),
+                "iteration": In(iteration_layout()),
                 "start": In(1),
                 "scatter": In(1),
                 "row": Out(13),
@@ -37,15 +37,15 @@ class TileWriter(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.walker, m.submodules.store = walker, store = self.walker, self.store
+        m.submodules.iterator, m.submodules.store = iterator, store = self.iterator, self.store
         connect(m, flipped(self.i), store.i)
         connect(m, store.memory, flipped(self.memory))
         m.d.comb += [
-            walker.walk.eq(self.walk),
-            walker.start.eq(self.start),
-            walker.step.eq(store.step),
-            store.at.eq(walker.at),
-            store.columns.eq(self.walk.columns),
+            iterator.iteration.eq(self.iteration),
+            iterator.start.eq(self.start),
+            iterator.step.eq(store.step),
+            store.at.eq(iterator.at),
+            store.columns.eq(self.iteration.columns),
             store.scatter.eq(self.scatter),
             store.target.eq(self.target),
             self.row.eq(store.row),
@@ -57,7 +57,7 @@ class TileWriter(Component):
 
 
 def operation(rng: random.Random, rows: int, columns: int) -> dict[str, int]:
-    """Fields of `walk_layout`, with matrices anywhere in 16 address bits and a few rows anywhere in 12."""
+    """Fields of `iteration_layout`, with matrices anywhere in 16 address bits and a few rows anywhere in 12."""
     first_column = rng.choice([c for c in range(4) if c % columns == 0])
     few = rng.random() < 0.5
     return {

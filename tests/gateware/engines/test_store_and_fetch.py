@@ -1,16 +1,16 @@
-"""RowStore writes, and SkipFetch reads, exactly the rows and columns that an operation names."""
+"""RowStore writes, and ResidualFetch reads, exactly the rows and columns that an operation names."""
 
 import pytest
 
-from gateware.engines.execute.skip import SkipFetch
+from gateware.engines.execute.residual_fetch import ResidualFetch
 from sim.cocotb.runner import run_bench
 from tests.gateware.engines.tile_writer import TileWriter
 
-BENCH = "tests.gateware.engines.bench_store_and_skip"
+BENCH = "tests.gateware.engines.bench_store_and_fetch"
 ADDRESS_BITS = 16
-STORE, SKIP = (
+STORE, FETCH = (
     ["stores", "store_rate", "store_outside", "store_reset", "store_large"],
-    ["fetches", "skip_rate", "skip_outside", "skip_reset", "skip_large"],
+    ["fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large"],
 )
 # Cycles for 16 tiles of full blocks: a row takes 1, 2 or 4, and where that is less, a beat of memory decides.
 RATES = {4: {"1": 80, "2": 160, "4": 300}, 11: {"1": 200, "2": 400, "4": 800}}
@@ -25,4 +25,4 @@ def test_store(rows: int):
 @pytest.mark.parametrize("rows", [4, 11])
 def test_skip(rows: int):
     parameters = {"rows": rows, "address_bits": ADDRESS_BITS, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
-    run_bench(SkipFetch(rows, ADDRESS_BITS), f"skip_{rows}", BENCH, testcase=SKIP, parameters=parameters)
+    run_bench(ResidualFetch(rows, ADDRESS_BITS), f"residual_fetch_{rows}", BENCH, testcase=FETCH, parameters=parameters)

@@ -9,7 +9,7 @@ from amaranth.lib import data
 from cocotb.triggers import RisingEdge
 
 from gateware.engines.execute.store import result_row_layout
-from gateware.engines.execute.walker import walk_layout
+from gateware.engines.execute.tile_iterator import iteration_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
 from sim.cocotb.bench import generator, parameters, reset, start
@@ -22,8 +22,8 @@ SHORTS = data.ArrayLayout(signed(16), 4)
 NOISE = random.Random(1)
 
 
-async def begin_walk(dut: Any, op: dict[str, int], scatter: bool = False) -> None:
-    dut.walk.value = pack(walk_layout(), op)
+async def begin(dut: Any, op: dict[str, int], scatter: bool = False) -> None:
+    dut.iteration.value = pack(iteration_layout(), op)
     if scatter or hasattr(dut, "scatter"):
         dut.scatter.value = scatter
     dut.start.value = 1
@@ -44,7 +44,7 @@ class StoreBench:
         self.last_data: dict[int, int] = {}
 
     async def begin(self, stall: float) -> None:
-        for name in ("walk", "start", "scatter", "target"):
+        for name in ("iteration", "start", "scatter", "target"):
             getattr(self.dut, name).value = 0
         self.source = StreamSource(self.dut, "i", generator("rows"), stall)
         self.monitor = StreamMonitor(self.dut, "memory__beat", generator("memory"), stall)
@@ -68,7 +68,7 @@ class StoreBench:
         """Feed one; what it must write."""
         expected: Words = {}
         columns = op["columns"]
-        await begin_walk(self.dut, op, scattered)
+        await begin(self.dut, op, scattered)
         layout = result_row_layout(self.rows)
         for r, last, words in places(op, self.rows, self.row_map if scattered else None):
             values = [self.rng.randrange(-(1 << 31), 1 << 31) for _ in range(4)]
@@ -138,7 +138,7 @@ async def store_large(dut: Any) -> None:
 
 
 @cocotb.test()
-async def skip_large(dut: Any) -> None:
+async def fetch_large(dut: Any) -> None:
     """Counts that need all of their bits."""
     bench = SkipBench(dut)
     await bench.begin(0.0)
@@ -156,7 +156,7 @@ async def store_rate(dut: Any) -> None:
         layout, rows = result_row_layout(bench.rows), []
         for r, last, _ in places(op, bench.rows):
             rows.append(pack(layout, {"data": [1, 2, 3, 4], "row": r, "last": last}))
-        await begin_walk(dut, op)
+        await begin(dut, op)
         bench.source.sent.clear()
         await bench.source.send(rows)
         await bench.until_finished(finished)
@@ -214,7 +214,7 @@ class SkipBench:
         return random.Random(address + (self.seed << 20)).getrandbits(128)
 
     async def begin(self, stall: float) -> None:
-        self.dut.walk.value = self.dut.start.value = 0
+        self.dut.iteration.value = self.dut.start.value = 0
         self.renew(stall)
         await start(self.dut, 200_000)
 
@@ -235,7 +235,7 @@ class SkipBench:
         """One operation; every beat is asked for once a block and slab."""
         asked = len(self.partner.asked)
         before = len(self.monitor.received)
-        await begin_walk(self.dut, op)
+        await begin(self.dut, op)
         wanted = self.wanted(op)
         while len(self.monitor.received) < before + len(wanted):
             assert self.dut.idle.value == 0, "idle with rows to give"
@@ -271,7 +271,7 @@ async def fetches(dut: Any) -> None:
 
 
 @cocotb.test()
-async def skip_rate(dut: Any) -> None:
+async def fetch_rate(dut: Any) -> None:
     """Two cycles a row, sustained, with memory at one beat a cycle."""
     bench = SkipBench(dut)
     await bench.begin(0.0)
@@ -281,15 +281,13 @@ async def skip_rate(dut: Any) -> None:
 
 
 @cocotb.test()
-async def skip_outside(dut: Any) -> None:
+async def fetch_outside(dut: Any) -> None:
     """A beat that is not in memory is told and not asked for."""
     bench = SkipBench(dut)
     await bench.begin(0.2)
     top = 1 << bench.bits
     for base in (top, top + 16, 1 << 23):
-        await begin_walk(
-            dut, {"base": base, "slab": 4, "columns": 2, "row": 0, "tiles": 2, "blocks": 1, "rows_last": 1}
-        )
+        await begin(dut, {"base": base, "slab": 4, "columns": 2, "row": 0, "tiles": 2, "blocks": 1, "rows_last": 1})
         while dut.outside.value == 0:
             await RisingEdge(dut.clk)
         for _ in range(10):
@@ -301,12 +299,12 @@ async def skip_outside(dut: Any) -> None:
 
 
 @cocotb.test()
-async def skip_reset(dut: Any) -> None:
+async def fetch_reset(dut: Any) -> None:
     """A reset at any moment leaves nothing behind."""
     bench = SkipBench(dut)
     await bench.begin(0.2)
     for _ in range(12):
-        await begin_walk(dut, operation(bench.rng, bench.rows, 2))
+        await begin(dut, operation(bench.rng, bench.rows, 2))
         for _ in range(bench.rng.randrange(1, 70)):
             await RisingEdge(dut.clk)
         bench.partner.stop()
