@@ -120,7 +120,6 @@ def lane_parameters() -> dict[str, int]:
 
 
 FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
-STORE_AND_FETCH = "engines.bench_store_and_fetch"
 STORE = ("stores", "store_rate", "store_outside", "store_reset", "store_large")
 FETCH = ("fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large")
 TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
@@ -160,11 +159,13 @@ _ALL = (
         lambda: RowMaxima(8),
         trials("engines.bench_maxima", *MAXIMA_TESTS, max_rows=8, repeats=6, cycles=2000, stall=0.4),
     ),
-    Unit("store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials(STORE_AND_FETCH, *STORE, **TILE)),
+    Unit(
+        "store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials("engines.bench_store", *STORE, **TILE)
+    ),
     Unit(
         "residual_fetch",
         lambda: ResidualFetch(TILE["rows"], TILE["address_bits"]),
-        trials(STORE_AND_FETCH, *FETCH, **TILE),
+        trials("engines.bench_residual_fetch", *FETCH, **TILE),
     ),
     Unit(
         "semaphores",

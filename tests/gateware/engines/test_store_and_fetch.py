@@ -6,7 +6,8 @@ from gateware.engines.execute.residual_fetch import ResidualFetch
 from sim.cocotb.runner import run_bench
 from tests.gateware.engines.tile_writer import TileWriter
 
-BENCH = "tests.gateware.engines.bench_store_and_fetch"
+STORE_BENCH = "tests.gateware.engines.bench_store"
+FETCH_BENCH = "tests.gateware.engines.bench_residual_fetch"
 ADDRESS_BITS = 16
 STORE, FETCH = (
     ["stores", "store_rate", "store_outside", "store_reset", "store_large"],
@@ -19,10 +20,12 @@ RATES = {4: {"1": 80, "2": 160, "4": 300}, 11: {"1": 200, "2": 400, "4": 800}}
 @pytest.mark.parametrize("rows", [4, 11])
 def test_store(rows: int):
     parameters = {"rows": rows, "address_bits": ADDRESS_BITS, "stall": 0.3, "operations": 30, "rates": RATES[rows]}
-    run_bench(TileWriter(rows, ADDRESS_BITS), f"store_{rows}", BENCH, testcase=STORE, parameters=parameters)
+    run_bench(TileWriter(rows, ADDRESS_BITS), f"store_{rows}", STORE_BENCH, testcase=STORE, parameters=parameters)
 
 
 @pytest.mark.parametrize("rows", [4, 11])
 def test_skip(rows: int):
     parameters = {"rows": rows, "address_bits": ADDRESS_BITS, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
-    run_bench(ResidualFetch(rows, ADDRESS_BITS), f"residual_fetch_{rows}", BENCH, testcase=FETCH, parameters=parameters)
+    run_bench(
+        ResidualFetch(rows, ADDRESS_BITS), f"residual_fetch_{rows}", FETCH_BENCH, testcase=FETCH, parameters=parameters
+    )

@@ -2,17 +2,20 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from cocotb.triggers import RisingEdge
 
 from gateware.engines.execute.store import RowStore, result_row_layout
 from gateware.engines.execute.tile_iterator import TileIterator, iteration_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
+from sim.cocotb.streams import pack
 
-__all__ = ["TileWriter", "operation", "places"]
+__all__ = ["TileWriter", "begin", "large", "operation", "places"]
 
 
 class TileWriter(Component):
@@ -87,3 +90,20 @@ def places(
                     kb = (op["base"] & 3) + tile * op["columns"] + part
                     words.append(((op["base"] & ~3) + (kb >> 2) * op["slab"] + (t >> 2) * 4 + (kb & 3), t & 3))
                 yield r, r == count - 1, words
+
+
+def large(rng: random.Random, rows: int, columns: int) -> list[dict[str, int]]:
+    """Very many tiles of one row, and very many blocks of one tile."""
+    common = {"columns": columns, "base": 4 * rng.randrange(200), "slab": 36}
+    tiles = {"row": 4095 - 4076, "tiles": rng.choice([2821, 1274]), "blocks": 1, "rows_last": 1}
+    blocks = {"row": rng.randrange(4096), "tiles": 1, "blocks": rng.choice([2389, 1706]) // rows, "rows_last": rows - 1}
+    return [common | tiles, common | blocks]
+
+
+async def begin(dut: Any, op: dict[str, int], scatter: bool = False) -> None:
+    dut.iteration.value = pack(iteration_layout(), op)
+    if scatter or hasattr(dut, "scatter"):
+        dut.scatter.value = scatter
+    dut.start.value = 1
+    await RisingEdge(dut.clk)
+    dut.start.value = 0

@@ -1,4 +1,4 @@
-"""Readers, the arbiter and semaphores: nothing is lost, nothing is invented, everything keeps its order."""
+"""Readers and the arbiter: nothing is lost, nothing is invented, everything keeps its order."""
 
 import itertools
 import random
@@ -11,7 +11,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
 from gateware import isa
-from gateware.control.semaphores import Semaphores
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort, WritePort
 from gateware.memory.reader import ReadBeat, StridedReader
@@ -76,53 +75,62 @@ def descriptor(rng: random.Random, most: int) -> tuple[dict, list[int]]:
             return described(base, levels), expected
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_readers_and_writers_share_memory(seed: int):
-    print("seed", seed)
-    rng = random.Random(seed)
-    dut = Shared()
-    store = {a: rng.getrandbits(128) for a in range(1 << ADDRESS_BITS)}
-    written: dict[int, int] = {}
-    done = []
+def masked(old: int, new: int, mask: int) -> int:
+    """`old` with the bytes of `new` that `mask` names."""
+    for byte in range(16):
+        if mask >> byte & 1:
+            old = old & ~(255 << 8 * byte) | new & (255 << 8 * byte)
+    return old
 
-    async def read(ctx, index):
-        # Readers and writers keep to halves of the memory: order between different clients is not promised.
+
+class Traffic:
+    """Readers and writers that keep to halves of the memory: order between different clients is not promised."""
+
+    HALF = 1 << (ADDRESS_BITS - 1)
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.dut = random.Random(seed), Shared()
+        self.store = {a: self.rng.getrandbits(128) for a in range(2 * self.HALF)}
+        self.written: dict[int, int] = {}
+        self.busy, self.quiet = 4, False  # clients that have not finished; the arbiter said so after them
+
+    async def read(self, ctx, index):
+        rng, port, out = self.rng, self.dut.descriptor[index], self.dut.o[index]
         for _ in range(12):
-            d, expected = descriptor(rng, 1 << (ADDRESS_BITS - 1))
-            ctx.set(dut.descriptor[index].payload, d)
-            ctx.set(dut.descriptor[index].valid, 1)
-            await ctx.tick().until(dut.descriptor[index].ready)
-            ctx.set(dut.descriptor[index].valid, 0)
+            d, expected = descriptor(rng, self.HALF)
+            ctx.set(port.payload, d)
+            ctx.set(port.valid, 1)
+            await ctx.tick().until(port.ready)
+            ctx.set(port.valid, 0)
             for position, address in enumerate(expected):
                 while rng.random() < 0.3:
                     await ctx.tick()
-                ctx.set(dut.o[index].ready, 1)
-                (got,) = await ctx.tick().sample(dut.o[index].payload).until(dut.o[index].valid)
-                ctx.set(dut.o[index].ready, 0)
-                assert got.beat == store[address]
+                ctx.set(out.ready, 1)
+                (got,) = await ctx.tick().sample(out.payload).until(out.valid)
+                ctx.set(out.ready, 0)
+                assert got.beat == self.store[address]
                 assert got.last == (position == len(expected) - 1)
-        done.append(index)
+        self.busy -= 1
 
-    async def write(ctx, index):
-        beat = dut.write[index].beat
+    async def write(self, ctx, index):
+        rng, beat = self.rng, self.dut.write[index].beat
         for n in range(150):
-            address = (1 << (ADDRESS_BITS - 1)) + (2 * n + index)
+            address = self.HALF + 2 * n + index
             data, mask = rng.getrandbits(128), rng.getrandbits(16)
-            value = store[address]
-            for byte in range(16):
-                if mask >> byte & 1:
-                    value = value & ~(255 << 8 * byte) | data & (255 << 8 * byte)
-            written[address] = value
+            self.written[address] = masked(self.store[address], data, mask)
             while rng.random() < 0.4:
                 await ctx.tick()
             ctx.set(beat.payload, {"address": address, "data": data, "mask": mask})
             ctx.set(beat.valid, 1)
             await ctx.tick().until(beat.ready)
             ctx.set(beat.valid, 0)
-        done.append(2 + index)
+        self.busy -= 1
 
-    async def memory(ctx):
-        port, waiting, answers, words = dut.memory, [], [], []
+    async def memory(self, ctx):
+        rng, port, store = self.rng, self.dut.memory, self.store
+        waiting: list[int] = []
+        answers: list[tuple[int, int]] = []
+        words: list = []
         for cycle in range(60_000):
             for signal in (port.cmd.ready, port.wdata.ready):
                 ctx.set(signal, rng.random() < 0.7)
@@ -136,33 +144,34 @@ def test_readers_and_writers_share_memory(seed: int):
                 words.append(ctx.get(port.wdata.payload))
             while words and waiting:
                 address, word = waiting.pop(0), words.pop(0)
-                for byte in range(16):
-                    if word.mask >> byte & 1:
-                        old = store[address] & ~(255 << 8 * byte)
-                        store[address] = old | word.data & (255 << 8 * byte)
+                store[address] = masked(store[address], word.data, word.mask)
             due = bool(answers) and answers[0][0] <= cycle
             ctx.set(port.rdata.valid, due)
             if due:
                 ctx.set(port.rdata.payload, answers.pop(0)[1])
-            if len(done) == 4 and ctx.get(dut.quiet):
-                done.append("quiet")
+            self.quiet |= not self.busy and bool(ctx.get(self.dut.quiet))
             await ctx.tick()
         raise AssertionError("watchdog: the clients did not finish")
 
-    async def wait(ctx):
-        while "quiet" not in done:
+    async def wait(self, ctx):
+        while not self.quiet:
             await ctx.tick()
         for _ in range(4):
             await ctx.tick()
-        assert {a: store[a] for a in written} == written
+        assert {a: self.store[a] for a in self.written} == self.written
 
-    simulator = Simulator(dut)
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_readers_and_writers_share_memory(seed: int):
+    print("seed", seed)
+    traffic = Traffic(seed)
+    simulator = Simulator(traffic.dut)
     simulator.add_clock(1e-8)
     for index in range(2):
-        simulator.add_testbench(partial(read, index=index), background=True)
-        simulator.add_testbench(partial(write, index=index), background=True)
-    simulator.add_testbench(memory, background=True)
-    simulator.add_testbench(wait)
+        simulator.add_testbench(partial(traffic.read, index=index), background=True)
+        simulator.add_testbench(partial(traffic.write, index=index), background=True)
+    simulator.add_testbench(traffic.memory, background=True)
+    simulator.add_testbench(traffic.wait)
     simulator.run()
 
 
@@ -187,59 +196,6 @@ def test_a_descriptor_that_leaves_memory_is_flagged():
     simulator.add_testbench(use)
     simulator.run()
     assert asked == [4090, 4092, 4094]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_semaphores_count(seed: int):
-    print("seed", seed)
-    rng = random.Random(seed)
-    dut = Semaphores(3, 2)
-    given, taken = [0] * 16, [0] * 16
-
-    async def clear(ctx):
-        ctx.set(dut.clear, 1)
-        await ctx.tick().repeat(17)
-        ctx.set(dut.clear, 0)
-
-    async def give(ctx, index):
-        await ctx.tick().repeat(20)
-        for _ in range(100):
-            semaphore, count = rng.randrange(16), rng.randrange(1, 3)
-            ctx.set(dut.give[index].payload, {"semaphore": semaphore, "count": count})
-            ctx.set(dut.give[index].valid, 1)
-            given[semaphore] += count
-            await ctx.tick().until(dut.give[index].ready)
-            ctx.set(dut.give[index].valid, 0)
-            await ctx.tick().repeat(rng.randrange(1, 6))
-
-    async def take(ctx, index):
-        # Taker 0 uses the even semaphores, taker 1 the odd ones: one engine waits on one semaphore.
-        port = dut.take[index]
-        for turn in range(60):
-            semaphore, count = 2 * rng.randrange(1, 8) - 1 + (1 - index), rng.randrange(1, 3)
-            ctx.set(port.take, {"semaphore": semaphore, "count": count})
-            ctx.set(port.taking, 1)
-            for _ in range(400):
-                await ctx.tick()
-                if ctx.get(port.taken):
-                    taken[semaphore] += count
-                    assert taken[semaphore] <= given[semaphore], f"turn {turn}"
-                    await ctx.tick()
-                    break
-            else:
-                assert taken[semaphore] + count > given[semaphore], "enough was given, and the engine still waits"
-            ctx.set(port.taking, 0)
-            await ctx.tick().repeat(rng.randrange(1, 5))
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(clear)
-    for index in range(3):
-        simulator.add_testbench(partial(give, index=index))
-    for index in range(2):
-        simulator.add_testbench(partial(take, index=index))
-    simulator.run()
-    assert sum(taken) > 50
 
 
 def test_a_guest_goes_on_while_the_others_are_stopped():
