@@ -6,6 +6,7 @@ python -m firmware.compile MODEL --board BOARD -o PROGRAM
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     report = layer_report(compiled, machine)
     if arguments.json:
-        print(json.dumps(report))
+        print(json.dumps(dataclasses.asdict(report)))
     else:
         print_report(Console(), report)
     if arguments.check:

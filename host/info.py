@@ -84,8 +84,13 @@ def about_model(path: Path, board: str) -> Section:
     except ConfigError as error:
         raise HostError(f"{error}.") from error
     report = layer_report(compile_graph(model.graph, machine, model.model.shape.image), machine)
-    wanted = ("board", "memory_bytes", "instructions", "predicted_cycles", "frames_per_second")
-    return found | {name: report[name] for name in wanted}
+    return found | {
+        "board": report.board,
+        "memory_bytes": report.memory_bytes,
+        "instructions": report.instructions,
+        "predicted_cycles": report.predicted_cycles,
+        "frames_per_second": report.frames_per_second,
+    }
 
 
 def about_file(path: Path, board: str) -> Section:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from gateware.config import BEAT_BITS, BEAT_BYTES, LANES, AcceleratorConfig
+from gateware.config import BEAT_BYTES, LANES, AcceleratorConfig
 from gateware.isa import (
     DESTINATION_LEVELS,
     DST_BITS,
@@ -89,8 +89,8 @@ def load(state: MachineState, engine: Engine) -> None:
 def _records(beats: Beats) -> npt.NDArray[np.int64]:
     """(bias, multiplier, shift) of each beat, as `isa.Constants` lays them out."""
     words = beats.reshape(-1, BEAT_BYTES).copy().view("<i4").astype(np.int64)
-    assert Constants.as_shape().size == BEAT_BITS
-    return np.stack([words[:, 0], words[:, 1], np.minimum(words[:, 2] & 0xFF, MOST_SHIFT)], axis=1)
+    bias, multiplier, shift = (Constants.as_shape()[name].offset // 32 for name in ("bias", "multiplier", "shift"))
+    return np.stack([words[:, bias], words[:, multiplier], np.minimum(words[:, shift] & 0xFF, MOST_SHIFT)], axis=1)
 
 
 def _write_a(state: MachineState, beats: Beats, places: npt.NDArray[np.int64], row_limit: int) -> None:

@@ -6,13 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError
+from firmware.program.assembler import fields_of
+from gateware.config import BEAT_BYTES
+from gateware.isa import Constants
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray
 
 __all__ = ["SHIFT_LIMIT", "records"]
 
 SHIFT_LIMIT = 127
-RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<i4"), ("shift", "u1"), ("unused", "u1", 7)])
+_FIELDS = fields_of(Constants)
+RECORD = np.dtype(
+    {
+        "names": [field.name for field in _FIELDS],
+        "formats": ["u1" if field.width == 8 else f"<i{field.width // 8}" for field in _FIELDS],
+        "offsets": [field.low // 8 for field in _FIELDS],
+        "itemsize": BEAT_BYTES,
+    }
+)
+"""`Constants` for numpy: a shift has one byte and no sign, the numbers beside it are two's complement."""
 
 
 def records(
