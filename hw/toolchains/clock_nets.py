@@ -64,11 +64,8 @@ def _names(module: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _number(text: str) -> float:
-    """A parameter: decimal text, or bits."""
-    stripped = text.strip()
-    if len(stripped) >= 32 and set(stripped) <= {"0", "1"}:
-        return float(int(stripped, 2))
-    return float(stripped)
+    """A parameter: bits, of any number, or decimal text; Yosys ends text of zeros and ones alone with a space."""
+    return float(int(text, 2)) if set(text) <= set("01") else float(text)
 
 
 def _outputs(cell: Mapping[str, Any]) -> dict[int, float]:

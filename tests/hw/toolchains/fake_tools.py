@@ -18,7 +18,7 @@ from hw.boards.parts import LFE5U_85F, XC7A35T, Part
 RTLIL = "module \\top\nend\nmodule \\top.machine\nend\nmodule \\top.machine.accelerator.core.array\nend\n"
 SMALL = {"LUT6": 900, "FDRE": 800, "DSP48E1": 88, "RAMB36E1": 40, "RAMB18E1": 3}
 SMALL_ECP5 = {"LUT4": 900, "TRELLIS_FF": 800, "MULT18X18D": 88, "DP16KD": 40}
-XC7_NETLIST = {
+XC7_NETLIST: dict[str, Any] = {
     "modules": {
         "top": {
             "cells": {

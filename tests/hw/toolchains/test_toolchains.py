@@ -1,5 +1,6 @@
 """Every toolchain with tools that work, fail, hang or write nothing, and bitstreams that are none."""
 
+import copy
 import dataclasses
 import json
 import re
@@ -151,6 +152,18 @@ def test_clock_nets_and_their_frequencies():
     assert found == [ClockNet("pll_out", 100.0), ClockNet("fast", 400.0), ClockNet("dram.user_clk", 100.0)]
     with pytest.raises(ToolError, match="no module other"):
         clock_nets(json.dumps(fake.XC7_NETLIST), "other")
+
+
+def test_a_plls_settings_may_have_any_width():
+    netlist = copy.deepcopy(fake.XC7_NETLIST)
+    parameters: dict[str, str] = netlist["modules"]["top"]["cells"]["pll"]["parameters"]
+    # Bits as an `Instance` of Amaranth gives them, and text of zeros and ones, which Yosys ends with a space.
+    parameters |= {"CLKFBOUT_MULT": "10000", "DIVCLK_DIVIDE": "1", "CLKOUT0_DIVIDE": "10000", "CLKIN1_PERIOD": "10 "}
+    found = {clock.net: clock.mhz for clock in clock_nets(json.dumps(netlist), "top")}
+    assert found == {"pll_out": 100.0, "fast": 400.0, "dram.user_clk": 100.0}
+    parameters["CLKOUT0_DIVIDE"] = "1x000"
+    with pytest.raises(ToolError, match="the settings of a PLLE2_ADV cannot be read"):
+        clock_nets(json.dumps(netlist), "top")
 
 
 def test_reports_that_cannot_be_read():
