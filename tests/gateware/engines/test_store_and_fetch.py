@@ -24,7 +24,7 @@ def test_store(rows: int):
 
 
 @pytest.mark.parametrize("rows", [4, 11])
-def test_skip(rows: int):
+def test_residual_fetch(rows: int):
     parameters = {"rows": rows, "address_bits": ADDRESS_BITS, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
     run_bench(
         ResidualFetch(rows, ADDRESS_BITS), f"residual_fetch_{rows}", FETCH_BENCH, testcase=FETCH, parameters=parameters
