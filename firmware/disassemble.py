@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from firmware.program.assembler import SEMAPHORE_FIELDS, fields_of
 from gateware.isa import (
     ISA_VERSION,
     REGISTERS,
     RUN_FIELDS,
+    SEMAPHORE_FIELDS,
     Constants,
     Engine,
     ErrorCode,
@@ -35,24 +35,21 @@ from gateware.isa import (
     PostMode,
     Register,
     Transform,
+    fields_of,
+    parts,
 )
 from sim.reference.errors import UserError, exit_status
 
 __all__ = ["decode", "instruction_table", "listing", "read_words"]
 
 NAMED: dict[str, type[enum.IntEnum]] = {"target": LoadTarget, "transform": Transform, "mode": PostMode}
-WORD = {f.name: f for f in fields_of(InstructionWord)}
-
-
-def _part(word: int, field: Field) -> int:
-    return (word >> field.low) & ((1 << field.width) - 1)
 
 
 def _fields(value: int, fields: Iterable[Field]) -> str:
     """The fields that are not 0, by name."""
     shown = []
     for field in fields:
-        part = _part(value, field)
+        part = field.of(value)
         if part:
             names = NAMED.get(field.name)
             shown.append(f"{field.name}={names(part).name if names else part}")
@@ -72,7 +69,7 @@ def _set(register: Register, value: int) -> str:
 
 def decode(word: int) -> tuple[str, str]:
     """Engine and meaning of one word; `illegal` where the machine would stop at it."""
-    number, op, value = (_part(word, WORD[name]) for name in ("engine", "op", "value"))
+    number, op, value = parts(word)
     if number not in list(Engine):
         return f"?{number}", "illegal: there is no such engine"
     engine = Engine(number)
@@ -86,7 +83,7 @@ def decode(word: int) -> tuple[str, str]:
     if op == Op.RUN and engine in RUN_FIELDS:
         return engine.name, f"RUN {_fields(value, RUN_FIELDS[engine])}".rstrip()
     if op in (Op.WAIT, Op.SIGNAL) and engine is not Engine.CONTROL:
-        semaphore, count = (_part(value, field) for field in SEMAPHORE_FIELDS)
+        semaphore, count = (field.of(value) for field in SEMAPHORE_FIELDS)
         return engine.name, f"{Op(op).name} semaphore={semaphore} count={count}"
     return engine.name, f"illegal: it has no operation {op}"
 
@@ -151,7 +148,7 @@ def instruction_table() -> str:
         "",
         "## Words",
         "",
-        f"A word has 32 bits: {_field_list(WORD.values())}. "
+        f"A word has 32 bits: {_field_list(fields_of(InstructionWord))}. "
         f"Operations 0 to {Op.RUN - 1} are SET: they write the engine's register of that number.",
         "",
     ]

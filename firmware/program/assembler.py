@@ -6,31 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from amaranth.lib import data
 
 from gateware.config import AcceleratorConfig
 from gateware.isa import (
     REGISTERS,
     RUN_FIELDS,
+    SEMAPHORE_FIELDS,
     Engine,
-    Field,
     Op,
     Register,
-    SemaphoreValue,
     encode,
+    low_and_high,
     pack_fields,
     register,
 )
 
-__all__ = ["SEMAPHORE_FIELDS", "Assembler", "fields_of"]
-
-
-def fields_of(layout: type[data.Struct]) -> tuple[Field, ...]:
-    """The named bits of one of the instruction set's layouts, lowest first."""
-    return tuple(Field(name, f.offset, f.width) for name, f in layout.as_shape() if name != "unused")
-
-
-SEMAPHORE_FIELDS = fields_of(SemaphoreValue)  # of WAIT and SIGNAL
+__all__ = ["Assembler"]
 
 
 class Assembler:
@@ -48,8 +39,8 @@ class Assembler:
         self._values: dict[tuple[Engine, str], int] = {
             (engine, r.name): 0 for engine, registers in REGISTERS.items() for r in registers
         }
-        self._emit(Engine.CONTROL, register(Engine.CONTROL, "FINGERPRINT_LO").number, config.fingerprint & 0xFFFFFF)
-        self._emit(Engine.CONTROL, register(Engine.CONTROL, "FINGERPRINT_HI").number, config.fingerprint >> 24)
+        for name, value in zip(("FINGERPRINT_LO", "FINGERPRINT_HI"), low_and_high(config.fingerprint), strict=True):
+            self._emit(Engine.CONTROL, register(Engine.CONTROL, name).number, value)
 
     def __len__(self) -> int:
         return len(self._words)

@@ -9,12 +9,12 @@ import numpy as np
 
 from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, ConfigError
-from gateware.isa import LOG_BEATS
+from gateware.isa import ADDRESS_BITS, LOG_BEATS
 from sim.reference.errors import UserError
 
 __all__ = ["ADDRESS_LIMIT", "check_program"]
 
-ADDRESS_LIMIT = 1 << 24
+ADDRESS_LIMIT = 1 << ADDRESS_BITS
 COLOURS = 3
 LOGIT_BYTES = 4
 

@@ -6,7 +6,16 @@ Operations below `Op.RUN` are SET: they write register number `op` of that engin
 
 from gateware.isa.descriptors import loop_registers
 from gateware.isa.enumerations import ERROR_SENTENCES, Engine, ErrorCode, LoadTarget, Op, PostMode, Transform
-from gateware.isa.registers import REGISTERS, RUN_FIELDS, Field, Register, pack_fields, register
+from gateware.isa.registers import (
+    REGISTERS,
+    RUN_FIELDS,
+    SEMAPHORE_FIELDS,
+    Field,
+    Register,
+    fields_of,
+    pack_fields,
+    register,
+)
 from gateware.isa.words import (
     ADDRESS_BITS,
     COUNT_BITS,
@@ -25,7 +34,9 @@ from gateware.isa.words import (
     InstructionWord,
     SemaphoreValue,
     encode,
+    joined,
     low_and_high,
+    parts,
 )
 
 __all__ = [
@@ -43,6 +54,7 @@ __all__ = [
     "RUN_FIELDS",
     "SEMAPHORE_BITS",
     "SEMAPHORE_COUNT_BITS",
+    "SEMAPHORE_FIELDS",
     "SOURCE_LEVELS",
     "VALUE_BITS",
     "Constants",
@@ -57,8 +69,11 @@ __all__ = [
     "SemaphoreValue",
     "Transform",
     "encode",
+    "fields_of",
+    "joined",
     "loop_registers",
     "low_and_high",
     "pack_fields",
+    "parts",
     "register",
 ]

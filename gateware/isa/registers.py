@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from amaranth.lib import data
+
 from gateware.isa.enumerations import Engine
 from gateware.isa.words import (
     ADDRESS_BITS,
@@ -10,9 +12,10 @@ from gateware.isa.words import (
     DST_BITS,
     SOURCE_LEVELS,
     VALUE_BITS,
+    SemaphoreValue,
 )
 
-__all__ = ["REGISTERS", "RUN_FIELDS", "Field", "Register", "pack_fields", "register"]
+__all__ = ["REGISTERS", "RUN_FIELDS", "SEMAPHORE_FIELDS", "Field", "Register", "fields_of", "pack_fields", "register"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,15 @@ class Field:
     name: str
     low: int
     width: int
+
+    def of(self, value: int) -> int:
+        """What these bits of a register's value say."""
+        return value >> self.low & ((1 << self.width) - 1)
+
+
+def fields_of(layout: type[data.Struct]) -> tuple[Field, ...]:
+    """The named bits of one of the instruction set's layouts, lowest first."""
+    return tuple(Field(name, f.offset, f.width) for name, f in layout.as_shape() if name != "unused")
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,7 @@ RUN_FIELDS: dict[Engine, tuple[Field, ...]] = {
     Engine.EXEC: (Field("read", 0, 4), Field("read2", 4, 4), Field("written", 8, 4), Field("written2", 12, 4)),
     Engine.VEC: (Field("done", 0, 4),),
 }
+SEMAPHORE_FIELDS = fields_of(SemaphoreValue)  # of WAIT and SIGNAL
 
 
 def register(engine: Engine, name: str) -> Register:

@@ -23,7 +23,9 @@ __all__ = [
     "InstructionWord",
     "SemaphoreValue",
     "encode",
+    "joined",
     "low_and_high",
+    "parts",
 ]
 
 ISA_VERSION = 2
@@ -71,8 +73,18 @@ def low_and_high(value: int) -> tuple[int, int]:
     return value & ((1 << VALUE_BITS) - 1), (value >> VALUE_BITS) & ((1 << HIGH_BITS) - 1)
 
 
+def joined(low: int, high: int) -> int:
+    """The 32 bits, as an unsigned number, that `low_and_high` takes apart."""
+    return low | high << VALUE_BITS
+
+
 def encode(engine: Engine, op: int, value: int) -> int:
     """The 32-bit word. Raises ValueError where the value does not fit 24 bits."""
     if not 0 <= value < 1 << VALUE_BITS:
         raise ValueError(f"value of {engine.name} operation {op} must fit {VALUE_BITS} bits, not {value}")
     return (engine.value << 29) | (op << VALUE_BITS) | value
+
+
+def parts(word: int) -> tuple[int, int, int]:
+    """Number of the engine, operation and value of a 32-bit word; there need not be an engine of that number."""
+    return word >> 29, word >> VALUE_BITS & 31, word & ((1 << VALUE_BITS) - 1)

@@ -6,7 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import AcceleratorConfig
-from gateware.isa import LOG_BEATS, MOST_COUNT, RUN_FIELDS, Engine, ErrorCode, Op, register
+from gateware.isa import (
+    LOG_BEATS,
+    MOST_COUNT,
+    RUN_FIELDS,
+    SEMAPHORE_FIELDS,
+    Engine,
+    ErrorCode,
+    Op,
+    joined,
+    parts,
+    register,
+)
 from sim.interpreter.execute import execute, softmax
 from sim.interpreter.loads import load
 from sim.interpreter.state import MachineError, MachineState, Observer
@@ -48,7 +59,7 @@ class Interpreter:
         checked = False
         for count, position in enumerate(range(4 * program, len(words))):
             word = int(words[position])
-            number, op, value = word >> 29, (word >> 24) & 31, word & 0xFFFFFF
+            number, op, value = parts(word)
             if number not in list(Engine):
                 raise MachineError(ErrorCode.ILLEGAL_INSTRUCTION, f"word {count}: {number} is no engine")
             engine = Engine(number)
@@ -66,7 +77,7 @@ class Interpreter:
         if op == register(Engine.CONTROL, "FINGERPRINT_LO").number:
             self._low = value
         elif op == register(Engine.CONTROL, "FINGERPRINT_HI").number:
-            if (value << 24 | self._low) != self.config.fingerprint:
+            if joined(self._low, value) != self.config.fingerprint:
                 raise MachineError(ErrorCode.WRONG_CONFIG, f"the program is not for the machine {self.config.name}")
             return True
         elif op == register(Engine.CONTROL, "LOG_BASE").number:
@@ -89,9 +100,9 @@ class Interpreter:
             else:
                 softmax(state)
             for f in RUN_FIELDS[engine]:
-                self._give((value >> f.low) & 15, 1)
+                self._give(f.of(value), 1)
         elif op in (Op.WAIT, Op.SIGNAL):
-            semaphore, amount = value & 15, (value >> 8) & 255
+            semaphore, amount = (f.of(value) for f in SEMAPHORE_FIELDS)
             if op == Op.SIGNAL:
                 self._give(semaphore, amount)
             elif semaphore and state.semaphores[semaphore] < amount:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import LANES, AcceleratorConfig
-from gateware.isa import REGISTERS, Engine, ErrorCode, register
+from gateware.isa import REGISTERS, Engine, ErrorCode, joined, register
 
 __all__ = ["MachineError", "MachineState", "Observer", "looped"]
 
@@ -84,11 +84,11 @@ class MachineState:
     def fields(self, engine: Engine, name: str) -> dict[str, int]:
         """A register's fields."""
         value = self.registers[engine][name]
-        return {f.name: (value >> f.low) & ((1 << f.width) - 1) for f in register(engine, name).fields}
+        return {f.name: f.of(value) for f in register(engine, name).fields}
 
     def joined(self, engine: Engine, low: str, high: str) -> int:
         """The signed 32-bit number in two registers."""
-        value = self.registers[engine][low] | self.registers[engine][high] << 24
+        value = joined(self.registers[engine][low], self.registers[engine][high])
         return value - (1 << 32) if value >> 31 else value
 
     def check_addresses(self, addresses: npt.NDArray[np.int64], what: str) -> None:

@@ -17,7 +17,10 @@ from gateware.isa import (
     Op,
     SemaphoreValue,
     encode,
+    joined,
+    low_and_high,
     pack_fields,
+    parts,
     register,
 )
 
@@ -43,6 +46,8 @@ def test_a_word():
     assert Layout.cast(InstructionWord).size == 32 and Layout.cast(Constants).size == 128
     assert Layout.cast(SemaphoreValue).size <= VALUE_BITS
     assert encode(Engine.EXEC, Op.RUN, 5) == (2 << 29) | (24 << 24) | 5
+    assert parts(encode(Engine.EXEC, Op.RUN, 5)) == (Engine.EXEC, Op.RUN, 5) and parts(0xFFFFFFFF) == (7, 31, 0xFFFFFF)
+    assert all(joined(*low_and_high(bits)) == bits for bits in (0, 0xFFFFFF, 1 << 24, 0x89ABCDEF, 0xFFFFFFFF))
     with pytest.raises(ValueError, match="must fit 24 bits, not 16777216"):
         encode(Engine.EXEC, 0, 1 << 24)
 

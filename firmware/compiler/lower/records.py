@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.compiler.errors import CompileError
-from firmware.program.assembler import fields_of
 from gateware.config import BEAT_BYTES
-from gateware.isa import Constants
+from gateware.isa import Constants, fields_of
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import IntArray
 

@@ -7,9 +7,8 @@ from collections import defaultdict, deque
 import numpy as np
 import numpy.typing as npt
 
-from firmware.program.assembler import SEMAPHORE_FIELDS
 from gateware.config import AcceleratorConfig
-from gateware.isa import RUN_FIELDS, Engine, Op
+from gateware.isa import RUN_FIELDS, SEMAPHORE_FIELDS, Engine, Op, parts
 
 __all__ = ["worst_count"]
 
@@ -39,14 +38,13 @@ def worst_count(config: AcceleratorConfig, words: npt.NDArray[np.uint32]) -> int
         worst = max(worst, held[number])
 
     for word in words.tolist():
-        engine, op, value = word >> 29, word >> 24 & 31, word & 0xFFFFFF
+        engine, op, value = parts(word)
         fetched[engine] += 1
         if op == Op.RUN and engine != Engine.CONTROL:
             for field in RUN_FIELDS[Engine(engine)]:
-                give(value >> field.low & ((1 << field.width) - 1), 1)
+                give(field.of(value), 1)
         elif op in (Op.WAIT, Op.SIGNAL):
-            number = value >> semaphore.low & ((1 << semaphore.width) - 1)
-            counts = value >> count.low & ((1 << count.width) - 1)
+            number, counts = semaphore.of(value), count.of(value)
             if op == Op.SIGNAL:
                 give(number, counts)
             else:
