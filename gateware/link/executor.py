@@ -1,23 +1,21 @@
 """Carries requests out, each once, and answers them."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from gateware.arith.checks import require_range
-from gateware.link.checks import WORD_BYTES, RequestChecks
+from gateware.link.answer_bytes import CONTROL_PLACE, AnswerBytes, counters_place
+from gateware.link.checks import WORD_BYTES
 from gateware.link.control_port import ControlPort
 from gateware.link.machine_port import MachinePort
 from gateware.link.memory_access import TransferPort
-from gateware.link.packets import ANSWER, IDENTITY, MAX_PAYLOAD, REQUEST, WINDOW, Command, Identity, Status
-from gateware.link.receiver import PacketPort
+from gateware.link.packets import ANSWER, IDENTITY, MAX_PAYLOAD, REQUEST, Command, Identity, Status
+from gateware.link.receiver import SLOT_BYTES, PacketPort
+from gateware.link.session import Session
 from gateware.link.transmitter import AnswerPort
 
 __all__ = ["Executor"]
-
-# Words of an answer that are not memory's: the header, the identity, a register; the counters in the other half.
-CONTROL_PLACE = ANSWER.size + IDENTITY.size
-assert CONTROL_PLACE + WORD_BYTES == 32
 
 
 class Executor(wiring.Component):
@@ -49,8 +47,14 @@ class Executor(wiring.Component):
         require_range("Executor", "memory_beats", identity.memory_beats, 1, 1 << address_bits)
         require_range("Executor", "counters", identity.counters, 1, MAX_PAYLOAD // WORD_BYTES)
         require_range("Executor", "timeout_bits", timeout_bits, 2, 32)
-        self.identity, self.address_bits, self.timeout_bits = identity, address_bits, timeout_bits
-        self.checks = RequestChecks(identity.memory_beats)
+        self.identity, self.timeout_bits = identity, timeout_bits
+        self.session, self.bytes = Session(identity.memory_beats), AnswerBytes(identity)
+        # The request, the place of its next byte, whether that byte is taken, and whether the answer is to be kept.
+        self._request, self._index = Signal(REQUEST.layout, name="request"), Signal(range(SLOT_BYTES), name="index")
+        self._advance, self._kept = Signal(name="advance"), Signal(name="kept")
+        # The answer: its status, its next byte's place, what is left of its payload (of the request's, for WRITE).
+        self._status, self._place = Signal(4, name="status"), Signal.like(self.bytes.place, name="place")
+        self._left = Signal(range(MAX_PAYLOAD + 1), name="left")
         super().__init__(
             {
                 "packets": Out(PacketPort()),
@@ -63,193 +67,96 @@ class Executor(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        packets, answers, transfer, control, machine = (
-            self.packets,
-            self.answers,
-            self.transfer,
-            self.control,
-            self.machine,
-        )
-        request = Signal(REQUEST.layout)
-        command = request.command
-        session, opened, following = Signal(16), Signal(), Signal(8)
-        index, advance = Signal.like(packets.address), Signal()
-        place, left = Signal(range(2 * self._counters_place)), Signal(range(MAX_PAYLOAD + 1))
-        status, kept, forgiven = Signal(4), Signal(), Signal()
-        written, was_read = Signal(32), Signal(32)  # on the control bus
+        m.submodules.session, m.submodules.bytes = self.session, self.bytes
+        waited, forgiven = Signal(self.timeout_bits), Signal()
+        too_long = Signal()
+        m.d.sync += waited.eq(Mux(self.transfer.waits | self.control.cyc, waited + 1, 0))
+        m.d.comb += [too_long.eq(waited.all()), self.transfer.abandon.eq(self.transfer.waits & too_long)]
+        self._connect_request(m)
+        self._connect_answer(m, forgiven)
+        with m.FSM():
+            self._receive(m)
+            self._decide(m, forgiven)
+            self._write(m)
+            self._use_control_bus(m, too_long)
+            self._answer(m)
+            self._read(m)
+            self._finish(m)
+        return m
 
-        m.submodules.history = history = memory.Memory(
-            shape=4, depth=WINDOW, init=[], attrs={"ram_style": "distributed"}
-        )
-        remember, recall = history.write_port(), history.read_port(domain="comb")
+    def _connect_request(self, m: Module) -> None:
+        packets, request, index = self.packets, self._request, self._index
         m.d.comb += [
-            remember.addr.eq(request.sequence),
-            remember.data.eq(status),
-            recall.addr.eq(request.sequence),
             # The byte at `index` is always there: its address goes out the cycle before.
-            packets.address.eq(Mux(packets.release, 0, index + advance)),
-            transfer.address.eq(request.address),
-            transfer.last.eq(left == 1),
-            transfer.source.payload.eq(packets.byte),
-            control.adr.eq(request.address[2:]),
-            control.dat_w.eq(written),
-            control.we.eq(command == Command.CONTROL_WRITE),
-            control.stb.eq(control.cyc),
-            machine.program.eq(request.address[4:]),
-            answers.short.eq(~kept),
+            packets.address.eq(Mux(packets.release, 0, index + self._advance)),
+            self.session.request.eq(request),
+            self.session.packet_length.eq(packets.length),
+            self.session.running.eq(self.machine.busy),
+            self.transfer.address.eq(request.address),
+            self.transfer.last.eq(self._left == 1),
+            self.transfer.source.payload.eq(packets.byte),
+            self.control.adr.eq(request.address[2:]),
+            self.control.we.eq(request.command == Command.CONTROL_WRITE),
+            self.control.stb.eq(self.control.cyc),
+            self.machine.program.eq(request.address[4:]),
         ]
         m.d.sync += index.eq(packets.address)
 
-        m.submodules.checks = checks = self.checks
+    def _connect_answer(self, m: Module, forgiven: Value) -> None:
+        header = self.bytes.header
         m.d.comb += [
-            checks.request.eq(request),
-            checks.packet_length.eq(packets.length),
-            checks.session.eq(session),
-            checks.opened.eq(opened),
-            checks.following.eq(following),
-            checks.running.eq(machine.busy),
+            header.session.eq(self.session.number),
+            header.sequence.eq(self._request.sequence),
+            header.status.eq(self._status),
+            header.following.eq(self.session.following),
+            header.state.eq(Cat(Mux(forgiven, 0, self.machine.error), Const(0, 3), self.machine.busy)),
+            header.length.eq(self._left),
+            self.bytes.place.eq(self._place),
+            self.answers.short.eq(~self._kept),
+            self.session.outcome.eq(self._status),
         ]
-        verdict, same, behind = checks.verdict, checks.same, checks.behind
-        fresh = Signal()
-        m.d.comb += fresh.eq(Mux(same, behind == 0xFF, (command == Command.OPEN) & (verdict == Status.DONE)))
+        for inner, outer in zip(self.bytes.counters, self.machine.counters, strict=True):
+            m.d.comb += inner.eq(outer)
 
-        word, counter = Signal(32), Signal(32)
-        first = Cat(
-            self._header(request, session, status, following, self._state(forgiven), left),
-            Const(int.from_bytes(self.identity.to_bytes(), "little"), 8 * IDENTITY.size),
-            was_read,
-        )
-        counters = Cat(*machine.counters)
-        waited = Signal(self.timeout_bits)
-        m.d.sync += waited.eq(Mux(transfer.waits | control.cyc, waited + 1, 0))
-        m.d.comb += transfer.abandon.eq(transfer.waits & waited.all())
+    def _receive(self, m: Module) -> None:
+        """The header of a packet, and two cycles in which it is checked."""
+        with m.State("IDLE"), m.If(self.packets.present & self.answers.ready):
+            m.next = "HEADER"
+        with m.State("HEADER"):
+            m.d.comb += self._advance.eq(1)
+            m.d.sync += self._request.eq(Cat(self._request.as_value()[8:], self.packets.byte))
+            with m.If(self._index == REQUEST.size - 1):
+                m.next = "CHECK"
+        with m.State("CHECK"):
+            m.next = "DECIDE"
 
-        with m.FSM():
-            with m.State("IDLE"), m.If(packets.present & answers.ready):
-                m.next = "HEADER"
-            with m.State("HEADER"):
-                m.d.comb += advance.eq(1)
-                m.d.sync += request.eq(Cat(request.as_value()[8:], packets.byte))
-                with m.If(index == REQUEST.size - 1):
-                    m.next = "CHECK"
-            with m.State("CHECK"):
-                m.next = "DECIDE"
-            with m.State("DECIDE"):
-                m.d.sync += [place.eq(0), left.eq(0), kept.eq(fresh)]
-                m.next = "BEGIN"
-                with m.If(fresh):
-                    m.d.sync += [
-                        session.eq(request.session),
-                        opened.eq(1),
-                        following.eq(request.sequence + 1),
-                        status.eq(verdict),
-                    ]
-                    with m.If(verdict == Status.DONE):
-                        self._act(m, command, request.length, left, forgiven)
-                with m.Elif(~same):
-                    m.d.sync += status.eq(Status.WRONG_SESSION)
-                with m.Elif(behind == 0):
-                    m.d.comb += [answers.again.eq(1), packets.release.eq(1)]
-                    m.next = "IDLE"
-                with m.Elif(behind < WINDOW):
-                    m.d.sync += status.eq(recall.data)
-                with m.Else():
-                    m.d.sync += status.eq(Status.OUT_OF_ORDER)
-            with m.State("WRITE"):
-                m.d.comb += [
-                    transfer.source.valid.eq(left != 0),
-                    advance.eq(transfer.source.valid & transfer.source.ready),
-                ]
-                m.d.sync += left.eq(left - advance)
-                with m.If(transfer.done):
-                    m.next = "BEGIN"
-                with m.If(transfer.abandon):
-                    m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0)]
-                    m.next = "BEGIN"
-            with m.State("COLLECT"):
-                m.d.comb += advance.eq(1)
-                m.d.sync += written.eq(Cat(written[8:], packets.byte))
-                with m.If(index == REQUEST.size + WORD_BYTES - 1):
-                    m.next = "BUS"
-            with m.State("BUS"):
-                m.d.comb += control.cyc.eq(1)
-                m.d.sync += was_read.eq(control.dat_r)
-                with m.If(control.err):
-                    m.d.sync += [status.eq(Status.CONTROL_ERROR), left.eq(0)]
-                    m.next = "BEGIN"
-                with m.Elif(control.ack):
-                    m.next = "BEGIN"
-                with m.Elif(waited.all()):
-                    m.d.sync += [status.eq(Status.CONTROL_TIMEOUT), left.eq(0)]
-                    m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.d.comb += answers.begin.eq(1)
-                m.next = "SELECT"
-            with m.State("SELECT"):
-                m.d.sync += [
-                    word.eq(first.word_select(place[2:5], 32)),
-                    counter.eq(counters.word_select(place[2 : self._counter_bits + 2], 32)),
-                ]
-                m.next = "PUT"
-            with m.State("PUT"):
-                m.d.comb += [
-                    answers.data.payload.eq(Mux(place[-1], counter, word).word_select(place[:2], 8)),
-                    answers.data.valid.eq(1),
-                ]
-                with m.If(answers.data.ready):
-                    m.d.sync += place.eq(place + 1)
-                    m.next = "SELECT"
-                    with m.If(place >= ANSWER.size):
-                        m.d.sync += left.eq(left - 1)
-                        with m.If(left == 1):
-                            m.next = "FINISH"
-                    with m.If(place == ANSWER.size - 1):
-                        with m.If(left == 0):
-                            m.next = "FINISH"
-                        with m.Elif(command == Command.READ):
-                            m.d.comb += transfer.begin.eq(1)
-                            m.next = "READ"
-                        with m.Elif(command == Command.COUNTERS):
-                            m.d.sync += place.eq(self._counters_place)
-                        with m.Elif(command == Command.CONTROL_READ):
-                            m.d.sync += place.eq(CONTROL_PLACE)
-            with m.State("READ"):
-                m.d.comb += [
-                    answers.data.payload.eq(transfer.sink.payload),
-                    answers.data.valid.eq(transfer.sink.valid),
-                    transfer.sink.ready.eq(answers.data.ready),
-                ]
-                m.d.sync += left.eq(left - (transfer.sink.valid & transfer.sink.ready))
-                with m.If(transfer.done):
-                    m.next = "FINISH"
-                with m.If(transfer.abandon):
-                    # What was put so far is forgotten: the answer begins anew.
-                    m.d.sync += [status.eq(Status.MEMORY_TIMEOUT), left.eq(0), place.eq(0)]
-                    m.next = "BEGIN"
-            with m.State("FINISH"), m.If(answers.data.ready):
-                m.d.comb += [answers.finish.eq(1), packets.release.eq(1), remember.en.eq(kept)]
+    def _decide(self, m: Module, forgiven: Signal) -> None:
+        """Is it carried out, answered from what is remembered, or refused?"""
+        session = self.session
+        with m.State("DECIDE"):
+            m.d.sync += [self._place.eq(0), self._left.eq(0), self._kept.eq(session.fresh)]
+            m.d.comb += session.enter.eq(session.fresh)
+            with m.If(session.repeated):
+                m.d.comb += [self.answers.again.eq(1), self.packets.release.eq(1)]
                 m.next = "IDLE"
-        return m
+            with m.Else():
+                m.d.sync += self._status.eq(session.status)
+                m.next = "BEGIN"
+            with m.If(session.accepted):
+                self._begin_command(m, forgiven)
 
-    @property
-    def _counter_bits(self) -> int:
-        return max(3, (self.identity.counters - 1).bit_length())
-
-    @property
-    def _counters_place(self) -> int:
-        return WORD_BYTES << self._counter_bits
-
-    def _act(self, m: Module, command: Value, length: Value, left: Signal, forgiven: Signal) -> None:
+    def _begin_command(self, m: Module, forgiven: Signal) -> None:
         """Begins what a request asks for, and says how long its answer's payload is (or its own, for WRITE)."""
-        with m.Switch(command):
+        left = self._left
+        with m.Switch(self._request.command):
             with m.Case(Command.IDENTIFY):
                 m.d.sync += left.eq(IDENTITY.size)
             with m.Case(Command.COUNTERS):
                 m.d.sync += left.eq(WORD_BYTES * self.identity.counters)
             with m.Case(Command.READ):
-                m.d.sync += left.eq(length)
+                m.d.sync += left.eq(self._request.length)
             with m.Case(Command.WRITE):
-                m.d.sync += left.eq(length)
+                m.d.sync += left.eq(self._request.length)
                 m.d.comb += [self.transfer.begin.eq(1), self.transfer.writing.eq(1)]
                 m.next = "WRITE"
             with m.Case(Command.RUN):
@@ -266,22 +173,92 @@ class Executor(wiring.Component):
             with m.Case(Command.CONTROL_WRITE):
                 m.next = "COLLECT"
 
-    def _state(self, forgiven: Value) -> Value:
-        return Cat(Mux(forgiven, 0, self.machine.error), Const(0, 3), self.machine.busy)
+    def _fail(self, m: Module, status: Status) -> None:
+        """Answers with a status, and without a payload."""
+        m.d.sync += [self._status.eq(status), self._left.eq(0)]
+        m.next = "BEGIN"
 
-    def _header(
-        self, request: data.View, session: Value, status: Value, following: Value, state: Value, left: Value
-    ) -> Value:
-        values = {
-            "session": session,
-            "sequence": request.sequence,
-            "status": status,
-            "following": following,
-            "state": state,
-            "length": left,
-        }
-        parts = []
-        for field in ANSWER.fields:
-            value = Value.cast(values[field.name])
-            parts.append(Cat(value, Const(0, 8 * field.size - len(value))))
-        return Cat(*parts)
+    def _write(self, m: Module) -> None:
+        """The payload of a WRITE to memory."""
+        source = self.transfer.source
+        with m.State("WRITE"):
+            m.d.comb += [source.valid.eq(self._left != 0), self._advance.eq(source.valid & source.ready)]
+            m.d.sync += self._left.eq(self._left - self._advance)
+            with m.If(self.transfer.done):
+                m.next = "BEGIN"
+            with m.If(self.transfer.abandon):
+                self._fail(m, Status.MEMORY_TIMEOUT)
+
+    def _use_control_bus(self, m: Module, too_long: Value) -> None:
+        """The payload of a CONTROL_WRITE, and the transfer of it or of a CONTROL_READ."""
+        control, written, was_read = self.control, Signal(32, name="written"), Signal(32, name="was_read")
+        m.d.comb += [control.dat_w.eq(written), self.bytes.register.eq(was_read)]
+        with m.State("COLLECT"):
+            m.d.comb += self._advance.eq(1)
+            m.d.sync += written.eq(Cat(written[8:], self.packets.byte))
+            with m.If(self._index == REQUEST.size + WORD_BYTES - 1):
+                m.next = "BUS"
+        with m.State("BUS"):
+            m.d.comb += control.cyc.eq(1)
+            m.d.sync += was_read.eq(control.dat_r)
+            with m.If(control.err):
+                self._fail(m, Status.CONTROL_ERROR)
+            with m.Elif(control.ack):
+                m.next = "BEGIN"
+            with m.Elif(too_long):
+                self._fail(m, Status.CONTROL_TIMEOUT)
+
+    def _answer(self, m: Module) -> None:
+        """The answer's header, and a payload that is not memory's: two cycles a byte."""
+        with m.State("BEGIN"):
+            m.d.comb += self.answers.begin.eq(1)
+            m.next = "SELECT"
+        with m.State("SELECT"):
+            m.d.comb += self.bytes.load.eq(1)
+            m.next = "PUT"
+        with m.State("PUT"):
+            m.d.comb += [self.answers.data.payload.eq(self.bytes.byte), self.answers.data.valid.eq(1)]
+            with m.If(self.answers.data.ready):
+                m.d.sync += self._place.eq(self._place + 1)
+                m.next = "SELECT"
+                with m.If(self._place >= ANSWER.size):
+                    m.d.sync += self._left.eq(self._left - 1)
+                    with m.If(self._left == 1):
+                        m.next = "FINISH"
+                with m.If(self._place == ANSWER.size - 1):
+                    self._begin_payload(m)
+
+    def _begin_payload(self, m: Module) -> None:
+        """Where the byte after the header comes from; by default from the place after the header's, the identity."""
+        command = self._request.command
+        with m.If(self._left == 0):
+            m.next = "FINISH"
+        with m.Elif(command == Command.READ):
+            m.d.comb += self.transfer.begin.eq(1)
+            m.next = "READ"
+        with m.Elif(command == Command.COUNTERS):
+            m.d.sync += self._place.eq(counters_place(self.identity.counters))
+        with m.Elif(command == Command.CONTROL_READ):
+            m.d.sync += self._place.eq(CONTROL_PLACE)
+
+    def _read(self, m: Module) -> None:
+        """The payload of a READ's answer, from memory."""
+        sink, answer = self.transfer.sink, self.answers.data
+        with m.State("READ"):
+            m.d.comb += [
+                answer.payload.eq(sink.payload),
+                answer.valid.eq(sink.valid),
+                sink.ready.eq(answer.ready),
+            ]
+            m.d.sync += self._left.eq(self._left - (sink.valid & sink.ready))
+            with m.If(self.transfer.done):
+                m.next = "FINISH"
+            with m.If(self.transfer.abandon):
+                # What was put so far is forgotten: the answer begins anew.
+                m.d.sync += self._place.eq(0)
+                self._fail(m, Status.MEMORY_TIMEOUT)
+
+    def _finish(self, m: Module) -> None:
+        with m.State("FINISH"), m.If(self.answers.data.ready):
+            m.d.comb += [self.answers.finish.eq(1), self.packets.release.eq(1), self.session.remember.eq(self._kept)]
+            m.next = "IDLE"

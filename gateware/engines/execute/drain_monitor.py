@@ -1,11 +1,12 @@
 """What the drain reads and writes of shared memories, by operation: only where contracts are watched."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
 
 from gateware.config import LANE_BYTES, LANES
-from gateware.contracts import NUMBER_BITS, dram, writes
+from gateware.contracts import NUMBER_BITS, dram, watched, writes
 from gateware.engines.execute.constants import ConstantMemory
+from gateware.engines.execute.hand_over import HandOver
 from gateware.engines.execute.residual_fetch import ResidualFetch
 from gateware.engines.execute.row_map import RowMap
 from gateware.engines.execute.store import RowStore
@@ -21,32 +22,31 @@ def watch_drain(
     m: Module,
     platform: object,
     drain: wiring.Component,
-    op: data.View,
-    starting: Value,
+    hand_over: HandOver,
     parts: tuple[ConstantMemory, RowMap, ResidualFetch, RowStore],
 ) -> None:
-    """Tells the drain's parts which operation they work on, and states its own writes.
-
-    ``op`` is the operation, with its ``number``, that begins with ``starting``.
-    """
-    constants, row_map, skip, store = parts
+    """Tells the drain's parts which operation they work on, and states its own writes."""
+    if not watched(platform):
+        return
+    (constants, row_map, fetch, store), number = parts, hand_over.running
     # Memory takes results in the order in which the operations begin.
     m.submodules.store_numbers = stored = StreamFifo(NUMBER_BITS, STORES)
     m.d.comb += [
-        stored.i.valid.eq(starting & ~op.post.to_scores),
-        stored.i.payload.eq(op.number),
+        stored.i.valid.eq(hand_over.begin & ~hand_over.operation.post.to_scores),
+        stored.i.payload.eq(number),
         stored.o.ready.eq(store.stored),
     ]
     m.d.comb += [
-        constants.number.eq(op.number),
+        hand_over.number.eq(drain.number),
+        constants.number.eq(number),
         constants.write_number.eq(drain.load_number),
         row_map.used.eq(store.i.valid & store.i.ready & store.scatter),
-        row_map.number.eq(op.number),
+        row_map.number.eq(number),
         row_map.write_number.eq(drain.load_number),
-        skip.number.eq(op.number),
+        fetch.number.eq(number),
     ]
     scored = Signal(NUMBER_BITS)
-    m.d.sync += [scored.eq(op.number), drain.update_number.eq(op.number)]
+    m.d.sync += [scored.eq(number), drain.update_number.eq(number)]
     scores = drain.scores
     place = Cat(scores.word, scores.row, scores.half)
     writes(m, platform, score_memory(len(place)), "EXEC", scores.valid, scored, place)

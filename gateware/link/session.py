@@ -1,0 +1,96 @@
+"""Whose turn a request is, and what became of those before it."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware.link.checks import RequestChecks
+from gateware.link.packets import REQUEST, WINDOW, Command, Status
+from gateware.link.receiver import SLOT_BYTES
+
+__all__ = ["Session"]
+
+
+class Session(wiring.Component):
+    """The device's session: its number, the request that it waits for, and the outcomes of the last 32.
+
+    Every output is of the request that was there one cycle ago.
+
+    Parameters
+    ----------
+    memory_beats : int
+        Size of the memory, a multiple of 64.
+
+    Members
+    -------
+    request : In(REQUEST.layout), packet_length : In(11), running : In(1)
+        As of `RequestChecks`.
+    fresh : Out(1)
+        It is the request's turn; ``enter`` : In(1): so it is, and the session waits for the next one.
+    accepted : Out(1)
+        It is its turn, and it may be carried out.
+    repeated : Out(1)
+        It is the last request once more: the last answer is still there.
+    status : Out(4)
+        How it is answered, unless it fails later; of no meaning with ``repeated``.
+    remember : In(1), outcome : In(4)
+        The request has been handled, with this status.
+    number : Out(16), following : Out(8)
+        The session, and the sequence number that it waits for.
+    """
+
+    def __init__(self, memory_beats: int) -> None:
+        self.checks = RequestChecks(memory_beats)
+        super().__init__(
+            {
+                "request": In(REQUEST.layout),
+                "packet_length": In(range(SLOT_BYTES + 1)),
+                "running": In(1),
+                "enter": In(1),
+                "fresh": Out(1),
+                "accepted": Out(1),
+                "repeated": Out(1),
+                "status": Out(4),
+                "remember": In(1),
+                "outcome": In(4),
+                "number": Out(16),
+                "following": Out(8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request, opened = self.request, Signal()
+        m.submodules.checks = checks = self.checks
+        m.submodules.history = history = memory.Memory(
+            shape=4, depth=WINDOW, init=[], attrs={"ram_style": "distributed"}
+        )
+        remember, recall = history.write_port(), history.read_port(domain="comb")
+        verdict, same, behind = checks.verdict, checks.same, checks.behind
+        may_open = (request.command == Command.OPEN) & (verdict == Status.DONE)
+        m.d.comb += [
+            checks.request.eq(request),
+            checks.packet_length.eq(self.packet_length),
+            checks.session.eq(self.number),
+            checks.opened.eq(opened),
+            checks.following.eq(self.following),
+            checks.running.eq(self.running),
+            self.fresh.eq(Mux(same, behind == 0xFF, may_open)),
+            self.accepted.eq(self.fresh & (verdict == Status.DONE)),
+            self.repeated.eq(same & (behind == 0)),
+            recall.addr.eq(request.sequence),
+            remember.addr.eq(request.sequence),
+            remember.data.eq(self.outcome),
+            remember.en.eq(self.remember),
+        ]
+        with m.If(self.fresh):
+            m.d.comb += self.status.eq(verdict)
+        with m.Elif(~same):
+            m.d.comb += self.status.eq(Status.WRONG_SESSION)
+        with m.Elif(behind < WINDOW):
+            m.d.comb += self.status.eq(recall.data)
+        with m.Else():
+            m.d.comb += self.status.eq(Status.OUT_OF_ORDER)
+        with m.If(self.enter):
+            m.d.sync += [self.number.eq(request.session), opened.eq(1), self.following.eq(request.sequence + 1)]
+        return m
