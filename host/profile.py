@@ -23,8 +23,8 @@ from firmware.program.log import Layer
 from host.command.errors import HostError, reason, run_command
 from host.command.terminal import output
 from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
-from host.images.files import read_image
 from sim.emulator.timeline import ENGINES, chrome_trace, draw
+from sim.reference.picture import read_picture
 
 COLUMNS: tuple[tuple[str, Callable[[Layer], float], str], ...] = (
     ("array", lambda layer: layer.share("steps"), "it steps"),
@@ -102,7 +102,7 @@ def written(path: Path, write: Callable[[Path], object]) -> None:
 
 def profile(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
-    picture = read_image(options.image) if options.image else Image.new("RGB", (SIDE, SIDE), (GREY, GREY, GREY))
+    picture = read_picture(options.image) if options.image else Image.new("RGB", (SIDE, SIDE), (GREY, GREY, GREY))
     with open_device(options.device) as device:
         device.load(options.program)
         prediction = device.infer(picture)

@@ -5,6 +5,7 @@
 
 IMAGE is a file or a folder. On a terminal the answers come as a table, in a pipe as one line an image:
 file, then `class name probability` for each of the top k, separated by tabs. With `--json` they are one JSON object.
+An image that cannot be read is a sentence on standard error; the others are labelled, and the exit status is 2.
 With `--watch` images are labelled as they appear in a folder, with `--camera` a camera's, until Ctrl-C: one line each,
 or with `--json` one JSON object a line.
 """
@@ -24,8 +25,9 @@ from host.command.terminal import output, percent, tracked
 from host.devices.base import Device
 from host.devices.prediction import Prediction
 from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
-from host.images.files import find_images, read_image
+from host.images.files import Pictures, find_images
 from host.images.live import camera, watch
+from sim.reference.errors import USER_ERROR_STATUS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,8 +116,9 @@ def run(options: argparse.Namespace) -> int:
     answers: list[tuple[Path, Prediction]] = []
     with open_device(options.device) as device:
         model = device.load(options.program)
-        predictions = device.stream(read_image(file) for file in files)
-        for file, prediction in tracked(zip(files, predictions, strict=True), len(files), "images"):
+        pictures = Pictures(files)
+        for number, prediction in enumerate(tracked(device.stream(pictures), len(files), "images")):
+            file = pictures.read[number]
             if options.json or console.is_terminal:
                 answers.append((file, prediction))
             else:
@@ -127,11 +130,12 @@ def run(options: argparse.Namespace) -> int:
             "architecture": model.architecture,
             "arithmetic": model.arithmetic,
             "images": [as_object(file, prediction, options.top_k) for file, prediction in answers],
+            "refused": [{"file": str(file), "error": sentence} for file, sentence in pictures.refused.items()],
         }
         print(json.dumps(result, indent=1))
     elif console.is_terminal:
         console.print(as_table(answers, options.top_k))
-    return 0
+    return USER_ERROR_STATUS if pictures.refused else 0
 
 
 def main(arguments: list[str] | None = None) -> int:

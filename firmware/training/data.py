@@ -17,6 +17,7 @@ from PIL import Image
 
 from firmware.quantiser.labels import labels_of
 from sim.reference.errors import UserError
+from sim.reference.picture import read_picture
 from sim.reference.preprocess import SUFFIXES, Preprocessing, image_files
 
 __all__ = ["AUGMENTATIONS", "Batch", "Images", "batch", "open_images", "read_idx"]
@@ -50,11 +51,7 @@ class Files:
         return len(self.files)
 
     def picture(self, index: int) -> Image.Image:
-        try:
-            with Image.open(self.files[index]) as file:
-                return file.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise UserError(f"{self.files[index]} is not a readable image; an image file is expected.") from error
+        return read_picture(self.files[index])
 
 
 @dataclass(frozen=True)

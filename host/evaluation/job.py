@@ -17,7 +17,7 @@ from host.devices.linked import described
 from host.devices.model_file import MODEL_FORMAT, kind_of, read_model
 from host.devices.registry import open_device
 from host.evaluation.metrics import Outcome
-from host.images.files import read_image
+from sim.reference.picture import read_picture
 
 __all__ = ["Evaluator", "Job", "class_names"]
 
@@ -71,7 +71,7 @@ class Evaluator:
 
     def outcomes(self, rows: Sequence[LabelledFile]) -> Generator[Outcome, None, None]:
         """Those of the rows, in order; the images stream through in the devices' batches. Raises HostError."""
-        mine, others = tee(read_image(self._images / row.file) for row in rows)
+        mine, others = tee(read_picture(self._images / row.file) for row in rows)
         answers = self._device.stream(mine)
         if self._reference is None:
             for row, answer in zip(rows, answers, strict=True):

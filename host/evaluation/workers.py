@@ -14,6 +14,7 @@ from firmware.quantiser.labels import LabelledFile
 from host.command.errors import HostError, reason
 from host.evaluation.job import Evaluator, Job
 from host.evaluation.metrics import Outcome
+from sim.reference.errors import UserError
 
 __all__ = ["in_processes", "on_cluster"]
 
@@ -32,8 +33,8 @@ def evaluated(job: Job, row: LabelledFile) -> Outcome:
             _worker.job, _worker.evaluator = None, Evaluator(job)
             _worker.job = job
         outcome: Outcome = _worker.evaluator.outcome(row)
-    except HostError as error:
-        raise HostError(str(error)) from None  # the others do not survive the way between processes
+    except UserError as error:
+        raise HostError(str(error)) from None  # what caused it does not survive the way between processes
     return outcome
 
 

@@ -1,28 +1,17 @@
-"""Finding and decoding image files; what happens to a decoded picture is up to `sim.reference.preprocess`."""
+"""Finding image files; `sim.reference.picture` decodes them."""
 
 from __future__ import annotations
 
-import io
-import struct
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from host.command.errors import HostError, reason
+from sim.reference.errors import UserError
+from sim.reference.picture import read_picture
 from sim.reference.preprocess import SUFFIXES
-
-DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    KeyError,
-    struct.error,
-    MemoryError,
-    Image.DecompressionBombError,
-)
-"""What Pillow's decoders answer damaged and hostile files with."""
 
 
 def find_images(arguments: Iterable[Path]) -> list[Path]:
@@ -49,38 +38,27 @@ def find_images(arguments: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read_image(path: Path) -> Image.Image:
-    """The decoded picture, RGB whatever the file holds.
+class Pictures:
+    """The pictures in files, one after another; of one that cannot be read a sentence goes to standard error.
 
-    Raises
-    ------
-    HostError : the file is missing, not an image, or damaged
+    Members
+    -------
+    read : the files of the pictures so far
+    refused : of each file that cannot be read, why
     """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except DECODING_ERRORS as error:
-        raise HostError(f"Cannot read the image {path}: {_complaint(error)}.") from error
 
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._files = files
+        self.read: list[Path] = []
+        self.refused: dict[Path, str] = {}
 
-def decode_image(content: bytes, most_pixels: int) -> Image.Image:
-    """The same for bytes from somebody who is not trusted: no more than so many pixels are ever decoded.
-
-    Raises
-    ------
-    HostError : it is no image, damaged, or too large
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > most_pixels:
-                raise HostError(
-                    f"The picture has {image.width} x {image.height} pixels, and {most_pixels:,} are the most: make it "
-                    "smaller."
-                )
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except DECODING_ERRORS as error:
-        raise HostError(f"Cannot read the picture: {_complaint(error)}.") from error
-
-
-def _complaint(error: BaseException) -> str:
-    return "it is not an image that Pillow knows" if "cannot identify" in str(error) else reason(error)
+    def __iter__(self) -> Iterator[Image.Image]:
+        for file in self._files:
+            try:
+                picture = read_picture(file)
+            except UserError as error:
+                print(error, file=sys.stderr, flush=True)
+                self.refused[file] = str(error)
+                continue
+            self.read.append(file)
+            yield picture

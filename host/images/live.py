@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from host.command.errors import HostError, reason
-from host.images.files import read_image
+from sim.reference.errors import UserError
+from sim.reference.picture import read_picture
 from sim.reference.preprocess import SUFFIXES
 
 __all__ = ["camera", "watch"]
@@ -84,10 +85,10 @@ def _whole(path: Path, candidate: _Candidate) -> Image.Image | None:
         if not path.is_file() or not candidate.stays(path) or candidate.polls > PATIENCE:
             return None
         before = candidate.version
-        picture = read_image(path)
+        picture = read_picture(path)
         candidate.stays(path)
         return picture if candidate.version == before else None
-    except HostError as error:
+    except UserError as error:
         if candidate.polls == PATIENCE:
             print(error, file=sys.stderr, flush=True)
         return None

@@ -15,9 +15,10 @@ from aiohttp import web
 
 from firmware.program.log import Layer
 from host.command.errors import HostError
-from host.images.files import decode_image
 from host.page.shared_device import Labelled, SharedDevice
 from sim.emulator.timeline import ENGINES
+from sim.reference.errors import UserError
+from sim.reference.picture import decode_picture
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "MOST_WAITING", "application"]
 
@@ -119,15 +120,16 @@ class _Page:
             raise Refusal(503, "Too many pictures wait for the device: try again in a moment.")
         async with self._waiting:
             content = await _body(request)
+            notes: list[str] = []
             try:
-                picture = await asyncio.to_thread(decode_image, content, MOST_PIXELS)
-            except HostError as error:
+                picture = await asyncio.to_thread(decode_picture, content, MOST_PIXELS, notes.append)
+            except UserError as error:
                 raise Refusal(400, str(error)) from error
             try:
                 labelled = await self._device.label(picture)
             except HostError as error:
                 raise Refusal(502, str(error)) from error
-        return web.json_response(as_object(labelled, self._device.clock_mhz))
+        return web.json_response({"note": " ".join(notes), **as_object(labelled, self._device.clock_mhz)})
 
 
 async def _body(request: web.Request) -> bytes:

@@ -13,8 +13,7 @@ from firmware.compiler.compiler import compile_graph
 from firmware.compiler.schedule.cost import predict
 from firmware.program.program import Program
 from firmware.quantiser.random_model import random_model
-from gateware.config import BEAT_BYTES as BEAT
-from gateware.config import AcceleratorConfig
+from gateware.config import BEAT_BYTES, AcceleratorConfig
 from sim.emulator.board import Board
 from sim.emulator.exactness import FRAME_ERRORS, checked_frame
 from sim.fuzz.case import Case, Cut
@@ -104,7 +103,7 @@ def run_case(case: Case) -> Outcome:
 
 def _fill(board: Board, seed: int) -> None:
     """Noise where nothing stands beforehand: nobody may take it for zeros."""
-    noise = np.random.default_rng(seed).integers(0, 256, board.program.beats * BEAT, np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, board.program.beats * BEAT_BYTES, np.uint8)
     board.emulation.write_memory(0, noise.tobytes())
     board.restore()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sim.reference.errors import UserError
+from sim.reference.picture import read_picture
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -49,19 +49,8 @@ class Preprocessing:
         return asdict(self)
 
     def load(self, path: Path) -> npt.NDArray[np.float32]:
-        """The image file as float32 (3, crop, crop), red first."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                # Odd but harmless metadata is no reason to refuse an image that decodes.
-                warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-                with Image.open(path) as file:
-                    picture = file.convert("RGB")
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path} is not a readable image ({_reason(error)}); an image file is expected.") from error
-        except Image.DecompressionBombWarning as error:
-            raise UserError(f"{path} is too large an image ({_reason(error)}); a photograph is expected.") from error
-        return self.apply(picture)
+        """The image file as float32 (3, crop, crop), red first. Raises UserError as `read_picture`."""
+        return self.apply(read_picture(path))
 
     def apply(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         """A decoded picture (RGB) as float32 (3, crop, crop), red first."""
@@ -78,11 +67,6 @@ class Preprocessing:
     def load_batch(self, paths: Sequence[Path]) -> npt.NDArray[np.float32]:
         """Image files as float32 (batch, 3, crop, crop)."""
         return np.stack([self.load(path) for path in paths])
-
-
-def _reason(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def image_files(folder: Path) -> list[Path]:

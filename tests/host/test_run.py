@@ -92,3 +92,23 @@ def test_every_kind_of_picture_reaches_the_model_as_rgb(mode, brightness, progra
     path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
     Image.new(mode, (6, 5)).save(path)
     assert run.main(["--device", "brightness", "--top-k", "1", str(program), str(path)]) == 0
+
+
+def test_a_broken_picture_in_a_folder_is_reported_and_the_others_are_labelled(
+    brightness, program: Path, folder: Path, capsys
+):
+    (folder / "grey_050.png").write_bytes((folder / "grey_048.png").read_bytes()[:45])
+    (folder / "zebra.jpg").write_text("not a picture")
+    arguments = ["--device", "brightness", "--top-k", "1", str(program), str(folder)]
+    assert run.main(arguments) == 2
+    out, err = capsys.readouterr()
+    named = [Path(line.split("\t")[0]).name for line in out.splitlines()]
+    assert named == [f"grey_{grey:03}.png" for grey in range(16, 256, 32)]
+    assert [line.split("\t")[1].split()[0] for line in out.splitlines()] == list("00112233")
+    first, second = err.splitlines()
+    assert "grey_050.png" in first and "zebra.jpg: it is not an image that Pillow knows." in second
+    assert run.main(["--json", *arguments]) == 2
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["images"]) == 8
+    assert [Path(entry["file"]).name for entry in result["refused"]] == ["grey_050.png", "zebra.jpg"]
+    assert [entry["error"] for entry in result["refused"]] == err.splitlines()

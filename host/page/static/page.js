@@ -55,7 +55,7 @@ async function ask(picture) {
     });
     const answer = await response.json();
     if (mine !== turn) return;
-    complain(response.ok ? "" : answer.error);
+    complain(response.ok ? answer.note : answer.error);
     if (response.ok) show(answer);
     find("state").textContent = "";
     return response.ok;

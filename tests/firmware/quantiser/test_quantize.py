@@ -120,7 +120,7 @@ def test_bad_arguments(inputs: list[str], tmp_path: Path, capsys, option: str, v
 def test_bad_inputs_leave_no_output(inputs: list[str], tmp_path: Path, capsys):
     (tmp_path / "images" / "1.png").write_bytes(b"not an image")
     assert quantize.main(inputs) == 2
-    assert "1.png is not a readable image" in capsys.readouterr().err
+    assert "1.png: it is not an image that Pillow knows" in capsys.readouterr().err
     assert quantize.main(["resnet50", *inputs[1:]]) == 2
     assert "Unknown architecture 'resnet50'" in capsys.readouterr().err
     assert not list(tmp_path.glob("*m.model*"))

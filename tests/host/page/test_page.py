@@ -85,7 +85,7 @@ def header_of(width: int, height: int) -> bytes:
         (picture(3)[:45], "image/png", 400, "Cannot read the picture"),
         (picture(3, "JPEG")[:200], "image/jpeg", 400, "Cannot read the picture"),
         (header_of(10_000, 8_000), "image/png", 400, "10000 x 8000 pixels, and 50,000,000 are the most"),
-        (header_of(60_000, 60_000), "image/png", 400, "Cannot read the picture"),
+        (header_of(60_000, 60_000), "image/png", 400, "The picture has more than 50,000,000 pixels: make it smaller."),
         (header_of(5000, 5000), "image/png", 400, "Cannot read the picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 400, "not an image"),
         (bytes(page.MOST_BYTES + 1), "image/png", 413, "more than 16 MB"),
