@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from gateware.arith.checks import require_range
 from gateware.contracts import require, watched
 from gateware.isa import SEMAPHORE_BITS, SEMAPHORE_COUNT_BITS, SemaphoreValue
 
@@ -26,12 +27,12 @@ class Semaphores(wiring.Component):
 
     One gift or one look at a waiting engine a cycle, gifts first in the order of their ports, then the waiting engines
     in turn. A gift is counted 2 cycles after it is taken; an engine passes at most ``takers`` + 2 cycles after that,
-    and ``takers`` more for every gift that is taken meanwhile.
+    and ``takers`` more for every gift that is taken meanwhile. A reset forgets what is under way and keeps the counts.
 
     Parameters
     ----------
     givers, takers : int
-        Ports.
+        Ports; at least two takers.
 
     Members
     -------
@@ -40,10 +41,11 @@ class Semaphores(wiring.Component):
     clear : In(1)
         Sets all counts to 0; hold for 16 cycles.
     overflow : Out(1)
-        A count would pass 255; stays until ``clear``.
+        A count would pass 255, and goes on modulo 256; stays until ``clear``.
     """
 
     def __init__(self, givers: int, takers: int) -> None:
+        require_range("Semaphores", "takers", takers, 2)
         self.givers, self.takers = givers, takers
         super().__init__(
             {
@@ -66,7 +68,7 @@ class Semaphores(wiring.Component):
         kind = data.StructLayout({"give": 1, "take": 1, "taker": range(self.takers), **value})
         chosen = Signal(kind)
         turn = Signal(range(self.takers))
-        asking = Array([t.taking for t in self.take])[turn] & ~(chosen.take & (chosen.taker == turn))
+        asking = Array([t.taking for t in self.take])[turn]
         m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), chosen.taker.eq(turn)]
         m.d.sync += turn.eq(Mux(turn == self.takers - 1, 0, turn + 1))
         taken = [Signal(name=f"taken_{i}") for i in range(self.takers)]
@@ -76,7 +78,7 @@ class Semaphores(wiring.Component):
         free = 1
         for port in self.give:
             m.d.comb += port.ready.eq(free & ~self.clear)
-            with m.If(port.valid & free & ~self.clear):
+            with m.If(port.valid & free):
                 m.d.sync += [chosen.give.eq(1), chosen.take.eq(0)]
                 m.d.sync += [chosen[name].eq(port.payload[name]) for name in value]
             free = free & ~port.valid
@@ -92,15 +94,14 @@ class Semaphores(wiring.Component):
             enough.eq((count >= chosen.count) | never),
             writer.addr.eq(chosen.semaphore),
             writer.data.eq(Mux(chosen.give, total[:SEMAPHORE_COUNT_BITS], count - chosen.count)),
-            writer.en.eq((chosen.give | (chosen.take & enough)) & ~never),
+            # What is written to the place of semaphore 0 is never looked at.
+            writer.en.eq(chosen.give | (chosen.take & enough)),
         ]
         for index, signal in enumerate(taken):
             m.d.sync += signal.eq(chosen.take & enough & (chosen.taker == index))
             m.d.comb += self.take[index].taken.eq(signal)
         with m.If(chosen.give & total[SEMAPHORE_COUNT_BITS] & ~never):
             m.d.sync += self.overflow.eq(1)
-        sweep = Signal(SEMAPHORE_BITS)
-        m.d.sync += sweep.eq(sweep + 1)
         both = [
             a.taking & b.taking & (a.take.semaphore == b.take.semaphore) & (a.take.semaphore != 0)
             for a, b in itertools.combinations(self.take, 2)
@@ -115,5 +116,6 @@ class Semaphores(wiring.Component):
             require(m, platform, self, "clear holds until all counts are 0", ~ended | (cleared == SWEEP))
         with m.If(self.clear):
             m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), self.overflow.eq(0)]
-            m.d.comb += [writer.addr.eq(sweep), writer.data.eq(0), writer.en.eq(1)]
+            m.d.sync += chosen.semaphore.eq(chosen.semaphore + 1)
+            m.d.comb += [writer.data.eq(0), writer.en.eq(1)]
         return m

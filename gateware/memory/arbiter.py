@@ -86,7 +86,7 @@ class MemoryArbiter(wiring.Component):
         valid = [port.cmd.valid for port in self.read] + [port.beat.valid for port in self.write]
         wants = [asks & ~stop for asks, stop in zip(valid, stopped, strict=True)]
         owner = Signal(range(clients))
-        budget = Signal(range(self.burst + 1))
+        budget = Signal(range(self.burst))
         asking, transfer, is_read, counted = Signal(), Signal(), Signal(), Signal()
         reader = owner[: max(1, (self.readers - 1).bit_length())]
         room = commands.i.ready & tags.i.ready & words.i.ready
@@ -106,7 +106,7 @@ class MemoryArbiter(wiring.Component):
         addresses = [port.cmd.payload for port in self.read] + [port.beat.payload.address for port in self.write]
         m.d.comb += commands.i.payload.address.eq(Array(addresses)[owner])
         # Not from the owner, of whom enough depends: a register of its own chooses among the data.
-        writer = Signal(range(max(2, self.writers)))
+        writer = Signal(range(max(2, self.writers)), reset_less=True)
         beats = [port.beat.payload for port in self.write]
         m.d.comb += [
             words.i.payload.data.eq(Array([b.data for b in beats])[writer]),

@@ -145,7 +145,7 @@ class RowOutput(wiring.Component):
         before = [Signal(self.bits - 1, name=f"before_{index}", reset_less=True) for index in range(2)]
         complete = Signal()
         m.d.comb += complete.eq(valid & upper)
-        with m.If(advance & ~upper):
+        with m.If(advance):
             m.d.sync += [target.eq(source) for target, source in zip(before, probabilities, strict=True)]
         four = [*before, *probabilities]
         if self.bits == 8:

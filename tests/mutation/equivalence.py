@@ -4,7 +4,7 @@ Unit and mutant stand side by side with the same inputs. What is proven is more 
 memories of both hold the same, they hold the same in the next cycle, and the outputs are the same (``state``). Where
 that fails only in states that are never reached, induction over several cycles shows it (``induction``). Memories are
 taken away: what they would read is an input, the same for both, and what they would write is an output. Small ones stay
-in a second attempt, as registers (``memories``).
+in a second attempt, as registers (``memories``). Bits of registers that no output depends on may differ.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 from hw.toolchains.errors import ToolError
 from hw.toolchains.process import run_tool
 from hw.toolchains.yosys import yosys
+from tests.mutation.liveness import live_bits
 from tests.mutation.netlist import TOP, Mutant, Netlist
 
 __all__ = ["prove_equivalent"]
@@ -99,6 +100,7 @@ def _observe(module: Any, name: str, ports: dict[str, list[Any]], direction: str
 def _without_state(both: Any, registers: bool) -> Any:
     """Memories as inputs and outputs, and registers too, or with outputs that show them."""
     result = json.loads(json.dumps(both))
+    places = _live_places(both)
     for module in result["modules"].values():
         for name, cell in sorted(module["cells"].items()):
             # A submodule that stayed one is as a memory: what it says is an input, what it is told an output.
@@ -110,21 +112,40 @@ def _without_state(both: Any, registers: bool) -> Any:
             label = f"state_{_label(name)}"
             if memory or registers:
                 _observe(module, label, outputs, "input")
-                _observe(module, label, inputs, "output")
+                _observe(module, label, inputs if memory else _chosen(inputs, places[name]), "output")
                 del module["cells"][name]
             else:
-                _observe(module, label, outputs, "output")
+                _observe(module, label, _chosen(outputs, places[name]), "output")
     return result
 
 
 def _observed(both: Any) -> Any:
     """Registers with outputs that show them; memories stay, and become registers that are compared too."""
     result = json.loads(json.dumps(both))
+    places = _live_places(both)
     for module in result["modules"].values():
         for name, cell in sorted(module["cells"].items()):
             if cell["type"] == "$dff":
-                _observe(module, f"state_{_label(name)}", {"Q": cell["connections"]["Q"]}, "output")
+                shown = _chosen({"Q": cell["connections"]["Q"]}, places[name])
+                _observe(module, f"state_{_label(name)}", shown, "output")
     return result
+
+
+def _live_places(both: Any) -> dict[str, list[int]]:
+    """Of each register, the places of the bits that an output of the unit or of the mutant depends on."""
+    result: dict[str, set[int]] = {}
+    for module in both["modules"].values():
+        live = live_bits(module)
+        for name, cell in module["cells"].items():
+            if cell["type"] == "$dff":
+                found = {place for place, bit in enumerate(cell["connections"]["Q"]) if bit in live}
+                result[name] = result.get(name, set()) | found
+    return {name: sorted(found) for name, found in result.items()}
+
+
+def _chosen(ports: dict[str, list[Any]], places: list[int]) -> dict[str, list[Any]]:
+    """Some bits of each port; no port without any."""
+    return {port: [bits[place] for place in places] for port, bits in ports.items()} if places else {}
 
 
 def _label(name: str) -> str:

@@ -119,6 +119,7 @@ def lane_parameters() -> dict[str, int]:
     return {**LANE, "latency": unit.latency, "addend_latency": unit.addend_latency, "cycles": 2500}
 
 
+SEMAPHORES_TESTS = ("resets", "reset_amid_waits", "overflow", "random_traffic", "cleared")
 FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
 STORE = ("stores", "store_rate", "store_outside", "store_reset", "store_large")
 FETCH = ("fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large")
@@ -170,7 +171,7 @@ _ALL = (
     Unit(
         "semaphores",
         lambda: Semaphores(3, 2),
-        trials("control.bench_semaphores", "overflow", "random_traffic", "cleared", givers=3, takers=2, cycles=3000),
+        trials("control.bench_semaphores", *SEMAPHORES_TESTS, givers=3, takers=2, cycles=3000),
     ),
     Unit(
         "sequencer",

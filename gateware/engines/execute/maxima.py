@@ -84,10 +84,11 @@ class RowMaxima(wiring.Component):
             valid[1].eq(valid[0]),
             row[1].eq(row[0]),
         ]
-        four, known, fresh_next = Signal(signed(8), reset_less=True), Signal(signed(8), reset_less=True), Signal()
+        four, known = Signal(signed(8), reset_less=True), Signal(signed(8), reset_less=True)
+        fresh_next = Signal(reset_less=True)
         # The update just before this one is compared while this one's row is read; the one before that is written in
         # the cycle in which it is read. Neither is in what the memory gives.
-        one_before, two_before = Signal(), Signal()
+        one_before, two_before = Signal(reset_less=True), Signal(reset_less=True)
         last_top = Signal(signed(8), reset_less=True)
         m.d.sync += [
             one_before.eq(valid[0] & (row[0] == self.update.row)),
@@ -106,24 +107,24 @@ class RowMaxima(wiring.Component):
 
         # Look-up: four reads, one after the other. An update of the cycle of the transfer is written two cycles later,
         # and one of the cycle before in the next cycle; the first read comes after that.
-        index, collecting = Signal(range(LANES + 1)), Signal()
-        lane, arriving = Signal(range(LANES)), Signal()
-        held, settling = Signal(self.row_bits - 2), Signal(2)
+        index, collecting = Signal(range(LANES)), Signal()
+        lane, arriving = Signal(range(LANES), reset_less=True), Signal()
+        held, settling = Signal(self.row_bits - 2, reset_less=True), Signal(2, reset_less=True)
         m.d.comb += [
             self.group.ready.eq(~collecting & ~self.o.valid & ~arriving),
-            reader.addr.eq((held << 2) | index[:2]),
+            reader.addr.eq(Cat(index, held)),
         ]
         m.d.sync += settling.eq(settling >> 1)
         with m.If(self.group.valid & self.group.ready):
-            m.d.sync += [held.eq(self.group.payload), collecting.eq(1), index.eq(0)]
+            m.d.sync += [held.eq(self.group.payload), collecting.eq(1)]
             m.d.sync += settling.eq(Cat(valid[0] | self.update.valid, self.update.valid))
         reading = Signal()
         m.d.comb += reading.eq(collecting & ~settling[0])
+        m.d.sync += [arriving.eq(reading), lane.eq(index)]
         with m.If(reading):
-            m.d.sync += [index.eq(index + 1), lane.eq(index)]
+            m.d.sync += index.eq(index + 1)
             with m.If(index == LANES - 1):
                 m.d.sync += collecting.eq(0)
-        m.d.sync += arriving.eq(reading)
         with m.If(arriving):
             m.d.sync += self.o.payload[lane].eq(reader.data)
             with m.If(lane == LANES - 1):

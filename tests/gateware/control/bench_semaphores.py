@@ -7,11 +7,11 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from gateware.isa import SemaphoreValue
-from sim.cocotb.bench import generator, parameters, start
+from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamSource, cycle, pack, unpack
 
 LAYOUT = SemaphoreValue.as_shape()
-SEMAPHORES = 16
+SEMAPHORES, COUNTS = 16, 256
 
 
 def value(semaphore: int, count: int, rng: random.Random) -> int:
@@ -45,9 +45,12 @@ class Model:
         while True:
             await RisingEdge(self.dut.clk)
             now = cycle()
+            if self.dut.rst.value == 1:  # nothing happens
+                self.due = [None] * self.takers
+                continue
             while self.gifts and self.gifts[0][0] <= now - 3:
                 _, semaphore, count = self.gifts.pop(0)
-                self.settled[semaphore] += count
+                self.settled[semaphore] = (self.settled[semaphore] + count) % COUNTS
             for index in range(self.takers):
                 self._look(index, now)
             self._gifts(now)
@@ -167,14 +170,16 @@ async def drain(dut: Any, model: Model) -> None:
     for _ in range(4):
         await RisingEdge(dut.clk)
     for semaphore in range(1, SEMAPHORES):
-        index = semaphore % model.takers
-        left = model.settled[semaphore]
-        for more in [left + (1 << bit) for bit in range(8) if left + (1 << bit) < 256]:
-            assert not await take(dut, index, semaphore, more, rng, 8), (
-                f"semaphore {semaphore} passes {more}, has {left}"
-            )
-        assert await take(dut, index, semaphore, left, rng, 40), f"semaphore {semaphore}"
-        assert not await take(dut, index, semaphore, 1, rng, 20), f"semaphore {semaphore} has one too many"
+        await take_all(dut, model, semaphore, rng)
+
+
+async def take_all(dut: Any, model: Model, semaphore: int, rng: random.Random) -> None:
+    """What a semaphore has, exactly."""
+    index, left = semaphore % model.takers, model.settled[semaphore]
+    for more in [left + (1 << bit) for bit in range(8) if left + (1 << bit) < COUNTS]:
+        assert not await take(dut, index, semaphore, more, rng, 8), f"semaphore {semaphore} passes {more}, has {left}"
+    assert await take(dut, index, semaphore, left, rng, 40), f"semaphore {semaphore}"
+    assert not await take(dut, index, semaphore, 1, rng, 20), f"semaphore {semaphore} has one too many"
 
 
 @cocotb.test()
@@ -198,6 +203,10 @@ async def overflow(dut: Any) -> None:
         for _ in range(4):
             await RisingEdge(dut.clk)
         assert dut.overflow.value == 1, "forgotten"
+        await sources[-1].send([value(semaphore, rng.randrange(128, 256), rng) for _ in range(3)])
+        for _ in range(4):
+            await RisingEdge(dut.clk)
+        await take_all(dut, model, semaphore, rng)
         await clear(dut, model)
         await RisingEdge(dut.clk)
         assert dut.overflow.value == 0
@@ -228,3 +237,64 @@ async def cleared(dut: Any) -> None:
             getattr(dut, f"give__{index}__valid").value = 0
         await RisingEdge(dut.clk)
         await drain(dut, model)
+
+
+@cocotb.test()
+async def resets(dut: Any) -> None:
+    """What comes in a reset is forgotten, the counts stay, and the first engine is looked at first."""
+    model, sources = await begin(dut)
+    rng = generator("resets")
+    ports = [f"take__{index}__" for index in range(model.takers)]
+    for turn in range(24):
+        semaphore = rng.randrange(1, SEMAPHORES)
+        await sources[0].send([value(semaphore, rng.randrange(1, 16), rng)])
+        for _ in range(rng.randrange(4, 8)):
+            await RisingEdge(dut.clk)
+        # All ask in the cycles of the reset: the last engine for what is there, so that its wait would be over.
+        dut.rst.value = 1
+        dut.give__0__payload.value, dut.give__0__valid.value = value(semaphore, 5, rng), 1
+        getattr(dut, ports[-1] + "take").value, getattr(dut, ports[-1] + "taking").value = value(semaphore, 1, rng), 1
+        for number in range(rng.randrange(1, 4)):
+            await RisingEdge(dut.clk)
+            assert number == 0 or all(getattr(dut, port + "taken").value == 0 for port in ports), "passes in a reset"
+        dut.give__0__valid.value = 0
+        getattr(dut, ports[-1] + "taking").value = 0
+        # Semaphore 0 lets everyone pass who is looked at.
+        for port in ports:
+            getattr(dut, port + "take").value, getattr(dut, port + "taking").value = value(0, 1, rng), turn % 2
+        dut.rst.value = 0
+        times: list[int] = []
+        for number in range(2 + model.takers):
+            await RisingEdge(dut.clk)
+            told = [index for index, port in enumerate(ports) if getattr(dut, port + "taken").value == 1]
+            for index in told:
+                getattr(dut, ports[index] + "taking").value = 0
+                times.append(index)
+                assert number == 2 + index, f"taker {index} after {number} cycles"
+        assert times == (list(range(model.takers)) if turn % 2 else []), times
+    await drain(dut, model)
+
+
+@cocotb.test()
+async def reset_amid_waits(dut: Any) -> None:
+    """Nobody passes in a reset, whenever it comes, and an overflow is forgotten."""
+    model, sources = await begin(dut)
+    rng = generator("waits")
+    for moment in range(12):
+        await sources[0].send([value(2, 255, rng), value(2, 1, rng)])
+        for index in range(model.takers):
+            getattr(dut, f"take__{index}__take").value = value(0, 0, rng)
+            getattr(dut, f"take__{index}__taking").value = 1
+        for _ in range(2 + moment):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 1
+        await RisingEdge(dut.clk)
+        for _ in range(2):
+            await RisingEdge(dut.clk)
+            assert all(getattr(dut, f"take__{index}__taken").value == 0 for index in range(model.takers)), moment
+            assert dut.overflow.value == 0
+        for index in range(model.takers):
+            getattr(dut, f"take__{index}__taking").value = 0
+        await reset(dut)
+        await clear(dut, model)
+    await drain(dut, model)
