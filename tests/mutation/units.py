@@ -64,7 +64,7 @@ ARRAY_TESTS = ("edges", "gaps_and_short_tiles", "no_bubbles", "halves", "reset_i
 POSTPROCESSOR = {"rows": 4, "acc_width": 26, "multiplier_bits": 16}
 LAYERNORM: dict[str, Any] = {"max_channels": 16, "multiplier_bits": 16}
 SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
-OPERAND_A = {"rows": 6, "depth": 128, "x_width": 9}
+OPERAND_A = {"rows": 6, "depth": 512, "x_width": 9}
 
 
 def postprocessor_trials() -> tuple[Trial, ...]:
@@ -106,11 +106,12 @@ def shiftgelu_trials() -> tuple[Trial, ...]:
     return trials("gelu.bench_shiftgelu", *tests, **parameters, **rates)
 
 
-MAXIMA_TESTS = ("random_traffic", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
+MAXIMA_TESTS = ("random_traffic", "resets", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
 
 LANE = {"value_width": 27, "multiplier_bits": 16}
 LOADER = {"engine": "LOADT", "address_bits": 12, "settle": 4, "stall": 0.3, "operations": 30}
 ARBITER: dict[str, Any] = {"readers": 3, "writers": 3, "guests": 1, "burst": 8, "address_bits": 8, "in_flight": 16}
+ARBITER_TESTS = ("turns", "random_traffic", "many_unanswered", "stops", "bursts_under_stalls", "resets")
 ARBITER |= {"stall": 0.4, "count": 120, "stops": 4}
 
 
@@ -197,7 +198,7 @@ _ALL = (
     Unit(
         "arbiter",
         lambda: MemoryArbiter(8, 3, 3, burst=8, in_flight=16, guests=1),
-        trials("memory.bench_arbiter", "turns", "random_traffic", "many_unanswered", "stops", **ARBITER),
+        trials("memory.bench_arbiter", *ARBITER_TESTS, **ARBITER),
     ),
     Unit(
         "receiver",

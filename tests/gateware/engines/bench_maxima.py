@@ -10,7 +10,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 from cocotb.triggers import RisingEdge
 
-from sim.cocotb.bench import generator, parameters, start
+from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, pack, unpack
 
 MAXIMA = data.ArrayLayout(signed(8), 4)
@@ -50,6 +50,9 @@ class Model:
         dut = self.dut
         while True:
             await RisingEdge(dut.clk)
+            if dut.rst.value == 1:
+                self.asked = None
+                continue
             update = unpack(self.layout, int(dut.update.value))
             if update["valid"]:
                 self._count(update)
@@ -210,3 +213,27 @@ async def latency(dut: Any) -> None:
     await monitor.wait(2)
     await driving
     assert monitor.times[1] - source.sent[1] == 8
+
+
+@cocotb.test()
+async def resets(dut: Any) -> None:
+    """A reset in the midst of a look-up leaves nothing of it, and what comes in a reset is not counted."""
+    rng = generator("resets")
+    rows = parameters()["max_rows"]
+    model, source, monitor = await begin(dut, 20_000)
+    for moment in range(1, 12):
+        await drive(dut, [*filling(rng), *[None] * 4])
+        monitor.stop()
+        await source.send([rng.randrange(rows // GROUP)])
+        for _ in range(moment):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 1
+        await drive(dut, [Update(row, True, values(rng, any_top(rng))) for row in range(rng.randrange(1, rows))])
+        await reset(dut)
+        assert (dut.group__ready.value, dut.o__valid.value) == (1, 0), f"{moment} cycles after a group was taken"
+        monitor = StreamMonitor(dut, "o", generator("o"))
+        for count, group in enumerate(range(rows // GROUP), start=1):
+            await source.send([group])
+            await monitor.wait(count)
+        assert monitor.times[0] - source.sent[1 - count - 1] == 6
+    assert model.answers == 11 * (rows // GROUP)

@@ -1,6 +1,7 @@
 """The operand buffers and the row buffer: everything written stands where it belongs, in the cycles promised."""
 
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import cocotb
@@ -11,19 +12,45 @@ from gateware.memory.operand_b import OperandB, beat_store_layout
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamSource, cycle, pack, unpack
 
-BASE, STRIDE, STEPS = 5, 9, 8
+STEPS = 8
+MOST_ROWS = 2040  # of the rows that an address of twelve bits with a sign has
 Bank = dict[tuple[int, int], list[int]]  # (bank, address): elements
 
 
-def random_beat(rng: random.Random, rows: int) -> dict[str, int]:
+@dataclass(frozen=True)
+class Region:
+    """Where an operand lies in every bank: a block of rows every ``stride`` words from ``base`` on."""
+
+    base: int
+    stride: int
+    blocks: int
+
+    @property
+    def end(self) -> int:
+        return self.base + self.blocks * self.stride + STEPS
+
+
+PLAIN = Region(5, 9, 6)
+
+
+def random_region(rng: random.Random, depth: int) -> Region:
+    """One that leaves a quarter of the buffer free: of many blocks close together, or of few far apart."""
+    room = 3 * depth // 4 - STEPS
+    base = rng.randrange(min(room // 2, 64))
+    stride = rng.choice([1, 2, rng.randrange(1, room - base)])
+    return Region(base, stride, (room - base) // stride)
+
+
+def random_beat(rng: random.Random, rows: int, region: Region = PLAIN) -> dict[str, int]:
     """Four rows, with the extremes among them: before row 0, after the limit, and across the banks' end."""
+    last = min(region.blocks * rows, MOST_ROWS)
     return {
         "beat": rng.getrandbits(128),
         "k": rng.randrange(STEPS),
-        "row": rng.choice([-3, -1, rows - 2, rng.randrange(-3, 6 * rows)]),
-        "row_limit": rng.choice([0, rng.randrange(3 * rows, 6 * rows)]),
-        "base": BASE,
-        "stride": STRIDE,
+        "row": rng.choice([-3, -1, rows - 2, last - 4, rng.randrange(-3, last - 3), rng.randrange(-3, last - 3)]),
+        "row_limit": rng.choice([0, last, rng.randrange(last // 2, last + 1), rng.randrange(last + 1)]),
+        "base": region.base,
+        "stride": region.stride,
     }
 
 
@@ -31,7 +58,7 @@ def places(beat: dict[str, int], rows: int) -> Bank:
     """Where the lanes of a beat belong."""
     elements = [byte - 256 * (byte > 127) for byte in beat["beat"].to_bytes(16, "little")]
     return {
-        (row % rows, BASE + row // rows * STRIDE + beat["k"]): elements[4 * lane : 4 * lane + 4]
+        (row % rows, beat["base"] + row // rows * beat["stride"] + beat["k"]): elements[4 * lane : 4 * lane + 4]
         for lane, row in enumerate(range(beat["row"], beat["row"] + 4))
         if 0 <= row < beat["row_limit"]
     }
@@ -51,15 +78,18 @@ async def read_a(dut: Any, unit: OperandA, model: Bank) -> None:
                 assert expected is None or data[bank] == expected, f"bank {bank}, address {addresses[number - 2]}"
 
 
-async def write_a(dut: Any, unit: OperandA, count: int, stall: float, word_stall: float, model: Bank) -> StreamSource:
+async def write_a(
+    dut: Any, unit: OperandA, count: int, stalls: tuple[float, float], model: Bank, rng: random.Random
+) -> None:
     """Beats and words at the same time; words go above the beats' region. Returns when all can be read."""
     rng = generator("a")
-    beats = [random_beat(rng, unit.rows) for _ in range(count)]
+    region = random_region(rng, unit.depth)
+    beats = [random_beat(rng, unit.rows, region) for _ in range(count)]
     words: list[dict[str, Any]] = [
         {
             "word": [rng.randrange(-128, 1 << (unit.x_width - 1)) for _ in range(4)],
             "bank": rng.randrange(unit.rows),
-            "address": rng.randrange(BASE + 6 * STRIDE + STEPS, unit.depth),
+            "address": rng.randrange(region.end, unit.depth),
         }
         for _ in range(count)
     ]
@@ -67,15 +97,14 @@ async def write_a(dut: Any, unit: OperandA, count: int, stall: float, word_stall
         model.update(places(beat, unit.rows))
     for word in words:
         model[word["bank"], word["address"]] = word["word"]
-    source = StreamSource(dut, "beat", generator("beats"), stall)
-    other = StreamSource(dut, "word", generator("words"), word_stall)
+    source = StreamSource(dut, "beat", generator("beats"), stalls[0])
+    other = StreamSource(dut, "word", generator("words"), stalls[1])
     sending = source.start([pack(beat_write_layout(unit.depth), beat) for beat in beats])
     sending_words = other.start([pack(word_write_layout(unit.rows, unit.depth, unit.x_width), word) for word in words])
     await sending
     await sending_words
     for _ in range(OperandA.WRITE_LATENCY - 1):
         await RisingEdge(dut.clk)
-    return source
 
 
 def idle_a(dut: Any) -> None:
@@ -86,14 +115,14 @@ def idle_a(dut: Any) -> None:
 async def operand_a(dut: Any) -> None:
     """Random stalls on both streams; then beats alone, one a cycle."""
     settings = parameters()
-    unit, model = OperandA(**settings["unit"]), Bank()
+    unit, model, rng = OperandA(**settings["unit"]), Bank(), generator("a")
     idle_a(dut)
     await start(dut, cycles=20_000)
-    for stall, word_stall in ((0.5, 0.5), (0.0, 0.8), (0.7, 0.0), (0.0, 0.98)):
-        await write_a(dut, unit, settings["count"], stall, word_stall, model)
+    for stalls in ((0.5, 0.5), (0.0, 0.8), (0.7, 0.0), (0.0, 0.98)):
+        for _ in range(2):  # regions
+            await write_a(dut, unit, settings["count"] // 2, stalls, model, rng)
         await read_a(dut, unit, model)
     source = StreamSource(dut, "beat")
-    rng = generator("beats alone")
     beats = [random_beat(rng, unit.rows) for _ in range(40)]
     await source.send([pack(beat_write_layout(unit.depth), beat) for beat in beats])
     assert source.sent[-1] - source.sent[0] == len(beats) - 1, "a beat a cycle is promised"
@@ -114,7 +143,7 @@ async def reset_of_operand_a(dut: Any) -> None:
     rng = generator("reset")
     await start(dut, cycles=20_000)
     source = StreamSource(dut, "beat", rng)
-    fields = {"row_limit": 6 * unit.rows, "base": BASE, "stride": STRIDE}
+    fields = {"row_limit": 6 * unit.rows, "base": PLAIN.base, "stride": PLAIN.stride}
     beats = [
         {"beat": rng.getrandbits(128), "k": k, "row": row} | fields
         for k in range(STEPS)

@@ -28,6 +28,7 @@ class MemoryPartner:
         self._words: deque[int] = deque()
         self._answers: deque[int] = deque()
         self.reads = self.writes = 0
+        self.written: list[tuple[int, int]] = []  # address, and word with its mask
         self.holds_back = False  # answers
         dut.memory__cmd__ready.value = 0
         dut.memory__wdata__ready.value = 0
@@ -47,7 +48,7 @@ class MemoryPartner:
                 self._commands.append((bits & (1 << self.address_bits) - 1, bool(bits >> self.address_bits)))
             if takes_word and dut.memory__wdata__valid.value == 1:
                 self._words.append(int(dut.memory__wdata__payload.value))
-            if brings:
+            if brings and self._answers:
                 assert dut.memory__rdata__ready.value == 1, "a beat was not taken at once"
                 self._answers.popleft()
             self._carry_out()
@@ -57,6 +58,15 @@ class MemoryPartner:
             dut.memory__wdata__ready.value = int(takes_word)
             dut.memory__rdata__valid.value = int(brings)
             dut.memory__rdata__payload.value = self._answers[0] if brings else self.rng.getrandbits(128)
+
+    def forget(self) -> None:
+        """As in a reset: what was taken is not carried out any more, and nothing is answered."""
+        for queue in (self._commands, self._words, self._answers):
+            queue.clear()
+        self.written.clear()
+        self.holds_back = False
+        self.stall = 0.0
+        self.dut.memory__rdata__valid.value = 0
 
     def _carry_out(self) -> None:
         """Commands in their order; a write waits for its word, and what follows for the write."""
@@ -71,6 +81,7 @@ class MemoryPartner:
                     if word >> 128 + lane & 1:
                         self.content[at + lane] = word >> 8 * lane & 255
                 self.writes += 1
+                self.written.append((address, word))
             else:
                 self._answers.append(int.from_bytes(self.content[at : at + BEAT_BYTES], "little"))
                 self.reads += 1
