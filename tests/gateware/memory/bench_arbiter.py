@@ -16,7 +16,8 @@ async def random_traffic(dut: Any) -> None:
     bench = Bench(dut, parameters()["stall"])
     await bench.begin()
     bench.expected = bytearray(bench.memory.content)
-    for bench.read_from, bench.write_to in ((0, bench.half), (bench.half, 0)):
+    for lower_is_read in (True, False):
+        bench.read_from, bench.write_to = (0, bench.half) if lower_is_read else (bench.half, 0)
         tasks = []
         for index, source in enumerate(bench.reading):
             source.stall = [0.0, 0.5, 0.9][index % 3]
