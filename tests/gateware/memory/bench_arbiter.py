@@ -39,7 +39,8 @@ async def resets(dut: Any) -> None:
     await bench.begin()
     for turn in range(parameters()["stops"]):
         # Reads that are not answered, and words that are not taken.
-        bench.memory.holds_back = bench.memory.stall = turn % 2
+        bench.memory.holds_back = turn % 2 == 1
+        bench.memory.stall = float(turn % 2)
         tasks = [source.start(bench.commands(60, bench.rng)) for source in bench.reading]
         tasks += [source.start(bench.writes(index, 60, bench.rng)) for index, source in enumerate(bench.writing)]
         for _ in range(bench.rng.randrange(10, 60)):
