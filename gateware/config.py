@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.reference.arithmetic import LEAN, Arithmetic, preset
+from sim.reference.nonlinear import integer_softmax
 
 __all__ = [
     "BEAT_BITS",
@@ -20,10 +21,12 @@ __all__ = [
     "LANE_BYTES",
     "PRESETS",
     "PROBABILITY_BITS",
+    "UNSIGNED_BITS",
     "AcceleratorConfig",
     "ConfigError",
     "changed",
     "config",
+    "in_halves",
     "settings",
 ]
 
@@ -33,11 +36,19 @@ LANE_BITS = 8 * LANE_BYTES
 BEAT_BYTES = LANES * LANE_BYTES  # a transfer of the memory port, a word of the B buffer
 BEAT_BITS = 8 * BEAT_BYTES
 
-PROBABILITY_BITS = (16, 8)  # what Shiftmax can write: operands are octets
+PROBABILITY_BITS = (16, 8)  # what a model's graph may ask of Shiftmax: a ViT's, a Swin's
+UNSIGNED_BITS = 10  # probabilities of so many bits take all nine bits of an element in A, unsigned
+MACHINE_PROBABILITY_BITS = (8, 9, UNSIGNED_BITS, 16)  # what Shiftmax can write in a machine
+PACKED_SUM = 65535  # the largest magnitude of a dot-4's lower sum where two products share a multiplier
 
 
 class ConfigError(ValueError):
     """A configuration that no machine can be built from; the message names the parameter, the rule and the value."""
+
+
+def in_halves(bits: int) -> bool:
+    """Whether a probability of so many bits takes two words of A: up to ten bits fit in one, as nine unsigned."""
+    return bits > UNSIGNED_BITS
 
 
 def _require(condition: bool, message: str) -> None:
@@ -100,8 +111,8 @@ class AcceleratorConfig:
             f"the arithmetic must be of integers alone, and {self.arithmetic.name} is floating point in part",
         )
         _require(
-            self.probability_bits in PROBABILITY_BITS,
-            f"softmax_bits must be 8 or 16 in a machine, as operands are octets, not {self.probability_bits}",
+            self.probability_bits in MACHINE_PROBABILITY_BITS,
+            f"softmax_bits must be 8, 9, 10 or 16 in a machine, not {self.probability_bits}",
         )
         _require(self.pack in (1, 2), f"pack must be 1 or 2, not {self.pack}")
         _require(
@@ -133,6 +144,15 @@ class AcceleratorConfig:
             self.official_softmax_bits in PROBABILITY_BITS,
             f"official_softmax_bits must be 8 (Swin) or 16 (ViT), not {self.official_softmax_bits}",
         )
+        if self.pack == 2 and 8 < self.probability_bits <= UNSIGNED_BITS:
+            softmax = integer_softmax(self.arithmetic, (1 << self.softmax_x0_bits) - 1, self.probability_bits)
+            reached = softmax.most_of(LANES) * -self.arithmetic.packed_min
+            _require(
+                reached <= PACKED_SUM,
+                f"four probabilities of {self.probability_bits} bits of a row, times {self.arithmetic.packed_min}, may "
+                f"reach {reached}, and two products that share a multiplier hold {PACKED_SUM}; take softmax_bits 8 or "
+                "9 in the arithmetic, or pack=1 with columns=4",
+            )
         _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
         _require(8 <= self.memory_bits <= 128, f"memory_bits must be 8 to 128, not {self.memory_bits}")
         _require(0 < self.clock_mhz < math.inf, f"clock_mhz must be a positive number, not {self.clock_mhz}")
@@ -144,9 +164,19 @@ class AcceleratorConfig:
         return self.arithmetic.multiplier_bits
 
     @property
+    def a_width(self) -> int:
+        """Bits of an element in the A buffer: a ninth one is for probabilities of more than 8 bits, or their halves."""
+        return 8 if self.probability_bits == 8 else 9
+
+    @property
     def x_width(self) -> int:
-        """Bits of an element of the shared (A) operand: a ninth one carries halves of 16-bit probabilities."""
-        return 9 if self.probability_bits == 16 else 8
+        """Bits of an element of the array's shared operand: a tenth one is the sign where A's nine may be unsigned."""
+        return self.a_width + self.unsigned_probabilities
+
+    @property
+    def unsigned_probabilities(self) -> bool:
+        """Whether probabilities take all nine bits of an element in A, so that their product must read it unsigned."""
+        return self.probability_bits == UNSIGNED_BITS
 
     @property
     def probability_bits(self) -> int:

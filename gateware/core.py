@@ -4,8 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.arith.delay import delayed
 from gateware.array.grid import SystolicArray
 from gateware.config import LANE_BYTES, LANES, AcceleratorConfig
+from gateware.contracts import watched
 from gateware.control.counters import Counters
 from gateware.control.fetch import ENGINES, Fetch
 from gateware.control.semaphores import Semaphores
@@ -13,7 +15,7 @@ from gateware.control.sequencer import Sequencer
 from gateware.control.taps import connect_taps, tap_members
 from gateware.counters import COUNTERS
 from gateware.engines.execute.drain import Drain
-from gateware.engines.execute.issue import StepIssuer
+from gateware.engines.execute.issue import BUFFER_LATENCY, StepIssuer
 from gateware.engines.execute.maxima import RowMaxima
 from gateware.engines.load.loader import Loader
 from gateware.engines.load.transforms import Transforms
@@ -80,7 +82,7 @@ class Core(wiring.Component):
         m.submodules.load_t = load_t = Loader(Engine.LOADT, cfg.address_bits)
         m.submodules.load_b = load_b = Loader(Engine.LOADB, cfg.address_bits)
         m.submodules.transforms = transforms = Transforms(cfg)
-        m.submodules.operand_a = operand_a = OperandA(cfg.rows, cfg.a_depth, cfg.x_width)
+        m.submodules.operand_a = operand_a = OperandA(cfg.rows, cfg.a_depth, cfg.a_width)
         m.submodules.operand_b = operand_b = OperandB(cfg.b_depth)
         m.submodules.exec_ = exec_ = Sequencer(Engine.EXEC)
         m.submodules.drain = drain = Drain(cfg)
@@ -186,6 +188,8 @@ class Core(wiring.Component):
         ]
         connect(m, drain.scores, vector.scores)
         connect(m, vector.o, operand_a.word)
+        if watched(platform):
+            m.d.comb += array.counting.eq(delayed(m, issue.counting, BUFFER_LATENCY, "counting"))
         execute = issue, drain, maxima, counters
         watch_order(m, platform, fetch, (load_t, load_b, vector), execute, operand_a, operand_b)
         assert LANES == 4  # a beat is read as it stands by either operand

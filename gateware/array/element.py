@@ -32,14 +32,23 @@ class DotProduct(wiring.Component):
     ``w0`` were -128). Halves of probabilities, whose sum over a row is at most 2^15, meet it: four halves of 128 that
     were rounded up stand for at least 4 * 32640 > 2^15.
 
+    With 10-bit ``x`` there is a precondition: the four ``x`` of a step are octets, or they are not negative and their
+    sum is at most ``most_of_four``, so that ``w0`` times them still fits. Probabilities of 10 bits meet it: four of a
+    row sum to at most 513 (`sim.reference.shiftmax.Shiftmax.most_of`).
+
     Parameters
     ----------
     pack : int
         Channels, 1 or 2.
     x_width : int
-        Bits of the shared operand, 8 or 9. Values are in -128..127 or -128..128.
+        Bits of the shared operand, 8 to 10. Values are in -128..127, -128..128 or -128..511.
     full_range : bool
         Whether the packed operand may be -128; no effect with ``pack = 1``.
+
+    Attributes
+    ----------
+    most_of_four : int
+        516; with ``full_range`` 511, with one channel 1023.
 
     Members
     -------
@@ -55,10 +64,11 @@ class DotProduct(wiring.Component):
 
     def __init__(self, pack: int, x_width: int = 8, full_range: bool = False) -> None:
         require_range("DotProduct", "pack", pack, 1, 2)
-        require_range("DotProduct", "x_width", x_width, 8, 9)
+        require_range("DotProduct", "x_width", x_width, 8, 10)
         self.pack = pack
         self.full_range = full_range
         self.offset = 1 if pack == 2 and full_range else 0
+        self.most_of_four = ((1 << 17) - 1) // 128 if pack == 1 else ((1 << 16) - 1) // (128 if full_range else 127)
         super().__init__(
             {
                 "x": In(data.ArrayLayout(signed(x_width), DOT)),

@@ -1,13 +1,14 @@
 """The systolic array: a grid of dot-4 elements, its skew registers and the drain of its results."""
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
 from gateware.arith.delay import delay_line, delayed
+from gateware.arith.soft_product import sum_of
 from gateware.array.element import DotProduct, Element
-from gateware.array.layouts import DOT, Step, column_operand_layout, result_layout, row_operand_layout
+from gateware.array.layouts import DOT, STORED_BITS, Step, column_operand_layout, result_layout, row_operand_layout
 from gateware.contracts import require
 from sim.reference.rounding import ceil_div
 
@@ -43,7 +44,9 @@ class SystolicArray(wiring.Component):
     pack : int
         Channels of an element; 2 share one multiplier (DSP48E1), 1 does not (MULT18X18D, ASIC).
     x_width : int
-        Bits of operand ``a``: 8, or 9 for halves of 16-bit operands (-128..128).
+        Bits of operand ``a`` in the elements: 8; 9 for halves of 16-bit operands (-128..128); 10 for nine bits that are
+        signed or, in steps that say so, unsigned. See :class:`gateware.array.element.DotProduct` for what unsigned
+        elements of a row may sum to.
     acc_width : int
         Bits of an accumulator; it wraps.
     packed_full_range : bool
@@ -54,12 +57,14 @@ class SystolicArray(wiring.Component):
     ----------
     latency : int
         Cycles from a tile's last step at the input to its row 0 at the output: ``DotProduct.LATENCY + columns + 2``.
+    counting : Signal
+        Where contracts are watched: the rows whose results count, a bit each, beside ``step``.
 
     Members
     -------
     step : In(Step)
         Control of the step in this cycle.
-    a : In, rows x 4 x signed(x_width)
+    a : In, rows x 4 x signed(min(x_width, 9))
         The shared operand.
     b : In, columns x pack x 4 x signed(8)
         The packed operand.
@@ -87,17 +92,19 @@ class SystolicArray(wiring.Component):
         require_range("SystolicArray", "rows", rows, 2, 64)
         require_range("SystolicArray", "columns", columns, 1, 64)
         require_range("SystolicArray", "pack", pack, 1, 2)
-        require_range("SystolicArray", "x_width", x_width, 8, 9)
+        require_range("SystolicArray", "x_width", x_width, 8, 10)
         require_range("SystolicArray", "acc_width", acc_width, 18, 48)
         self.rows = rows
         self.columns = columns
         self.pack = pack
         self.channels = columns * pack
+        self.x_width = x_width
         self.acc_width = acc_width
         self.latency = DotProduct.LATENCY + columns + 2
         self.elements = [
             [Element(pack, x_width, acc_width, packed_full_range) for _ in range(columns)] for _ in range(rows)
         ]
+        self.counting = Signal(rows, init=(1 << rows) - 1)
         super().__init__(
             {
                 "step": In(Step),
@@ -116,20 +123,37 @@ class SystolicArray(wiring.Component):
         self._elaborate_pace(m)
         last = self.step.valid & self.step.last
         require(m, platform, self, "last steps are at least `rows` cycles apart", ~last | self.last_ready)
+        if self.x_width > STORED_BITS:
+            self._watch_unsigned(m, platform)
         return m
+
+    def _watch_unsigned(self, m: Module, platform: object) -> None:
+        """The elements' precondition, which whoever makes unsigned elements has to meet: it needs no logic."""
+        most = self.elements[0][0].dot.most_of_four
+        fits = Cat(sum_of([element.as_unsigned() for element in row]) <= most for row in self.a)
+        unsigned = self.step.valid & self.step.unsigned
+        kept = ~unsigned | (fits | ~self.counting).all()
+        require(m, platform, self, "four unsigned elements of a row sum to no more than their products hold", kept)
 
     def _elaborate_grid(self, m: Module) -> None:
         """Elements, their neighbours' wires, and the skew of the operands at the edges.
 
+        An element of nine bits gets its sign behind its skew, from a flag that is as late: so the skew is as narrow as
+        the A buffer.
+
         No register of a skew or of the drain needs a reset, and all have one: a register with a reset does not become a
         shift register in LUTs, and the parts have two flip-flops a LUT, most of them free.
         """
+        unsigned = delay_line(m, self.step.unsigned, self.rows + DOT - 2, "unsigned", reset=True)
         for r, row in enumerate(self.elements):
             for c, element in enumerate(row):
                 m.submodules[f"element_{r}_{c}"] = element
                 for k in range(DOT):
                     if c == 0:
-                        m.d.comb += element.x[k].eq(delayed(m, self.a[r][k], r + k, f"a_{r}_{k}", reset=True))
+                        skewed = delayed(m, self.a[r][k], r + k, f"a_{r}_{k}", reset=True)
+                        if self.x_width > STORED_BITS:
+                            skewed = Cat(skewed, skewed[-1] & ~unsigned[r + k]).as_signed()
+                        m.d.comb += element.x[k].eq(skewed)
                     else:
                         m.d.comb += element.x[k].eq(row[c - 1].x_next[k])
                     for lane in range(self.pack):

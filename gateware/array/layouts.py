@@ -5,9 +5,10 @@ from amaranth.lib import data
 
 from gateware.arith.checks import require_range
 
-__all__ = ["DOT", "Step", "column_operand_layout", "result_layout", "row_operand_layout"]
+__all__ = ["DOT", "STORED_BITS", "Step", "column_operand_layout", "result_layout", "row_operand_layout"]
 
 DOT = 4  # products an element sums in a step
+STORED_BITS = 9  # of an element of the shared operand in the A buffer, at most
 
 
 class Step(data.Struct):
@@ -17,17 +18,19 @@ class Step(data.Struct):
     first: the step starts a tile: the accumulators are replaced, not added to.
     last: the step ends a tile: its results leave the array.
     shift: the accumulators are shifted left by 8 before the step's products are added (not with ``first``).
+    unsigned: the shared operand's elements are nine bits without a sign, in an array whose `x_width` is 10.
     """
 
     valid: 1
     first: 1
     last: 1
     shift: 1
+    unsigned: 1
 
 
 def row_operand_layout(rows: int, x_width: int) -> data.ArrayLayout:
-    """The shared operand: four elements of each of ``rows`` rows."""
-    return data.ArrayLayout(data.ArrayLayout(signed(x_width), DOT), rows)
+    """The shared operand: four elements of each of ``rows`` rows, of at most nine bits, as the A buffer has them."""
+    return data.ArrayLayout(data.ArrayLayout(signed(min(x_width, STORED_BITS)), DOT), rows)
 
 
 def column_operand_layout(columns: int, pack: int) -> data.ArrayLayout:

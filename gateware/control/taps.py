@@ -23,7 +23,7 @@ def tap_layouts(config: AcceleratorConfig) -> dict[str, data.StructLayout]:
         "tap_load": data.StructLayout({"beat": BEAT_BITS, "transform": 2}),
         "tap_scores": data.StructLayout({"data": octets, "row": row, "word": 10}),
         "tap_probabilities": data.StructLayout(
-            {"data": data.ArrayLayout(signed(config.x_width), LANES), "bank": row, "address": 16}
+            {"data": data.ArrayLayout(signed(config.a_width), LANES), "bank": row, "address": 16}
         ),
         "tap_branches": data.StructLayout({"data": data.ArrayLayout(16, LANES), "row": row}),
     }

@@ -112,7 +112,13 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
         Register("A_BLOCK_STRIDE", 1, 16, "A addresses between blocks"),
         Register("B_BASE", 2, 16, "B address of tile 0, step 0"),
         Register("B_TILE_STRIDE", 3, 16, "B addresses between tiles"),
-        Register("STEPS", 4, 16, "dot-4 steps a tile", fields=(Field("k_steps", 0, 14), Field("halves", 14, 1))),
+        Register(
+            "STEPS",
+            4,
+            16,
+            "dot-4 steps a tile, and how A's elements are read",
+            fields=(Field("k_steps", 0, 14), Field("halves", 14, 1), Field("unsigned", 15, 1)),
+        ),
         Register("TILES", 5, 12, "tiles (four columns each) a block"),
         Register("BLOCKS", 6, 24, "blocks of R rows", fields=(Field("blocks", 0, 12), Field("rows_last", 12, 8))),
         Register(

@@ -1,8 +1,10 @@
 """What goes into Shiftmax, through it and out of it."""
 
-from amaranth.hdl import signed
+from amaranth.hdl import Shape, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
+
+from gateware.config import in_halves
 
 __all__ = ["descriptor_layout", "job_layout", "pair_layout", "result_layout", "score_signature", "words"]
 
@@ -38,14 +40,16 @@ def job_layout(rows: int, max_length: int, x0_bits: int) -> data.StructLayout:
 
 
 def result_layout(rows: int, max_length: int, bits: int) -> data.StructLayout:
-    """Four probabilities of a row. With more than 8 bits they come as two words, ``p = high * 256 + low``: first the
-    one of the ``low`` parts, -128 to 127, then the one of the high parts, 0 to 128. ``last`` is the job's last word.
+    """Four probabilities of a row; with more than 8 bits, elements have nine. With more than 10 they come as two words,
+    ``p = high * 256 + low``: first the one of the ``low`` parts, -128 to 127, then the one of the high parts, 0 to 128.
+    ``last`` is the job's last word.
     """
+    element = signed(8) if bits == 8 else Shape(9, signed=in_halves(bits))
     return data.StructLayout(
         {
             "row": range(rows),
             "word": range(words(max_length)),
-            "data": data.ArrayLayout(signed(8 if bits == 8 else 9), 4),
+            "data": data.ArrayLayout(element, 4),
             "low": 1,
             "last": 1,
         }

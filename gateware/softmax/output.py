@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
+from gateware.config import in_halves
 from gateware.softmax.layouts import descriptor_layout, pair_layout, result_layout, words
 
 __all__ = ["RowOutput", "factor_layout"]
@@ -30,7 +31,7 @@ class RowOutput(wiring.Component):
     rows, max_length, mantissa_bits : int
     factor_bits : int
     bits : int
-        8 to 16, of a probability; more than 8 make two words.
+        8 to 16, of a probability; more than 10 make two words.
     half_up : bool
         Round half up and stop at ``2^(bits - 1) - 1``, instead of flooring.
 
@@ -148,7 +149,7 @@ class RowOutput(wiring.Component):
         with m.If(advance):
             m.d.sync += [target.eq(source) for target, source in zip(before, probabilities, strict=True)]
         four = [*before, *probabilities]
-        if self.bits == 8:
+        if not in_halves(self.bits):
             m.d.comb += [self.o.valid.eq(complete), payload.row.eq(row), payload.word.eq(word), payload.last.eq(last)]
             m.d.comb += [payload.data[column].eq(value) for column, value in enumerate(four)]
             return

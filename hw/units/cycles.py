@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateware.config import in_halves
 from sim.reference.rounding import ceil_div
 
 __all__ = ["DEIT_TINY", "Product", "Transformer", "array_cycles"]
@@ -59,7 +60,7 @@ def array_cycles(network: Transformer, rows: int, probability_bits: int) -> int:
     """
     total = 0
     for product in network.products():
-        halves = 2 if product.probabilities and probability_bits == 16 else 1
+        halves = 2 if product.probabilities and in_halves(probability_bits) else 1
         tiles = ceil_div(product.rows, rows) * ceil_div(product.columns, COLUMNS)
         total += product.count * tiles * max(rows, halves * ceil_div(product.inner, DOT))
     return total

@@ -22,7 +22,7 @@ from firmware.compiler.lower.registers import (
     SoftmaxRegisters,
 )
 from firmware.compiler.span import Span
-from gateware.config import LANE_BYTES, LANES, AcceleratorConfig
+from gateware.config import LANE_BYTES, LANES, AcceleratorConfig, in_halves
 from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform
 from sim.emulator.emulation import Recording
@@ -31,6 +31,7 @@ from sim.reference.rounding import ceil_div
 __all__ = ["OnChipError", "Piece", "pieces"]
 
 Integers = npt.NDArray[np.int64]
+ELEMENT_MASK = 0x1FF  # of nine bits without a sign
 
 
 class OnChipError(RuntimeError):
@@ -127,7 +128,7 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
                     yield _loaded(taps["tap_load"], operand.name, load, operation.rows)
             case SoftmaxRegisters() as softmax, Attention():
                 place = _score_place(layer, compiled.plan, config, next(turns[layer.name, operation.engine]))
-                values = _probabilities(taps["tap_probabilities"], softmax, config.probability_bits > 8)
+                values = _probabilities(taps["tap_probabilities"], softmax, in_halves(config.probability_bits))
                 yield Piece(layer.softmax_name, place, _leading(values, place))
             case ExecuteRegisters(array, [ScoreRegisters(score_length=length), *_]), Attention():
                 place = _score_place(layer, compiled.plan, config, next(turns[layer.name, operation.engine]))
@@ -187,7 +188,7 @@ def _probabilities(tap: _Tap, softmax: SoftmaxRegisters, wide: bool) -> Integers
     result = np.zeros((rows, 2 * words, 4), np.int64)
     result[part.field("bank"), address] = np.stack([part.field("data", lane) for lane in range(4)], axis=1)
     high, low = result[:, :words].reshape(rows, -1), result[:, words:].reshape(rows, -1)
-    value = (high << 8) + low if wide else high & 255
+    value = (high << 8) + low if wide else high & ELEMENT_MASK
     return value[:, :length]
 
 

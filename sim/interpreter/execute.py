@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gateware.config import LANES
+from gateware.config import LANES, UNSIGNED_BITS, in_halves
 from gateware.isa import Engine, ErrorCode, PostMode
 from sim.interpreter.state import MachineError, MachineState
 from sim.reference.linear import matmul
@@ -19,6 +19,7 @@ __all__ = ["execute", "softmax"]
 
 Integers = npt.NDArray[np.int64]
 SCORE_BLOCKS = 2  # that the score memory holds
+ELEMENT_BITS = 9  # bits of an element of A, which is kept signed
 MASK_BIT = 14  # that, 0 in a negative sum, masks a score
 SIZES = {PostMode.RAW: 4, PostMode.Q8: 1, PostMode.Q16: 2, PostMode.RESIDUAL: 2}
 
@@ -44,6 +45,8 @@ def _accumulators(state: MachineState) -> Integers:
         state.check_range(a_places, depth, "EXEC reads A")
         words = state.a[:, a_places]
         left = words.swapaxes(0, 1).reshape(blocks * state.config.rows, 4 * k).astype(np.int64)
+        if steps["unsigned"]:
+            left &= (1 << ELEMENT_BITS) - 1
         product = matmul(left, right.T)
         total = product if total is None else (total << 8) + product
     assert total is not None
@@ -101,6 +104,11 @@ def _check(state: MachineState, post: dict[str, int]) -> None:
         raise MachineError(
             ErrorCode.ILLEGAL_INSTRUCTION,
             f"EXEC needs a block, a tile, a step and 1 to {most} rows in the last block",
+        )
+    if state.fields(e, "STEPS")["unsigned"] and not state.config.unsigned_probabilities:
+        raise MachineError(
+            ErrorCode.ILLEGAL_INSTRUCTION,
+            "EXEC reads A unsigned, which a machine has that makes probabilities of 10 bits",
         )
     biased = post["to_scores"] and mode is PostMode.RESIDUAL and post["octets"]
     if (post["to_scores"] or post["track_max"] or post["scatter"]) and mode is not PostMode.Q8 and not biased:
@@ -189,7 +197,9 @@ def softmax(state: MachineState) -> None:
     padded[:, :length] = probabilities
     base, low = state.value(v, "A_BASE"), state.value(v, "A_LOW")
     parts = [(base, padded)]
-    if bits > 8:
+    if bits == UNSIGNED_BITS:
+        parts = [(base, _wrapped(padded, ELEMENT_BITS))]
+    if in_halves(bits):
         lower = ((padded + 128) & 255) - 128
         parts = [(base, (padded - lower) >> 8), (base + low, lower)]
     for start, part in parts:

@@ -41,6 +41,18 @@ class Shiftmax:
         """Scale of the result."""
         return np.float32(2.0 ** -(self.bits - 1))
 
+    def most_of(self, count: int) -> int:
+        """What no ``count`` probabilities of one row exceed together.
+
+        Their exact values are at most 1, unless the row's total stops at its limit: then they are as many exponentials
+        over that limit. Rounding half up gives each at most half a unit.
+        """
+        largest = count * int(self.exponential.apply(np.zeros(1, np.int64))[0])
+        if self.logarithmic:  # the nearest power of two is up to half as much again
+            return 3 * max(MOST_TOTAL, largest) * (1 << (self.bits - 2)) // MOST_TOTAL
+        shift = 32 - self.bits
+        return (max(INT32_MAX, largest) + (count << (shift - 1) if self.half_up else 0)) >> shift
+
     def apply(self, rows: IntArray, masked: npt.NDArray[np.bool_] | None = None) -> IntArray:
         """(..., scores) to the same shape. A masked score takes no part in the maximum and counts as clamped."""
         considered = rows if masked is None else np.where(masked, -(2**20), rows)

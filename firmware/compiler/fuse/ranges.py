@@ -40,12 +40,10 @@ def _check_attention(plan: Plan, layer: Attention, limit: int, config: Accelerat
     source = next(one for one in plan.layers if isinstance(one, Matmul) and one.name == layer.source)
     width = len(source.weight) // 3 // layer.heads
     _check(layer.scores_name, width * LARGEST * LARGEST, limit, "a score's accumulator", config)
-    # Probabilities of a row sum to little more than 1: floors lose, rounding gains half a unit each.
     tokens = plan.tokens if layer.windows is None else layer.windows.tokens
-    total = (1 << (layer.softmax.bits - 1)) + tokens
-    if layer.softmax.logarithmic:  # the nearest power of two is up to half as much again
-        total = total * 3 // 2
-    _check(layer.name, total * LARGEST, limit, "an accumulator of probabilities times V", config)
+    _check(
+        layer.name, layer.softmax.most_of(tokens) * LARGEST, limit, "an accumulator of probabilities times V", config
+    )
     if config.probability_bits != layer.softmax.bits:
         raise CompileError(
             f"{layer.softmax_name}: probabilities of {layer.softmax.bits} bits, and the machine makes "

@@ -47,6 +47,7 @@ class Product:
     halves : A's operands are in two halves, one behind the other
     constants : place of the first tile's, and channels from one tile's to the next
     post : what becomes of the accumulators
+    unsigned : A's elements are nine bits without a sign
     """
 
     a: Strided
@@ -57,6 +58,7 @@ class Product:
     constants: Strided
     post: Post
     halves: bool = False
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ class ArrayOperations:
             a_block_stride=a.stride,
             b_base=b.base,
             b_tile_stride=b.stride,
-            steps=Steps(k_steps=steps, halves=product.halves),
+            steps=Steps(k_steps=steps, halves=product.halves, unsigned=product.unsigned),
             tiles=product.tiles,
             blocks=Blocks(blocks=blocks, rows_last=product.rows - (blocks - 1) * self.config.rows),
             post=product.post,

@@ -17,7 +17,7 @@ from firmware.compiler.lower.score_bias import ScoreBiasTables
 from firmware.compiler.place.output import OutputPlacement
 from firmware.compiler.span import Span, Strided
 from firmware.program.allocation import Allocation
-from gateware.config import BEAT_BYTES, LANE_BYTES, LANES
+from gateware.config import BEAT_BYTES, LANE_BYTES, LANES, in_halves
 from gateware.isa import PostMode
 from sim.reference.rescale import Rescale
 from sim.reference.rounding import ceil_div
@@ -92,7 +92,7 @@ class _Attention:
             )
         self.rows_a_block = emitter.config.rows
         self.steps, self.columns = self.width // LANE_BYTES, ceil_div(self.tokens, LANES)
-        self.halves = layer.softmax.bits > 8
+        self.halves = in_halves(layer.softmax.bits)
         tables = [self._table(rescale) for rescale in (layer.scores, layer.rescale)]
         self.bias = None
         if layer.bias is not None:
@@ -172,6 +172,7 @@ class _Attention:
             constants=Strided(self._constants[1], 0),
             post=Post(mode=PostMode.Q8, scatter=table is not None),
             halves=self.halves,
+            unsigned=emitter.config.unsigned_probabilities,
         )
         base = tensor.column_base(column // LANE_BYTES)
         place = OutputRegisters(out_base=base, out_slab=tensor.slab, out_row=counted)

@@ -150,6 +150,7 @@ class LoadRegisters(Group):
 class Steps(Fields):
     k_steps: int
     halves: bool = False
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from firmware.compiler.lower.registers import (
 from firmware.compiler.schedule.clocks import Event
 from firmware.compiler.schedule.dependencies import dependencies
 from firmware.program.layout import SLAB_COLUMNS
-from gateware.config import BEAT_BITS, LANE_BYTES, LANES, AcceleratorConfig
+from gateware.config import BEAT_BITS, LANE_BYTES, LANES, AcceleratorConfig, in_halves
 from gateware.isa import Engine, PostMode, Transform
 from sim.reference.rounding import ceil_div
 
@@ -93,7 +93,7 @@ def _cost(config: AcceleratorConfig, registers: Registers | None) -> Cost:
             return _execute(config, array)
         case SoftmaxRegisters():
             words = ceil_div(registers.length.length, LANES)
-            width = 2 if config.probability_bits > 8 else 1
+            width = 1 + in_halves(config.probability_bits)
             return Cost(registers.rows * (2 * words * width + 1), SOFTMAX_LATENCY, 0, 0)
         case LoadRegisters():
             return _load(config, registers)

@@ -10,7 +10,7 @@ from gateware.contracts import NUMBER_BITS, require, watched
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.isa import Engine, SemaphoreValue
 
-__all__ = ["StepIssuer"]
+__all__ = ["BUFFER_LATENCY", "StepIssuer"]
 
 BUFFER_LATENCY = 2
 
@@ -78,7 +78,16 @@ class StepIssuer(wiring.Component):
         now = self.registers
         fixed = Signal(
             data.StructLayout(
-                {"a_stride": 16, "b_base": 16, "b_stride": 16, "k_last": 14, "halves": 1, "tiles": 12, "blocks": 12}
+                {
+                    "a_stride": 16,
+                    "b_base": 16,
+                    "b_stride": 16,
+                    "k_last": 14,
+                    "halves": 1,
+                    "tiles": 12,
+                    "blocks": 12,
+                    "unsigned": 1,
+                }
             ),
             reset_less=True,
         )
@@ -156,6 +165,7 @@ class StepIssuer(wiring.Component):
                 fixed.b_stride.eq(now.b_tile_stride),
                 fixed.k_last.eq(Mux(now.steps.k_steps == 0, 0, now.steps.k_steps - 1)),
                 fixed.halves.eq(now.steps.halves),
+                fixed.unsigned.eq(now.steps.unsigned),
                 fixed.tiles.eq(now.tiles),
                 fixed.blocks.eq(now.blocks.blocks),
                 given[0].eq(self.run.payload.read),
@@ -187,6 +197,7 @@ class StepIssuer(wiring.Component):
             step.first.eq((k == 0) & ~half),
             step.last.eq(last),
             step.shift.eq((k == 0) & half),
+            step.unsigned.eq(fixed.unsigned),
         ]
         m.d.comb += self.step.eq(delayed(m, step, BUFFER_LATENCY, "step", reset=True))
         return m

@@ -56,7 +56,7 @@ class VectorEngine(wiring.Component):
                 "signal": Out(stream.Signature(SemaphoreValue)),
                 "done": Out(stream.Signature(SemaphoreValue)),
                 "scores": In(score_signature(config.rows, config.softmax_length)),
-                "o": Out(stream.Signature(word_write_layout(config.rows, config.a_depth, config.x_width))),
+                "o": Out(stream.Signature(word_write_layout(config.rows, config.a_depth, config.a_width))),
                 "idle": Out(1),
                 "waiting": Out(1),
                 "illegal": Out(1),

@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused_and_leaves_no_word():
     program = Assembler(TINY)
     with pytest.raises(KeyError, match="VEC has no register TILES"):
         program.set(Engine.VEC, "TILES", 1)
-    with pytest.raises(ValueError, match="STEPS has no field 'steps'; it has k_steps, halves"):
+    with pytest.raises(ValueError, match="STEPS has no field 'steps'; it has k_steps, halves, unsigned"):
         program.set(Engine.EXEC, "STEPS", {"steps": 1})
     with pytest.raises(ValueError, match="BLOCKS.rows_last must fit 8 bits, not 256"):
         program.set(Engine.EXEC, "BLOCKS", {"rows_last": 256})

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from cocotb.triggers import RisingEdge
 
 from gateware.array.grid import SystolicArray
-from gateware.array.layouts import DOT, Step
+from gateware.array.layouts import DOT, STORED_BITS, Step
 from sim.cocotb.bench import generator, parameters, start
 from sim.cocotb.streams import unpack
 
@@ -28,6 +28,7 @@ class ArrayBench:
         self.rows, self.channels = self.array.rows, self.array.channels
         self.x_width = arguments.get("x_width", 8)
         self.largest_x = 128 if self.x_width == 9 else 127
+        self.most_of_four = self.array.elements[0][0].dot.most_of_four
         self.least_w = -128 if arguments["pack"] == 1 or arguments.get("packed_full_range") else -127
         self.numbers = np.random.default_rng(rng.randrange(1 << 32))
         self.cycle = 0
@@ -44,7 +45,7 @@ class ArrayBench:
         a = self.x("random") if a is None else a
         b = self.w("random") if b is None else b
         self.dut.step.value = sum(int(flags.get(name, False)) << i for i, (name, _) in enumerate(Step.as_shape()))
-        self.dut.a.value = bits(a, self.x_width)
+        self.dut.a.value = bits(a, min(self.x_width, STORED_BITS))
         self.dut.b.value = bits(b, 8)
         await RisingEdge(self.dut.clk)
         assert int(self.dut.last_ready.value) == (self.cycle >= self.last_allowed), f"last_ready in cycle {self.cycle}"
@@ -56,7 +57,7 @@ class ArrayBench:
     async def idle(self, cycles: int) -> None:
         """Cycles without a step; operands and the other flags are anything."""
         for _ in range(cycles):
-            await self.step(first=self.coin(), last=self.coin(), shift=self.coin())
+            await self.step(first=self.coin(), last=self.coin(), shift=self.coin(), unsigned=self.coin())
 
     async def tile(self, tile: Tile, gaps: float = 0.0) -> None:
         """All steps of a tile, with gaps and not before the last one is allowed."""
@@ -70,7 +71,8 @@ class ArrayBench:
                 at = self.cycle + self.array.latency
                 for row, values in enumerate(wrapped(sums, self.array.acc_width)):
                     self.expected.append((at + row, row, row == self.rows - 1, [int(value) for value in values]))
-            await self.step(a, b, valid=True, first=number == 0, last=last, shift=shift)
+            unsigned = bool((a > 255).any() or ((a >= 0).all() and self.coin()))
+            await self.step(a, b, valid=True, first=number == 0, last=last, shift=shift, unsigned=unsigned)
         self.last_allowed = self.cycle - 1 + self.rows
 
     async def finish(self) -> None:
@@ -85,9 +87,22 @@ class ArrayBench:
         return self.rng.random() < 0.5
 
     def x(self, kind: str) -> IntArray:
+        if self.x_width > STORED_BITS and self.coin():
+            return self.unsigned(kind)
         values = self.values(kind, (self.rows, DOT), -128, self.largest_x)
         # The full range's form excludes a step of four halves of 128.
         values[(values == 128).all(axis=1), 0] = 127
+        return values
+
+    def unsigned(self, kind: str) -> IntArray:
+        """Rows of nine bits without a sign, whose sums are at most what the elements hold, and often that."""
+        largest = (1 << STORED_BITS) - 1
+        drawn = self.values("random" if kind == "low" else kind, (self.rows, DOT), 0, largest)
+        values = np.maximum(drawn, 0)
+        left = np.full(self.rows, self.most_of_four)
+        for k in self.numbers.permutation(DOT):
+            values[:, k] = np.minimum(values[:, k], left)
+            left -= values[:, k]
         return values
 
     def w(self, kind: str) -> IntArray:

@@ -16,6 +16,7 @@ EIGHT_BITS = ["edges", "gaps_and_short_tiles", "no_bubbles", "reset_in_a_tile"]
 VARIANTS: dict[str, dict[str, Any]] = {
     "lean": {"rows": 6, "columns": 2, "pack": 2},
     "official": {"rows": 5, "columns": 2, "pack": 2, "x_width": 9, "packed_full_range": True},
+    "ten_bits": {"rows": 6, "columns": 2, "pack": 2, "x_width": 10},
     "one_channel": {"rows": 4, "columns": 4, "pack": 1, "x_width": 9, "acc_width": 24},
 }
 
@@ -33,7 +34,7 @@ def run(variant: str, simulator: str = "verilator", testcase: str | list[str] | 
     )
 
 
-@pytest.mark.parametrize("variant", ["lean", "official", "one_channel"])
+@pytest.mark.parametrize("variant", ["lean", "official", "ten_bits", "one_channel"])
 def test_array(variant: str):
     run(variant)
 
@@ -60,7 +61,7 @@ def test_a_late_parity_is_found(monkeypatch: pytest.MonkeyPatch):
         ({"rows": 1}, "rows must be between 2 and 64, not 1"),
         ({"columns": 0}, "columns must be between 1 and 64, not 0"),
         ({"pack": 3}, "pack must be between 1 and 2, not 3"),
-        ({"x_width": 10}, "x_width must be between 8 and 9, not 10"),
+        ({"x_width": 11}, "x_width must be between 8 and 10, not 11"),
         ({"acc_width": 17}, "acc_width must be between 18 and 48, not 17"),
     ],
 )

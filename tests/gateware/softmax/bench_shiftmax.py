@@ -39,7 +39,7 @@ def expected(block: Block, settings: dict[str, Any]) -> list[dict[str, Any]]:
         for word in range(p.shape[1] // 4):
             four = p[row, 4 * word : 4 * word + 4]
             low = ((four + 128) & 255) - 128
-            parts = [(0, four)] if bits == 8 else [(1, low), (0, (four - low) >> 8)]
+            parts = [(0, four)] if bits <= 10 else [(1, low), (0, (four - low) >> 8)]
             for is_low, part in parts:
                 last = not is_low and row == rows - 1 and 4 * word + 4 == p.shape[1]
                 result.append({"row": row, "word": word, "data": part.tolist(), "low": is_low, "last": int(last)})
@@ -271,7 +271,7 @@ async def throughput(dut: Any) -> None:
     for length, limit in settings["rates"]:
         block = random_block(settings["rows"], length, 30, rng, 0.0)
         monitor, accepted = await check(dut, [block], rng, 0.0)
-        words = ceil_div(length, 4) * (1 if settings["bits"] == 8 else 2)
+        words = ceil_div(length, 4) * (1 if settings["bits"] <= 10 else 2)
         firsts = monitor.times[::words]
         spans = [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)]
         dut._log.info(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from firmware.program.assembler import Assembler
 from firmware.program.layout import beat_columns, pack_matrix, pack_operand, slab_beats, unpack_matrix
-from gateware.config import BEAT_BYTES, AcceleratorConfig
+from gateware.config import BEAT_BYTES, AcceleratorConfig, in_halves
 from gateware.isa import Engine, LoadTarget, loop_registers
 from sim.interpreter.machine import Interpreter
 from sim.interpreter.state import Observer
@@ -20,6 +20,12 @@ from sim.reference.rounding import ceil_div
 Integers = npt.NDArray[np.int64]
 ROW = 1 << 10  # of a destination in A
 BEATS = 1 << 14
+
+
+def product_steps(config: AcceleratorConfig, steps: int) -> dict[str, int]:
+    """EXEC's register STEPS for a product with the machine's probabilities."""
+    halves, unsigned = in_halves(config.probability_bits), config.unsigned_probabilities
+    return {"k_steps": steps, "halves": int(halves), "unsigned": int(unsigned)}
 
 
 class Bench:

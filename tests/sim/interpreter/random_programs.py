@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.program.layout import slab_beats
+from gateware.config import in_halves
 from gateware.isa import Engine, LoadTarget, PostMode, Transform
 from sim.reference.rescale import Dyadic
 from sim.reference.rounding import ceil_div
-from tests.sim.interpreter.interpreter_bench import ROW, factors, int8
+from tests.sim.interpreter.interpreter_bench import ROW, factors, int8, product_steps
 from tests.sim.interpreter.random_rounds import RandomRounds, Registers
 
 # Semaphores beside those of loads and buffers.
@@ -195,7 +196,7 @@ class RandomProgram(RandomRounds):
         r, steps = self.config.rows, self.draw(1, 8)
         blocks, words = self.draw(1, 2), self.draw(1, 8)
         rows, length = (blocks - 1) * r + self.draw(1, r), 4 * words - self.draw(0, 3)
-        wide = self.config.probability_bits > 8
+        wide = in_halves(self.config.probability_bits)
         self.bench.load_a(int8(self.rng, rows, 4 * steps), self.place(self.config.a_depth), steps, self.loaded())
         self.weights(steps, words)
         v_place, v_tiles = self.place(self.config.b_depth) + words * steps, self.draw(1, 4)
@@ -237,7 +238,7 @@ class RandomProgram(RandomRounds):
             registers = {
                 "A_BASE": place,
                 "B_BASE": v_place,
-                "STEPS": {"k_steps": words, "halves": int(wide)},
+                "STEPS": product_steps(self.config, words),
                 "POST": {"mode": PostMode.Q8},
                 "CONST_BASE": constants,
                 "CONST_TILE_STRIDE": 0,

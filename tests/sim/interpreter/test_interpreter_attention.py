@@ -6,17 +6,23 @@ import numpy as np
 import pytest
 
 from firmware.program.layout import slab_beats
-from gateware.config import AcceleratorConfig, config
+from gateware.config import AcceleratorConfig, config, in_halves
 from gateware.isa import Engine, ErrorCode, PostMode
 from sim.interpreter.state import MachineError
 from sim.reference.rescale import Dyadic, Rescale
 from sim.reference.rounding import ceil_div
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
-from tests.sim.interpreter.interpreter_bench import Bench, Integers, factors, int8
+from tests.sim.interpreter.interpreter_bench import Bench, Integers, factors, int8, product_steps
 
-CONFIGS = [config("tiny"), config("arty_a7_35"), config("tiny", "official")]
-NAMES = ["tiny", "arty", "official"]
+NAMES = ["tiny", "arty", "nine_bits", "ten_bits", "official"]
+CONFIGS = [
+    config("tiny"),
+    config("arty_a7_35"),
+    config("tiny", "lean:softmax_bits=9"),
+    config("tiny", "lean:softmax_bits=10"),
+    config("tiny", "official"),
+]
 X0 = 21
 
 
@@ -84,7 +90,7 @@ class Head:
                 "A_BASE": self.p_place,
                 "B_BASE": self.v_place,
                 "B_TILE_STRIDE": self.words,
-                "STEPS": {"k_steps": self.words, "halves": int(self.bench.config.probability_bits > 8)},
+                "STEPS": product_steps(self.bench.config, self.words),
                 "TILES": self.steps,
                 "BLOCKS": {"blocks": 1, "rows_last": self.rows(block)},
                 "POST": {"mode": PostMode.Q8},
@@ -137,10 +143,13 @@ def test_probabilities_end_in_zeros_and_only_their_rows_change(cfg: AcceleratorC
     head.softmax(1)
     a = head.bench.run().state.a
     noise = Bench(cfg, rng).run().state.a
-    halves = 2 if cfg.probability_bits > 8 else 1
+    halves = 1 + in_halves(cfg.probability_bits)
     span = slice(head.p_place, head.p_place + halves * head.words)
     written = a[:2, span].astype(np.int64).reshape(2, halves, 4 * head.words)
     np.testing.assert_array_equal(written[:, :, head.tokens :], 0)
+    if cfg.unsigned_probabilities:
+        assert (written < 0).any()  # nine bits, of which the reader decides what the last one weighs
+        written &= 511
     weights = np.array([256, 1] if halves == 2 else [1])
     _, probabilities, _ = head.reference()
     np.testing.assert_array_equal(
@@ -168,3 +177,16 @@ def test_blocks_of_scores_are_a_queue_of_two(rng: np.random.Generator):
     with pytest.raises(MachineError, match="there is no block of scores") as error:
         empty.bench.run()
     assert error.value.code is ErrorCode.WATCHDOG
+
+
+@pytest.mark.parametrize("arithmetic", ["lean:softmax_bits=8", "lean:softmax_bits=9", "official"])
+def test_a_machine_without_unsigned_elements_reads_none(arithmetic: str, rng: np.random.Generator):
+    bench = Bench(config("tiny", arithmetic), rng)
+    bench.registers(
+        Engine.EXEC,
+        {"STEPS": {"k_steps": 1, "unsigned": 1}, "TILES": 1, "BLOCKS": {"blocks": 1, "rows_last": 1}, "OUT_BASE": 64},
+    )
+    bench.program.run(Engine.EXEC)
+    with pytest.raises(MachineError, match="EXEC reads A unsigned") as error:
+        bench.run()
+    assert error.value.code is ErrorCode.ILLEGAL_INSTRUCTION
