@@ -15,9 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from firmware.float_models.blocks import FloatArray, FloatModel, Observer
+from firmware.float_models.blocks import FloatModel
 from firmware.float_models.registry import float_model
-from firmware.quantiser.bias_correction import BiasCorrection
 from firmware.quantiser.calibration import METHODS, Calibration
 from firmware.quantiser.network_error import network_errors
 from firmware.quantiser.post_training import Quantised, attention_warnings, quantise_model
@@ -27,6 +26,7 @@ from sim.reference.architecture import parse_architecture
 from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status, replaced_when_complete
 from sim.reference.model_file import IntegerModel
+from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing, image_files
 
 BATCH = 10
@@ -35,21 +35,16 @@ NETWORK_IMAGES = 4
 """Images on which the integer model is run beside the float one for the report."""
 
 
-def calibrate(
-    model: FloatModel, preprocessing: Preprocessing, images: Sequence[Path], observers: Sequence[Observer]
-) -> None:
-    """Shows the float model's activations on the images to the observers, with a progress bar when stderr is a
-    terminal.
-    """
-
-    def observe(name: str, x: FloatArray) -> None:
-        for observer in observers:
-            observer(name, x)
-
+def calibrated(
+    shape: ModelShape, model: FloatModel, preprocessing: Preprocessing, images: Sequence[Path]
+) -> Calibration:
+    """Runs the float model over the images, with a progress bar when stderr is a terminal."""
+    calibration = Calibration(shape)
     console = Console(stderr=True)
     starts = range(0, len(images), BATCH)
     for start in track(starts, "calibrating", console=console, disable=not console.is_terminal):
-        model.forward(preprocessing.load_batch(images[start : start + BATCH]), observe)
+        model.forward(preprocessing.load_batch(images[start : start + BATCH]), calibration.observe)
+    return calibration
 
 
 def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
@@ -93,10 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     weights = load_weights(arguments.weights, shape)
     images = image_files(arguments.calibrate)[: arguments.limit]
     model = float_model(shape, weights)
-    calibration, correction = Calibration(shape), BiasCorrection(shape) if arguments.bias_correction else None
-    observers = [calibration.observe, *([correction.observe] if correction else [])]
-    calibrate(model, preprocessing, images, observers)
-    result = quantise_model(shape, weights, calibration, arguments.calibration, arguments.snap, correction)
+    calibration = calibrated(shape, model, preprocessing, images)
+    result = quantise_model(shape, weights, calibration, arguments.calibration, arguments.snap)
     result.warnings += attention_warnings(shape, preset(arguments.arithmetic))
     integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
     sample = preprocessing.load_batch(images[:NETWORK_IMAGES])
@@ -107,7 +100,6 @@ def run(arguments: argparse.Namespace) -> int:
         "arithmetic": arguments.arithmetic,
         "calibration": arguments.calibration,
         "snapped": arguments.snap,
-        "biases_corrected": arguments.bias_correction,
         "images": len(images),
         "checksum": integer.checksum(),
         "warnings": result.warnings,
@@ -140,12 +132,6 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--calibration", choices=METHODS, default="minmax")
     result.add_argument(
         "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"
-    )
-    result.add_argument(
-        "--no-bias-correction",
-        dest="bias_correction",
-        action="store_false",
-        help="do not give biases what rounding the weights takes from the mean of a layer's outputs",
     )
     result.add_argument("--limit", "--max-images", type=int, metavar="N", help="only the first N images in name order")
     result.add_argument("--report", type=Path, metavar="FILE", help="also write the report as JSON")

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.float_models.blocks import FloatArray, gelu
-from firmware.quantiser.bias_correction import BiasCorrection
 from firmware.quantiser.calibration import Calibration
 from firmware.quantiser.gelu_search import best_scale, table_error
 from firmware.quantiser.norm_constants import norm_constants
@@ -62,7 +61,6 @@ def quantise_model(
     calibration: Calibration,
     method: str = "minmax",
     snap: bool = True,
-    correction: BiasCorrection | None = None,
 ) -> Quantised:
     """The integer model's constants.
 
@@ -72,11 +70,10 @@ def quantise_model(
     calibration : has observed that model on the calibration images
     method : minmax, percentile or mse; how activations that are not snapped get their scale
     snap : choose the scales in front of Shiftmax and ShiftGELU on the shift exponential's grid
-    correction : has observed the model as well, and corrects the biases; None leaves them
     """
     result = Quantised()
     activations = _activation_scales(calibration, method, snap, result)
-    result.tensors |= integer_tensors(shape, weights, activations, result.warnings, correction)
+    result.tensors |= integer_tensors(shape, weights, activations, result.warnings)
     return result
 
 
@@ -85,7 +82,6 @@ def integer_tensors(
     weights: Mapping[str, FloatArray],
     activations: Mapping[str, np.float32],
     warnings: list[str] | None = None,
-    correction: BiasCorrection | None = None,
 ) -> dict[str, npt.NDArray[np.generic]]:
     """Every constant of the integer model, as `ModelShape.layout` lists them, from the float weights and the scale of
     each activation. What had to be changed is told in `warnings`.
@@ -95,7 +91,7 @@ def integer_tensors(
         tensors[activation.scale] = np.asarray(activations[activation.name], np.float32)
     for layer in shape.layers():
         if isinstance(layer, LinearLayer):
-            tensors |= _linear(layer, weights, activations[layer.source], correction)
+            tensors |= _linear(layer, weights, activations[layer.source])
         else:
             gamma, beta = (weights[f"{layer.name}.{part}"] for part in ("weight", "bias"))
             tensors |= norm_constants(layer.name, gamma, beta, warnings if warnings is not None else [])[0]
@@ -169,22 +165,15 @@ def _warn_gelu(name: str, reach: float, step: int, result: Quantised) -> None:
 
 
 def _linear(
-    layer: LinearLayer,
-    weights: Mapping[str, FloatArray],
-    input_scale: np.float32,
-    correction: BiasCorrection | None,
+    layer: LinearLayer, weights: Mapping[str, FloatArray], input_scale: np.float32
 ) -> dict[str, npt.NDArray[np.generic]]:
     weight = weights[f"{layer.name}.weight"]
     scale = constants.channel_scales(weight)
-    integers = constants.quantise_weight(weight, scale)
     tensors: dict[str, npt.NDArray[np.generic]] = {
-        f"{layer.name}.weight_integer": integers.astype(np.int8),
+        f"{layer.name}.weight_integer": constants.quantise_weight(weight, scale).astype(np.int8),
         layer.scale: scale,
     }
     if layer.bias:
-        bias = weights[f"{layer.name}.bias"]
-        if correction is not None:
-            bias = bias + correction.offset(layer, weight, integers, scale)
-        biases = constants.quantise(bias, (scale * input_scale).astype(np.float32), 32)
+        biases = constants.quantise(weights[f"{layer.name}.bias"], (scale * input_scale).astype(np.float32), 32)
         tensors[f"{layer.name}.bias_integer"] = biases.astype(np.int32)
     return tensors
