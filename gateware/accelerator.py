@@ -6,12 +6,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import AcceleratorConfig
 from gateware.contracts import require
-from gateware.control.taps import tap_layouts, tap_members
 from gateware.core import READERS, WRITERS, Core
 from gateware.counters import COUNTERS
 from gateware.isa import ErrorCode
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort, ReadPort, WritePort
+from gateware.taps import tap_layouts, tap_members
 
 __all__ = ["Accelerator"]
 

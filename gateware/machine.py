@@ -6,13 +6,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.accelerator import Accelerator
 from gateware.config import BEAT_BYTES, AcceleratorConfig
-from gateware.control.taps import tap_layouts, tap_members
 from gateware.counters import COUNTERS
 from gateware.isa import ErrorCode
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
 from gateware.memory.port import MemoryPort
+from gateware.taps import tap_layouts, tap_members
 
 __all__ = ["Machine", "identity"]
 

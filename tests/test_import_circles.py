@@ -27,8 +27,7 @@ def test_no_circle_of_files(room: str):
     assert [circle for circle in shown(circles(FILES)) if circle.startswith(room)] == []
 
 
-# Not yet gateware: control/taps.py names layouts of the engines, which stand on control/sequencer.py.
-@pytest.mark.parametrize("room", ["firmware", "host", "hw", "sim"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_circle_of_folders(room: str):
     found = circles(folders(FILES, PACKAGES))
     assert [circle for circle in shown(found) if circle.startswith(room)] == []

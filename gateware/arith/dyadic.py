@@ -1,11 +1,11 @@
 """Dyadic factors m / 2^e, and the constants of a channel that is rescaled by one."""
 
 from amaranth.hdl import signed
-from amaranth.lib import data
+from amaranth.lib import data, memory
 
 from gateware.arith.round_shift import SHIFT_BITS
 
-__all__ = ["channel_layout", "dyadic_layout"]
+__all__ = ["channel_layout", "channel_write_port", "dyadic_layout"]
 
 
 def dyadic_layout(multiplier_bits: int) -> data.StructLayout:
@@ -19,3 +19,8 @@ def channel_layout(multiplier_bits: int) -> data.StructLayout:
     `isa.Constants` is the same record as it lies in memory.
     """
     return data.StructLayout({"bias": signed(32), **dict(dyadic_layout(multiplier_bits).members)})
+
+
+def channel_write_port(channels: int, multiplier_bits: int) -> memory.WritePort.Signature:
+    """The write port of a memory of that many channels' constants."""
+    return memory.WritePort.Signature(addr_width=(channels - 1).bit_length(), shape=channel_layout(multiplier_bits))

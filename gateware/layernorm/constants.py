@@ -1,17 +1,12 @@
 """Per-channel constants of I-LayerNorm and its rescale: their layout, and a memory that reads them in pairs."""
 
-from amaranth.hdl import Cat, EnableInserter, Module, Shape, Signal, signed
+from amaranth.hdl import Cat, EnableInserter, Module, Shape, Signal
 from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.round_shift import SHIFT_BITS
 
-__all__ = ["PairMemory", "constant_layout", "constant_values"]
-
-
-def constant_layout(multiplier_bits: int) -> data.StructLayout:
-    """A channel's record: bias (units of the normalised value), multiplier m and shift e of the rescale m / 2^e."""
-    return data.StructLayout({"bias": signed(32), "multiplier": signed(multiplier_bits + 1), "shift": SHIFT_BITS})
+__all__ = ["PairMemory", "constant_values"]
 
 
 def constant_values(bias: int, multiplier: int, shift: int, multiplier_bits: int) -> dict[str, int]:
@@ -48,8 +43,8 @@ class PairMemory(wiring.Component):
 
     Members
     -------
-    write, address, value : In
-        Write port, independent of ``en``.
+    write : Out(memory.WritePort.Signature)
+        Of a channel's value, independent of ``en``.
     en : In(1)
         Everything else advances while this is high.
     valid, row, last : In
@@ -62,9 +57,7 @@ class PairMemory(wiring.Component):
         self.shape, self.depth = shape, depth
         super().__init__(
             {
-                "write": In(1),
-                "address": In(range(depth)),
-                "value": In(shape),
+                "write": Out(memory.WritePort.Signature(addr_width=(depth - 1).bit_length(), shape=shape)),
                 "en": In(1),
                 "valid": In(1),
                 "row": In(2),
@@ -77,8 +70,8 @@ class PairMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = values = memory.Memory(shape=self.shape, depth=self.depth, init=[])
-        writer, reader = values.write_port(), values.read_port()
-        m.d.comb += [writer.en.eq(self.write), writer.addr.eq(self.address), writer.data.eq(self.value)]
+        reader = values.read_port()
+        connect(m, flipped(self.write), values.write_port())
 
         sequencer = Module()
         pair = Signal(range(max(2, self.depth // 2)))

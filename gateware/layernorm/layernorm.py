@@ -5,9 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
+from gateware.arith.dyadic import channel_write_port
 from gateware.config import BEAT_BITS
 from gateware.contracts import require, require_held, watched
-from gateware.layernorm.constants import constant_layout, constant_values
+from gateware.layernorm.constants import constant_values
 from gateware.layernorm.l1 import DIVISION_CYCLES, L1Statistics
 from gateware.layernorm.lanes import LanePacker, LaneUnpacker
 from gateware.layernorm.normalise import RowNormaliser
@@ -16,18 +17,11 @@ from gateware.layernorm.sums import RowSums
 from gateware.layernorm.variance import ROW_CYCLES, RowVariance
 from gateware.memory.rowbuffer import RowBuffer
 
-__all__ = ["LayerNorm", "constant_layout", "constant_values", "write_signature"]
+__all__ = ["LayerNorm", "constant_values"]
 
 STYLES = ("lut", "plain")
 L1_CYCLES = 4 * DIVISION_CYCLES
 HANDOVER_CYCLES = 12  # from a group's last pair to its last sum, and into the second pass
-
-
-def write_signature(max_channels: int, multiplier_bits: int) -> wiring.Signature:
-    """A write port of the constants, seen from who writes: every cycle with ``en`` one channel."""
-    return wiring.Signature(
-        {"en": Out(1), "address": Out(range(max_channels)), "data": Out(constant_layout(multiplier_bits))}
-    )
 
 
 class LayerNorm(wiring.Component):
@@ -76,8 +70,8 @@ class LayerNorm(wiring.Component):
     busy : Out(1)
         Something is on its way. `channels`, `narrow`, `wide`, `low` and the constants may change only while this is
         low, and no beat is offered in the same cycle.
-    constants : In(write_signature)
-        Writes ``data`` (`constant_layout`, `constant_values`) of channel ``address`` in every cycle with ``en``.
+    constants : Out(channel_write_port(max_channels, multiplier_bits))
+        Of a channel's constants, as `constant_values` gives them.
     i : In(stream, 128)
         Beats in. Rows that are padding may hold anything.
     o : Out(stream, 128)
@@ -127,7 +121,7 @@ class LayerNorm(wiring.Component):
                 "wide": In(1),
                 "low": In(1),
                 "busy": Out(1),
-                "constants": In(write_signature(max_channels, multiplier_bits)),
+                "constants": Out(channel_write_port(max_channels, multiplier_bits)),
                 "i": In(stream.Signature(BEAT_BITS)),
                 "o": Out(stream.Signature(BEAT_BITS)),
             }
@@ -143,6 +137,7 @@ class LayerNorm(wiring.Component):
         m.submodules.packer = packer = LanePacker()
         connect(m, flipped(self.i), unpacker.i)
         connect(m, packer.o, flipped(self.o))
+        connect(m, flipped(self.constants), normaliser.write)
 
         half = self.channels[1:]
         last_pair = Signal(self.half_bits)
@@ -173,9 +168,6 @@ class LayerNorm(wiring.Component):
             normaliser.results.eq(results),
             Cat(normaliser.u0, normaliser.u1).eq(rows.data),
             normaliser.wide.eq(self.wide),
-            normaliser.write.eq(self.constants.en),
-            normaliser.address.eq(self.constants.address),
-            normaliser.constants.eq(self.constants.data),
             packer.wide.eq(self.wide),
             packer.low.eq(self.low),
             packer.valid.eq(normaliser.out_valid),

@@ -5,8 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.delay import delay_line, delayed
+from gateware.arith.dyadic import channel_write_port, dyadic_layout
 from gateware.arith.multiplier import Multiplier
-from gateware.layernorm.constants import PairMemory, constant_layout
+from gateware.layernorm.constants import PairMemory
 from gateware.layernorm.root import FACTOR_BITS, RESULT
 from gateware.layernorm.round import RoundShift
 from gateware.layernorm.variance import MEAN_BITS
@@ -41,8 +42,8 @@ class RowNormaliser(wiring.Component):
 
     Members
     -------
-    write, address, constants : In
-        Write port of the constant memories.
+    write : Out(channel_write_port(channels, multiplier_bits))
+        Of the constant memories.
     wide : In(1)
         Results have 16 bits, not 8.
     en : In(1)
@@ -61,12 +62,9 @@ class RowNormaliser(wiring.Component):
 
     def __init__(self, channels: int, multiplier_bits: int, product_style: str = "lut") -> None:
         self.channels, self.multiplier_bits, self.product_style = channels, multiplier_bits, product_style
-        self.layout = constant_layout(multiplier_bits)
         super().__init__(
             {
-                "write": In(1),
-                "address": In(range(channels)),
-                "constants": In(self.layout),
+                "write": Out(channel_write_port(channels, multiplier_bits)),
                 "wide": In(1),
                 "en": In(1),
                 "valid": In(1),
@@ -101,22 +99,21 @@ class RowNormaliser(wiring.Component):
 
         # Biases arrive where the product is added to, multipliers and shifts where the second product starts.
         m.submodules.biases = biases = PairMemory(signed(32), self.channels)
-        scale = data.StructLayout({name: self.layout[name].shape for name in ("multiplier", "shift")})
-        m.submodules.scales = scales = PairMemory(scale, self.channels)
+        m.submodules.scales = scales = PairMemory(dyadic_layout(self.multiplier_bits), self.channels)
         bias_at = self.normalised_at - PAIR_DELAY - (1 if self.products else 2)
         for memory, entry in ((biases, bias_at), (scales, self.normalised_at - PAIR_DELAY)):
             m.d.comb += [
-                memory.write.eq(self.write),
-                memory.address.eq(self.address),
+                memory.write.en.eq(self.write.en),
+                memory.write.addr.eq(self.write.addr),
                 memory.en.eq(self.en),
                 memory.valid.eq(valid[entry]),
                 memory.row.eq(row[entry]),
                 memory.last.eq(last[entry]),
             ]
         m.d.comb += [
-            biases.value.eq(self.constants.bias),
-            scales.value.multiplier.eq(self.constants.multiplier),
-            scales.value.shift.eq(self.constants.shift),
+            biases.write.data.eq(self.write.data.bias),
+            scales.write.data.multiplier.eq(self.write.data.multiplier),
+            scales.write.data.shift.eq(self.write.data.shift),
         ]
 
         # The row's mean and factor are taken as the pair enters: the next rows' may come in the cycle after.

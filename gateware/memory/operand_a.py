@@ -11,7 +11,7 @@ from gateware.config import BEAT_BITS, LANE_BYTES, LANES
 from gateware.contracts import NUMBER_BITS, Ended, Shared, require, watched, writes
 from sim.reference.rounding import ceil_div
 
-__all__ = ["OperandA", "beat_write_layout", "operand_a", "word_write_layout"]
+__all__ = ["K_BITS", "OperandA", "beat_write_layout", "operand_a", "word_write_layout"]
 
 ROW_BITS = 12
 K_BITS = 10

@@ -15,9 +15,9 @@ from firmware.program.layout import pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
 from firmware.program.program import Program
 from gateware.config import BEAT_BYTES
-from gateware.control.taps import tap_layouts
 from gateware.counters import COUNTERS
 from gateware.isa import ERROR_SENTENCES, ErrorCode
+from gateware.taps import tap_layouts
 from sim.emulator.emulation import MemoryStatistics, RunState
 from sim.emulator.machine import emulated_machine
 from sim.emulator.onchip import OnChipError, Piece, pieces

@@ -23,8 +23,8 @@ from firmware.compiler.lower.registers import (
 )
 from firmware.compiler.span import Span
 from gateware.config import LANE_BYTES, LANES, AcceleratorConfig, in_halves
-from gateware.control.taps import tap_layouts
 from gateware.isa import Engine, PostMode, Transform
+from gateware.taps import tap_layouts
 from sim.emulator.emulation import Recording
 from sim.reference.rounding import ceil_div
 
@@ -107,7 +107,7 @@ def pieces(compiled: Compiled, config: AcceleratorConfig, recordings: Mapping[st
     ----------
     compiled : what ran
     config : the machine
-    recordings : of every tap (`gateware.control.taps.tap_layouts`, without "tap_"), of one frame
+    recordings : of every tap (`gateware.taps.tap_layouts`, without "tap_"), of one frame
 
     Raises
     ------

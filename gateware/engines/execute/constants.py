@@ -1,24 +1,16 @@
 """The memory of channel constants, and its reader in the order of the tiles."""
 
-from amaranth.hdl import Module, Shape, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.checks import require_range
+from gateware.arith.dyadic import channel_layout, channel_write_port
 from gateware.config import LANES
 from gateware.contracts import NUMBER_BITS, Shared, reads, require, watched, writes
 from gateware.stream.fifo import StreamFifo
 
-__all__ = ["ConstantMemory", "constant_record"]
-
-SHIFT_BITS = 7
-
-
-def constant_record(multiplier_bits: int) -> data.StructLayout:
-    """Bias, and the dyadic m / 2^e; |m| is below 2^multiplier_bits."""
-    return data.StructLayout(
-        {"bias": signed(32), "multiplier": Shape(multiplier_bits + 1, signed=True), "shift": SHIFT_BITS}
-    )
+__all__ = ["ConstantMemory"]
 
 
 class ConstantMemory(wiring.Component):
@@ -33,11 +25,10 @@ class ConstantMemory(wiring.Component):
 
     Members
     -------
-    write, address, record : In
-        Write port.
+    write : Out(channel_write_port(depth, multiplier_bits))
     tile : In(stream)
         The first column's channel.
-    o : Out(stream of constant_record(multiplier_bits))
+    o : Out(stream of channel_layout(multiplier_bits))
 
     Attributes
     ----------
@@ -47,14 +38,12 @@ class ConstantMemory(wiring.Component):
 
     def __init__(self, depth: int, multiplier_bits: int) -> None:
         require_range("ConstantMemory", "depth", depth, LANES)
-        self.depth, self.record = depth, constant_record(multiplier_bits)
+        self.depth, self.record = depth, channel_layout(multiplier_bits)
         self.address_bits = (depth - 1).bit_length()
         self.number, self.write_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         super().__init__(
             {
-                "write": In(1),
-                "address": In(self.address_bits),
-                "value": In(self.record),
+                "write": Out(channel_write_port(depth, multiplier_bits)),
                 "tile": In(stream.Signature(self.address_bits)),
                 "o": Out(stream.Signature(self.record)),
             }
@@ -64,14 +53,12 @@ class ConstantMemory(wiring.Component):
         m = Module()
         m.submodules.ram = ram = memory.Memory(shape=self.record, depth=self.depth, init=[])
         m.submodules.queue = queue = StreamFifo(self.record, 8)
-        writer, reader = ram.write_port(), ram.read_port()
+        reader = ram.read_port()
+        connect(m, flipped(self.write), ram.write_port())
         connect(m, queue.o, flipped(self.o))
         here, left = Signal(self.address_bits), Signal(range(LANES + 1))
         reading, arriving = Signal(), Signal()
         m.d.comb += [
-            writer.en.eq(self.write),
-            writer.addr.eq(self.address),
-            writer.data.eq(self.value),
             reader.addr.eq(here),
             self.tile.ready.eq(left == 0),
             reading.eq((left != 0) & (queue.level < 6)),
@@ -89,5 +76,5 @@ class ConstantMemory(wiring.Component):
             with m.If(self.tile.ready & self.tile.valid):
                 m.d.sync += number.eq(self.number)
             reads(m, platform, shared, "EXEC", reading, number, here)
-            writes(m, platform, shared, "LOADB", self.write, self.write_number, self.address)
+            writes(m, platform, shared, "LOADB", self.write.en, self.write_number, self.write.addr)
         return m

@@ -4,22 +4,23 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.arith.dyadic import channel_write_port
 from gateware.array.layouts import result_layout
 from gateware.config import LANES, AcceleratorConfig
 from gateware.contracts import NUMBER_BITS
 from gateware.control.sequencer import register_layout, run_layout
 from gateware.engines.execute.completion import Completion
-from gateware.engines.execute.constants import ConstantMemory, constant_record
+from gateware.engines.execute.constants import ConstantMemory
 from gateware.engines.execute.drain_monitor import watch_drain
 from gateware.engines.execute.hand_over import HandOver
 from gateware.engines.execute.maxima import update_layout
 from gateware.engines.execute.residual_fetch import ResidualFetch
 from gateware.engines.execute.result_placement import ResultPlacement
-from gateware.engines.execute.row_map import RowMap
+from gateware.engines.execute.row_map import RowMap, row_map_write_port
 from gateware.engines.execute.store import RowStore
 from gateware.engines.execute.tile_dispatch import TileDispatch
 from gateware.engines.execute.tile_queue import TileQueue, tiles_waiting
-from gateware.isa import ROW_MAP_BITS, Engine, PostMode, SemaphoreValue
+from gateware.isa import Engine, PostMode, SemaphoreValue
 from gateware.memory.port import ReadPort, WritePort
 from gateware.postprocess.layouts import branch_layout
 from gateware.postprocess.postprocessor import PostProcessor
@@ -52,10 +53,8 @@ class Drain(wiring.Component):
         From the array.
     release : Out(1)
         A tile has left the queue.
-    constant : In
-        Write port of the constant memory: ``write``, ``address``, ``value``.
-    row_map : In
-        Write port of the row map, the same.
+    constants : Out(channel_write_port), row_map : Out(row_map_write_port)
+        Of the constant memory and of the row map.
     residual : Out(ReadPort), store : Out(WritePort)
     scores : Out(score_signature)
     update : Out
@@ -72,7 +71,7 @@ class Drain(wiring.Component):
     Attributes
     ----------
     number, load_number, update_number : Signal
-        Where contracts are watched, the operations: at ``run``, of ``constant`` and ``row_map``, of ``update``.
+        Where contracts are watched, the operations: at ``run``, of ``constants`` and ``row_map``, of ``update``.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -80,8 +79,6 @@ class Drain(wiring.Component):
         self.number, self.load_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         self.update_number = Signal(NUMBER_BITS)
         self.tiles_waiting = tiles_waiting(config.rows)
-        self.max_row_bits = (config.max_rows - 1).bit_length()
-        record = constant_record(config.multiplier_bits)
         super().__init__(
             {
                 "registers": In(register_layout(Engine.EXEC)),
@@ -90,14 +87,8 @@ class Drain(wiring.Component):
                 "ready": Out(1),
                 "rows": In(result_layout(config.rows, LANES, config.acc_width)),
                 "release": Out(1),
-                "constant": In(
-                    wiring.Signature(
-                        {"write": Out(1), "address": Out((config.const_depth - 1).bit_length()), "value": Out(record)}
-                    )
-                ),
-                "row_map": In(
-                    wiring.Signature({"write": Out(1), "address": Out(self.max_row_bits), "value": Out(ROW_MAP_BITS)})
-                ),
+                "constants": Out(channel_write_port(config.const_depth, config.multiplier_bits)),
+                "row_map": Out(row_map_write_port(config.max_rows)),
                 "residual": Out(ReadPort(config.address_bits)),
                 "store": Out(WritePort(config.address_bits)),
                 "scores": Out(score_signature(config.rows, config.softmax_length)),
@@ -125,32 +116,18 @@ class Drain(wiring.Component):
         m.submodules.store = store = RowStore(cfg.rows, cfg.address_bits)
         m.submodules.completion = completion = Completion()
 
-        # The operation.
-        begin, operation = hand_over.begin, hand_over.operation
-        m.d.comb += [
-            hand_over.registers.eq(self.registers),
-            hand_over.run.eq(self.run),
-            hand_over.take.eq(self.take),
-            self.ready.eq(hand_over.ready),
-            hand_over.may_begin.eq(fetch.idle),
-            hand_over.ended.eq(placement.ended),
-            fetch.start.eq(begin & (operation.post.mode == PostMode.RESIDUAL)),
-            fetch.iteration.eq(hand_over.skip),
-            post.branch.multiplier.eq(_joined(operation.branch_lo, operation.branch_hi)),
-            post.branch.shift.eq(operation.shifts.branch),
-            post.skip_factor.multiplier.eq(_joined(operation.skip_lo, operation.skip_hi)),
-            post.skip_factor.shift.eq(operation.shifts.skip),
-            store.columns.eq(hand_over.results.columns),
-            store.scatter.eq(operation.post.scatter),
-        ]
+        self._connect_operation(m, hand_over, fetch, post, store)
+        m.d.comb += hand_over.ended.eq(placement.ended)
         for part in (dispatch, placement):
             m.d.comb += [
-                part.begin.eq(begin),
-                part.operation.eq(operation),
+                part.begin.eq(hand_over.begin),
+                part.operation.eq(hand_over.operation),
                 part.results.eq(hand_over.results),
             ]
 
         # From the array's rows to the results.
+        connect(m, flipped(self.constants), constants.write)
+        connect(m, flipped(self.row_map), row_map.write)
         connect(m, queue.o, post.acc)
         connect(m, dispatch.job, post.job)
         connect(m, dispatch.constants, constants.tile)
@@ -164,15 +141,9 @@ class Drain(wiring.Component):
         m.d.comb += [
             queue.rows.eq(self.rows),
             self.release.eq(queue.release),
-            constants.write.eq(self.constant.write),
-            constants.address.eq(self.constant.address),
-            constants.value.eq(self.constant.value),
             self.kept.eq(post.kept),
             self.update.eq(placement.update),
             store.at.eq(placement.at),
-            row_map.write.eq(self.row_map.write),
-            row_map.address.eq(self.row_map.address),
-            row_map.value.eq(self.row_map.value),
             row_map.row.eq(store.row),
             store.target.eq(row_map.target),
             self.outside.eq(store.outside | fetch.outside),
@@ -188,6 +159,27 @@ class Drain(wiring.Component):
         m.d.comb += self.idle.eq(hand_over.idle & store.idle & completion.idle)
         watch_drain(m, platform, self, hand_over, (constants, row_map, fetch, store))
         return m
+
+    def _connect_operation(
+        self, m: Module, hand_over: HandOver, fetch: ResidualFetch, post: PostProcessor, store: RowStore
+    ) -> None:
+        """Where an operation comes from, and what its registers settle."""
+        begin, operation = hand_over.begin, hand_over.operation
+        m.d.comb += [
+            hand_over.registers.eq(self.registers),
+            hand_over.run.eq(self.run),
+            hand_over.take.eq(self.take),
+            self.ready.eq(hand_over.ready),
+            hand_over.may_begin.eq(fetch.idle),
+            fetch.start.eq(begin & (operation.post.mode == PostMode.RESIDUAL)),
+            fetch.iteration.eq(hand_over.skip),
+            post.branch.multiplier.eq(_joined(operation.branch_lo, operation.branch_hi)),
+            post.branch.shift.eq(operation.shifts.branch),
+            post.skip_factor.multiplier.eq(_joined(operation.skip_lo, operation.skip_hi)),
+            post.skip_factor.shift.eq(operation.shifts.skip),
+            store.columns.eq(hand_over.results.columns),
+            store.scatter.eq(operation.post.scatter),
+        ]
 
 
 def _joined(low: Value, high: Value) -> Value:

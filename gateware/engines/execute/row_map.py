@@ -2,12 +2,17 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.contracts import NUMBER_BITS, Shared, reads, writes
 from gateware.isa import ROW_MAP_BITS
 
-__all__ = ["RowMap"]
+__all__ = ["RowMap", "row_map_write_port"]
+
+
+def row_map_write_port(rows: int) -> memory.WritePort.Signature:
+    """The write port of a row map of that many entries."""
+    return memory.WritePort.Signature(addr_width=(rows - 1).bit_length(), shape=ROW_MAP_BITS)
 
 
 class RowMap(wiring.Component):
@@ -20,8 +25,7 @@ class RowMap(wiring.Component):
 
     Members
     -------
-    write, address, value : In
-        Write port.
+    write : Out(row_map_write_port(rows))
     row : In, target : Out(ROW_MAP_BITS)
         A row, and one cycle later its entry.
 
@@ -36,9 +40,7 @@ class RowMap(wiring.Component):
         self.used, self.number, self.write_number = Signal(), Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         super().__init__(
             {
-                "write": In(1),
-                "address": In(self.address_bits),
-                "value": In(ROW_MAP_BITS),
+                "write": Out(row_map_write_port(rows)),
                 "row": In(self.address_bits),
                 "target": Out(ROW_MAP_BITS),
             }
@@ -49,15 +51,13 @@ class RowMap(wiring.Component):
         m.submodules.ram = ram = memory.Memory(
             shape=ROW_MAP_BITS, depth=self.rows, init=[], attrs={"ram_style": "block"}
         )
-        writer, reader = ram.write_port(), ram.read_port()
+        reader = ram.read_port()
+        connect(m, flipped(self.write), ram.write_port())
         m.d.comb += [
-            writer.en.eq(self.write),
-            writer.addr.eq(self.address),
-            writer.data.eq(self.value),
             reader.addr.eq(self.row),
             self.target.eq(reader.data),
         ]
         shared = Shared("row map", self.rows)
         reads(m, platform, shared, "EXEC", self.used, self.number, self.row)
-        writes(m, platform, shared, "LOADB", self.write, self.write_number, self.address)
+        writes(m, platform, shared, "LOADB", self.write.en, self.write_number, self.write.addr)
         return m

@@ -21,9 +21,14 @@ from gateware.memory.port import ReadPort
 from gateware.memory.reader import ReadBeat, StridedReader
 from gateware.memory.strides import StridedCounter
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "loaded_layout"]
 
 SETTINGS = ("CONFIG", "GROUPS", "GELU_CONFIG", "MULTIPLIER_LO", "MULTIPLIER_HI")  # what a transform must not see change
+
+
+def loaded_layout(engine: Engine) -> data.StructLayout:
+    """A beat on its way to a buffer, its address there, and the registers of the operation that it belongs to."""
+    return data.StructLayout({"beat": BEAT_BITS, "address": DST_BITS, "registers": register_layout(engine)})
 
 
 class Loader(wiring.Component):
@@ -57,7 +62,7 @@ class Loader(wiring.Component):
         In the cycle before ``job``'s first beat.
     source : Out(stream of ReadBeat)
     sink : In(stream of 128 bits)
-    o : Out(stream of beat, address (22 bits), target and the registers of the operation it belongs to)
+    o : Out(stream of loaded_layout(engine))
     idle, waiting, illegal, wrapped : Out(1)
 
     Attributes
@@ -72,7 +77,6 @@ class Loader(wiring.Component):
         self.registers_layout = register_layout(engine)
         self.number, self.opened = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         self.writing, self.told = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
-        written = data.StructLayout({"beat": BEAT_BITS, "address": DST_BITS, "registers": self.registers_layout})
         super().__init__(
             {
                 "words": In(stream.Signature(InstructionWord)),
@@ -84,7 +88,7 @@ class Loader(wiring.Component):
                 "job_start": Out(1),
                 "source": Out(stream.Signature(ReadBeat)),
                 "sink": In(stream.Signature(BEAT_BITS)),
-                "o": Out(stream.Signature(written)),
+                "o": Out(stream.Signature(loaded_layout(engine))),
                 "idle": Out(1),
                 "waiting": Out(1),
                 "illegal": Out(1),

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.arith.dyadic import channel_write_port
 from gateware.config import BEAT_BITS, LANES, AcceleratorConfig
 from gateware.contracts import require
 from gateware.control.sequencer import register_layout
-from gateware.engines.execute.constants import constant_record
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine, Transform
 from gateware.layernorm.layernorm import LayerNorm
@@ -29,10 +29,10 @@ class Transforms(wiring.Component):
     job, start : In
         Registers of the operation at ``i``; ``start`` in the cycle before its first beat.
     i : In(stream of ReadBeat), o : Out(stream of 128 bits)
-    constant : In
-        Write port of LayerNorm's constants: ``write``, ``address``, ``value``.
+    constants : Out(channel_write_port(config.ln_channels, config.multiplier_bits))
+        LayerNorm's.
     group : Out(stream), maxima : In(stream of 4 x signed(8))
-        Row groups whose maxima ShiftGELU wants, and they.
+        The row groups whose maxima ShiftGELU needs; then the maxima of each.
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
@@ -52,15 +52,7 @@ class Transforms(wiring.Component):
                 "start": In(1),
                 "i": In(stream.Signature(ReadBeat)),
                 "o": Out(stream.Signature(BEAT_BITS)),
-                "constant": In(
-                    wiring.Signature(
-                        {
-                            "write": Out(1),
-                            "address": Out((config.ln_channels - 1).bit_length()),
-                            "value": Out(constant_record(config.multiplier_bits)),
-                        }
-                    )
-                ),
+                "constants": Out(channel_write_port(config.ln_channels, config.multiplier_bits)),
                 "group": Out(stream.Signature(group_bits)),
                 "maxima": In(stream.Signature(data.ArrayLayout(signed(8), LANES))),
             }
@@ -74,6 +66,7 @@ class Transforms(wiring.Component):
         m.submodules.gelu_out = gelu_out = HalfRateRegister(BEAT_BITS)
         connect(m, norm.o, norm_out.i)
         connect(m, gelu.o, gelu_out.i)
+        connect(m, flipped(self.constants), norm.constants)
         job = self.job
         kind = job.config.transform
         multiplier = Signal(gelu.multiplier.shape())
@@ -83,11 +76,6 @@ class Transforms(wiring.Component):
             norm.narrow.eq(job.config.narrow),
             norm.wide.eq(job.config.wide),
             norm.low.eq(job.config.low),
-            norm.constants.en.eq(self.constant.write),
-            norm.constants.address.eq(self.constant.address),
-            norm.constants.data.bias.eq(self.constant.value.bias),
-            norm.constants.data.multiplier.eq(self.constant.value.multiplier),
-            norm.constants.data.shift.eq(self.constant.value.shift),
             gelu.channels.eq(job.groups.channels),
             gelu.x0.eq(job.gelu_config.x0),
             gelu.shift.eq(Mux(job.gelu_config.shift[7], 127, job.gelu_config.shift)),

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.triggers import RisingEdge
 
-from gateware.layernorm.layernorm import constant_layout, constant_values
+from gateware.arith.dyadic import channel_layout
+from gateware.layernorm.layernorm import constant_values
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, pack
 from sim.reference.layernorm import ILayerNorm
@@ -33,9 +34,9 @@ def beats(group: IntArray, bits: int) -> list[int]:
 
 
 async def write_constants(dut: Any, norm: ILayerNorm, factor: Dyadic, multiplier_bits: int) -> None:
-    layout = constant_layout(multiplier_bits)
+    layout = channel_layout(multiplier_bits)
     for channel, (bias, m, e) in enumerate(zip(norm.bias, factor.multiplier, factor.shift, strict=True)):
-        dut.constants__address.value = channel
+        dut.constants__addr.value = channel
         dut.constants__data.value = pack(layout, constant_values(int(bias), int(m), int(e), multiplier_bits))
         dut.constants__en.value = 1
         await RisingEdge(dut.clk)
