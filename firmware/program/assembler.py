@@ -35,6 +35,7 @@ class Assembler:
     def __init__(self, config: AcceleratorConfig) -> None:
         self.config = config
         self._words: list[int] = []
+        self._marked = False
         # Registers are 0 when a program starts.
         self._values: dict[tuple[Engine, str], int] = {
             (engine, r.name): 0 for engine, registers in REGISTERS.items() for r in registers
@@ -54,9 +55,11 @@ class Assembler:
         Raises
         ------
         KeyError : the engine has no such register
-        ValueError : the value does not fit
+        ValueError : the value does not fit, or it is LOG_BASE's and a MARK stands before it
         """
         target = register(engine, name)
+        if name == "LOG_BASE" and self._marked:
+            raise ValueError("LOG_BASE must be set before the first MARK, which may be executed at any time; move it.")
         number = pack_fields(target.fields, dict(value), name) if isinstance(value, Mapping) else _bits(target, value)
         if self._values[engine, name] != number:
             self._values[engine, name] = number
@@ -73,8 +76,9 @@ class Assembler:
         self._emit(engine, Op.SIGNAL, _semaphore(semaphore, count))
 
     def mark(self, number: int) -> None:
-        """The counters to slot `number` of the log."""
+        """The counters to slot `number` of the log; no LOG_BASE may follow."""
         self._emit(Engine.EXEC, Op.MARK, number)
+        self._marked = True
 
     def end(self) -> None:
         self._emit(Engine.CONTROL, Op.END, 0)

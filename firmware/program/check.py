@@ -9,7 +9,7 @@ import numpy as np
 
 from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, ConfigError
-from gateware.isa import ADDRESS_BITS, LOG_BEATS
+from gateware.isa import ADDRESS_BITS, LOG_BEATS, Engine, Op, parts, register
 from sim.reference.errors import UserError
 
 __all__ = ["ADDRESS_LIMIT", "check_program"]
@@ -34,6 +34,8 @@ def check_program(program: Program, path: Path, header: Mapping[str, str]) -> No
         raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it anew.")
     if not _has_its_words(program):
         raise UserError(f"{path}: its memory holds another program than it names; compile it anew.")
+    if not _log_base_comes_first(program):
+        raise UserError(f"{path}: it sets LOG_BASE after a MARK, whose counters may go anywhere then; compile it anew.")
     image, crop = program.image_allocation, program.preprocessing.crop
     expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
     if (image.rows, image.columns, image.size) != expected or crop % program.patch:
@@ -71,6 +73,17 @@ def _has_its_words(program: Program) -> bool:
     words = program.words.tobytes()
     alternate = _bytes_at(program, program.alternate_start, len(words))
     return bool(words) and _bytes_at(program, program.start, len(words)) == words and len(alternate) == len(words)
+
+
+def _log_base_comes_first(program: Program) -> bool:
+    """Whether no MARK stands before a LOG_BASE: EXEC may reach the one before the controller reads the other."""
+    base, marked = register(Engine.CONTROL, "LOG_BASE").number, False
+    for word in program.words.tolist():
+        engine, op, _ = parts(word)
+        if (engine, op) == (Engine.CONTROL.value, base) and marked:
+            return False
+        marked = marked or (engine, op) == (Engine.EXEC.value, Op.MARK.value)
+    return True
 
 
 def _bytes_at(program: Program, beat: int, length: int) -> bytes:

@@ -108,3 +108,9 @@ def test_what_does_not_fit_is_refused_and_leaves_no_word():
     with pytest.raises(ValueError, match="must fit 24 bits, not -1"):
         program.mark(-1)
     assert body(program) == []
+    program.set(Engine.CONTROL, "LOG_BASE", 4)
+    program.mark(0)
+    before = len(program)
+    with pytest.raises(ValueError, match="LOG_BASE must be set before the first MARK"):
+        program.set(Engine.CONTROL, "LOG_BASE", 5)
+    assert len(program) == before

@@ -22,6 +22,7 @@ from firmware.program.file import ALLOCATIONS, checksum, load_program, save_prog
 from firmware.program.layout import pack_matrix
 from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, PRESETS, config
+from gateware.isa import Engine, Op, encode, register
 from sim.interpreter.machine import Interpreter
 from sim.reference.addressing import patches
 from sim.reference.errors import UserError
@@ -179,6 +180,19 @@ def test_forged_tensors_are_one_sentence(saved: Path, tmp_path: Path):
     ):
         with pytest.raises(UserError, match=says):
             load_program(forged(saved, tmp_path, {}, {name: value}))
+
+
+def test_a_log_that_moves_after_a_mark_is_one_sentence(saved: Path, tmp_path: Path):
+    _, tensors = contents(saved)
+    words = tensors["program"]
+    base = encode(Engine.CONTROL, register(Engine.CONTROL, "LOG_BASE").number, 0)
+    place = int(np.flatnonzero(words >> 24 == base >> 24)[0])
+    late = words.copy()
+    late[place], late[place + 1] = encode(Engine.EXEC, Op.MARK, 0), words[place]
+    memory = tensors["memory"].tobytes().replace(words.tobytes(), late.tobytes())
+    changes = {"program": late, "memory": np.frombuffer(memory, tensors["memory"].dtype)}
+    with pytest.raises(UserError, match="it sets LOG_BASE after a MARK"):
+        load_program(forged(saved, tmp_path, {}, changes))
 
 
 def test_the_command_writes_a_program_and_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
