@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compiles, writes the program, prints the table of layers; 0, or what the check answers."""
     if arguments.explore is not None:
         command = [sys.executable, "-m", EXPLORE, str(arguments.model), "--part", arguments.explore]
-        return subprocess.run([*command, *(["--json"] if arguments.json else [])], check=False).returncode
+        return _other([*command, *(["--json"] if arguments.json else [])])
     if arguments.board is None or arguments.output is None:
         raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
     if arguments.memory and not arguments.check:
@@ -61,8 +62,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         command = [sys.executable, "-m", CHECK, str(arguments.output), "--model", str(arguments.model)]
         command += [word for memory in arguments.memory for word in ("--memory", memory)]
-        return subprocess.run(command, check=False).returncode
+        return _other(command)
     return 0
+
+
+def _other(command: Sequence[str]) -> int:
+    """Another command's exit status. Ctrl-C reaches both, and the other one answers it: one sentence is enough."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with subprocess.Popen(command, preexec_fn=_interruptible) as process:
+            return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -24,6 +24,7 @@ from host.command.errors import HostError, reason, run_command
 from host.command.terminal import output
 from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 from sim.emulator.timeline import ENGINES, chrome_trace, draw
+from sim.reference.errors import replaced_when_complete
 from sim.reference.picture import read_picture
 
 COLUMNS: tuple[tuple[str, Callable[[Layer], float], str], ...] = (
@@ -95,7 +96,8 @@ def written(path: Path, write: Callable[[Path], object]) -> None:
     HostError : it cannot be written, or its name says a format that is unknown
     """
     try:
-        write(path)
+        with replaced_when_complete(path) as temporary:
+            write(temporary)
     except (OSError, ValueError) as error:
         raise HostError(f"Cannot write {path}: {reason(error)}.") from error
 
@@ -111,7 +113,8 @@ def profile(options: argparse.Namespace) -> int:
         raise HostError(f"{options.program} has no marks, so nothing tells its layers apart: compile it anew.")
     if options.png:
         title = f"{options.program.name} on {options.device}: {prediction.cycles:,} cycles at {clock:g} MHz"
-        written(options.png, lambda path: draw(path, layers, title))
+        form = options.png.suffix.removeprefix(".") or "png"
+        written(options.png, lambda path: draw(path, layers, title, form))
     if options.trace:
         written(options.trace, lambda path: path.write_text(json.dumps(chrome_trace(layers, clock))))
     if options.json:

@@ -30,6 +30,7 @@ from hw.toolchains import openxc7, trellis, vivado, yosys
 from hw.toolchains.errors import ToolError, ToolMissing
 from hw.toolchains.outcome import Outcome, Routed, check_bitstream
 from hw.toolchains.utilisation import over_limits
+from sim.reference.errors import UserError, exit_status, made_folder
 
 __all__ = ["BOARDS", "Status", "build", "main"]
 
@@ -46,7 +47,6 @@ class Status:
     PARTIAL = "partial"
     FAILURE = "failure"
     CODES = {SUCCESS: 0, FAILURE: 1, PARTIAL: 3}
-    INTERRUPTED = 130
 
 
 class Stages:
@@ -210,10 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return run(options, Console())
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return Status.INTERRUPTED
+        return exit_status(lambda: run(options, Console()))
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -238,8 +235,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             raise BoardError(f"--liberty is for asic, and {name} is an FPGA's board; leave it out.")
         if board.part is not None and (too_large := misfits(board.config, board.part)):
             raise BoardError(" ".join(too_large))
-        folder = (options.out or OUT / name).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = made_folder((options.out or OUT / name).resolve())
         if isinstance(board, Asic):
             choose(board, options.toolchain)
             row, areas = build_asic(board, options.liberty, folder, Stages(console))
@@ -249,7 +245,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         outcome, toolchain, status, problem = build(
             board, options.toolchain, folder, options.seed, console, options.force
         )
-    except (BoardError, ConfigError, DramError) as error:
+    except (BoardError, ConfigError, DramError, UserError) as error:
         print(f"error: {str(error).rstrip('.')}.", file=sys.stderr)
         return 2
     assert board.part is not None

@@ -102,7 +102,10 @@ def explore(
 
 
 def pareto(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other one beats in speed without taking more of something; fastest first."""
+    """Those that no other one beats in speed without taking more of something; fastest first.
+
+    Of several that take and do the same the one with the smallest buffers stands for all.
+    """
 
     def beaten(one: Candidate, other: Candidate) -> bool:
         least = all(a <= b for a, b in zip(other.resources, one.resources, strict=True))
@@ -110,7 +113,8 @@ def pareto(found: Sequence[Candidate]) -> list[Candidate]:
         return least and other.cycles <= one.cycles and not same
 
     front = [one for one in found if not any(beaten(one, other) for other in found)]
-    return sorted(front, key=lambda one: one.cycles)
+    front.sort(key=lambda one: (one.cycles, one.resources, one.rows, one.a_depth, one.b_depth))
+    return [next(same) for _, same in itertools.groupby(front, key=lambda one: (one.cycles, one.resources))]
 
 
 def run(arguments: argparse.Namespace) -> int:

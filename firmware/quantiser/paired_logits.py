@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from firmware.float_models.blocks import FloatArray, FloatModel
 from firmware.float_models.registry import float_model
-from sim.reference.errors import UserError
+from sim.reference.errors import UserError, leave_interrupts_alone
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel
 
@@ -76,6 +76,7 @@ _worker: list[_Both] = []  # the models of a process of the pool
 
 
 def _prepare(model: IntegerModel, weights: dict[str, FloatArray]) -> None:
+    leave_interrupts_alone()
     # The products of one image are too small for more than one thread, and threads that wait spin.
     threadpool_limits(1)
     _worker.append(_Both(model, weights))

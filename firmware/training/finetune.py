@@ -26,7 +26,7 @@ from firmware.training.data import AUGMENTATIONS, Images, batch, open_images
 from firmware.training.network import IntegerNetwork, weights_of
 from firmware.training.training import PAPER_RATES, Recipe, Run, Score, Teacher, Workers, evaluate, train
 from sim.reference.architecture import parse_architecture
-from sim.reference.errors import UserError, exit_status
+from sim.reference.errors import UserError, exit_status, made_folder
 from sim.reference.model_file import IntegerModel, load_model
 from sim.reference.preprocess import Preprocessing
 
@@ -150,7 +150,7 @@ def _recipe(arguments: argparse.Namespace, rate: float) -> Recipe:
 def _folder(arguments: argparse.Namespace, rate: float, clean: bool) -> Path:
     """The rate's; with `clean` nothing of an earlier run is in it."""
     folder: Path = arguments.folder / f"rate_{rate:g}"
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     if clean:
         for name in ("log.csv", "checkpoint.safetensors"):
             (folder / name).unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from firmware.training.train_digits import SHAPE, Vit
 from firmware.training.training import Recipe, Run, Score, Workers, evaluate
 from sim.reference.architecture import spelled_out
 from sim.reference.arithmetic import preset
-from sim.reference.errors import UserError, exit_status, replaced_when_complete
+from sim.reference.errors import UserError, exit_status, made_folder, replaced_when_complete
 from sim.reference.preprocess import Preprocessing
 
 __all__ = ["main", "train_float"]
@@ -83,11 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
         preset(arguments.arithmetic)
     except ValueError as error:
         raise UserError(f"--arithmetic: {error}.") from error
-    folder: Path = arguments.output
+    folder = made_folder(arguments.output)
     images = open_images(arguments.data, None, SHAPE.classes, "train", slice(0, arguments.train_images))
     held_out = open_images(arguments.data, None, SHAPE.classes, "held-out", slice(None))
     fine = open_images(arguments.data, None, SHAPE.classes, "train", slice(0, arguments.fine_images))
-    folder.mkdir(parents=True, exist_ok=True)
     weights = train_float(images, arguments.epochs, 128, arguments.float_rate, arguments.seed)
     save_file(weights, folder / "float.safetensors")
     scores = {"float": score_float(weights, held_out)}

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 
-from sim.reference.errors import USER_ERROR_STATUS, UserError
-
-INTERRUPTED = 130
+from sim.reference.errors import UserError, exit_status
 
 
 class HostError(UserError):
@@ -23,16 +19,4 @@ def reason(error: BaseException) -> str:
 
 def run_command(command: Callable[[], int]) -> int:
     """Runs a command's body and returns the exit status; a `UserError` becomes a sentence on standard error."""
-    try:
-        status = command()
-        sys.stdout.flush()  # a reader that has gone is then noticed here, not by the interpreter at its end
-        return status
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return USER_ERROR_STATUS
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # `... | head`: what was wanted has been read
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exit_status(command, prefix="")

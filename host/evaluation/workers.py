@@ -14,7 +14,7 @@ from firmware.quantiser.labels import LabelledFile
 from host.command.errors import HostError, reason
 from host.evaluation.job import Evaluator, Job
 from host.evaluation.metrics import Outcome
-from sim.reference.errors import UserError
+from sim.reference.errors import UserError, leave_interrupts_alone
 
 __all__ = ["in_processes", "on_cluster"]
 
@@ -52,7 +52,7 @@ def in_processes(job: Job, rows: Sequence[LabelledFile], boards: int) -> Generat
     """
     _check(job)
     # Not forked: what an emulated board's library holds does not survive that.
-    pool = ProcessPoolExecutor(boards, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(boards, multiprocessing.get_context("spawn"), leave_interrupts_alone)
     try:
         yield from pool.map(evaluated, [job] * len(rows), rows)
     except BrokenProcessPool as error:

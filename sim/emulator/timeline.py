@@ -22,12 +22,12 @@ LABELLED = 0.02
 """Layers of less than this part of the frame get no name in the picture."""
 
 
-def draw(path: Path, layers: Sequence[Layer], title: str) -> None:
+def draw(path: Path, layers: Sequence[Layer], title: str, form: str = "png") -> None:
     """Writes a picture: layers from left to right, engines from bottom to top, colour by how busy.
 
     Raises
     ------
-    OSError, ValueError : the file cannot be written, or its name's ending is no format of a picture
+    OSError, ValueError : the file cannot be written, or `form` is no format of a picture
     """
     # Imported here: a second that the table does without. A figure of its own leaves pyplot's state alone.
     from matplotlib import colormaps
@@ -52,7 +52,7 @@ def draw(path: Path, layers: Sequence[Layer], title: str) -> None:
     axes.set_xlabel("cycle")
     axes.set_title(title, fontsize=9)
     figure.colorbar(ScalarMappable(cmap=colours), ax=axes, label="share of the layer's cycles")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format=form)
 
 
 def chrome_trace(layers: Sequence[Layer], clock_mhz: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,19 +11,43 @@ from contextlib import contextmanager
 from pathlib import Path
 
 USER_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130
 
 
 class UserError(Exception):
     """Bad input; the message is one sentence: what is wrong, where, the value, what is expected."""
 
 
-def exit_status(command: Callable[[], int]) -> int:
-    """Runs `command`; a UserError becomes its sentence on stderr and status 2."""
+def exit_status(command: Callable[[], int], prefix: str = "error: ") -> int:
+    """Runs `command`; a UserError becomes its sentence on stderr and status 2, an interrupt one and status 130."""
     try:
-        return command()
+        status = command()
+        sys.stdout.flush()  # a reader that has gone is then noticed here, not by the interpreter at its end
+        return status
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{prefix}{error}", file=sys.stderr)
         return USER_ERROR_STATUS
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED_STATUS
+    except BrokenPipeError:  # `... | head`: what was wanted has been read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def leave_interrupts_alone() -> None:
+    """For a process of a pool: a terminal's Ctrl-C reaches it too, and it is the command that answers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def made_folder(folder: Path) -> Path:
+    """The folder, which is made where it is not there. Raises UserError where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written: {error.strerror}; choose another.") from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The sweep over grids and buffers, and its Pareto front."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -29,8 +30,19 @@ def test_the_front_is_what_nothing_beats(found: list[Candidate]):
     front = pareto(found)
     assert front and set(front) <= set(found)
     assert not any(beats(other, one) for one in front for other in found)
-    assert all(one in front or any(beats(other, one) for other in front) for one in found)
+    assert all(
+        any((one.resources, one.cycles) == (other.resources, other.cycles) or beats(other, one) for other in front)
+        for one in found
+    )
+    shown = [(one.resources, one.cycles) for one in front]
+    assert len(shown) == len(set(shown)), "a row is printed twice"
     assert [one.cycles for one in front] == sorted(one.cycles for one in front)
+
+
+def test_of_equal_ones_the_smallest_buffers_are_shown():
+    one = candidate(1, 1, 1, 1)
+    larger = dataclasses.replace(one, a_depth=1024), dataclasses.replace(one, b_depth=2048)
+    assert pareto([larger[0], one, larger[1]]) == [one]
 
 
 def test_candidates_fit_and_the_boards_own_is_one():

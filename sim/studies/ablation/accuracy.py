@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from firmware.float_models.blocks import FloatArray
 from firmware.float_models.registry import float_model
 from firmware.quantiser.agreement import Comparison, compare
+from sim.reference.errors import leave_interrupts_alone, made_folder
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
 
@@ -61,7 +62,7 @@ def logits(
     `store`, under a name of the data that they depend on, and taken from there the next time, unless the first image
     gives something else today: then the code has changed, and the arithmetic is run anew.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    made_folder(store)
     chunks = [tuple(images.files[start : start + CHUNK]) for start in range(0, len(images.files), CHUNK)]
     key = _key(load_model(model), weights)
     jobs = {name: [Job(name, files, store / _chunk_name(key, name, files)) for files in chunks] for name in arithmetics}
@@ -78,8 +79,11 @@ def logits(
                     other.path.unlink(missing_ok=True)
         missing = [job for name in jobs for job in jobs[name] if not job.path.exists()]
         task = progress.add_task("images", total=len(missing) * CHUNK)
-        for job, _ in zip(missing, pool.map(_run, missing), strict=True):
-            progress.update(task, advance=CHUNK, description=job.arithmetic)
+        try:
+            for job, _ in zip(missing, pool.map(_run, missing), strict=True):
+                progress.update(task, advance=CHUNK, description=job.arithmetic)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return {name: np.concatenate([np.load(job.path) for job in found]) for name, found in jobs.items()}
 
 
@@ -111,6 +115,7 @@ _worker: dict[str, object] = {}
 
 
 def _prepare(model: Path, weights: dict[str, FloatArray]) -> None:
+    leave_interrupts_alone()
     # One thread a process: an image's products are too small for more, and the threads that wait spin.
     threadpool_limits(1)
     _worker["model"], _worker["weights"] = load_model(model), weights
