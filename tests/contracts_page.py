@@ -11,6 +11,7 @@ from amaranth.hdl import Fragment
 from gateware.config import config
 from gateware.contracts import Monitors
 from gateware.machine import Machine
+from tests.gateware.contracts.told import BY_A_NEIGHBOUR, ELSEWHERE, WITHIN
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "verification.md"
 BEGIN, END = "<!-- contracts: begin -->\n", "<!-- contracts: end -->"
@@ -20,14 +21,24 @@ def tables() -> str:
     """One row a contract, and one a memory that operations share."""
     machine = Monitors()
     Fragment.get(Machine(config("tiny"), observed=True), machine)
-    lines = ["| unit | contract |", "|---|---|"]
-    lines += [f"| {unit} | {text} |" for unit, text in sorted({(c.unit, c.text) for c in machine.contracts})]
+    lines = ["| unit | contract | broken in a test |", "|---|---|---|"]
+    stated = sorted({(c.unit, c.text) for c in machine.contracts})
+    lines += [f"| {unit} | {text} | {_broken(unit, text)} |" for unit, text in stated]
     users: dict[str, list[set[str]]] = {}
     for access in machine.accesses:
         users.setdefault(access.memory.name, [set(), set()])[access.write].add(access.who)
     lines += ["", "| memory | read by | written by |", "|---|---|---|"]
     lines += [f"| {name} | {', '.join(sorted(r))} | {', '.join(sorted(w))} |" for name, (r, w) in sorted(users.items())]
     return "\n".join(lines) + "\n"
+
+
+def _broken(unit: str, text: str) -> str:
+    """Where a test breaks the contract and is told; or why none can from outside. KeyError where nobody has said."""
+    if text in BY_A_NEIGHBOUR.get(unit, ()):
+        return "by a neighbour that does anything"
+    if (unit, text) in ELSEWHERE:
+        return f"`{ELSEWHERE[unit, text]}`"
+    return f"no: {WITHIN[unit, text]}"
 
 
 def page_with_tables(text: str) -> str:
