@@ -18,10 +18,10 @@ def tap_layouts(config: AcceleratorConfig) -> dict[str, data.StructLayout]:
     Loaded beats behind a transform with their destination, scores and probabilities by words, branches of residuals.
     """
     row = range(config.rows)
-    octets = data.ArrayLayout(8, LANES)
+    words = data.ArrayLayout(8, LANES)
     return {
         "tap_load": data.StructLayout({"beat": BEAT_BITS, "transform": 2}),
-        "tap_scores": data.StructLayout({"data": octets, "row": row, "word": 10}),
+        "tap_scores": data.StructLayout({"data": words, "row": row, "word": 10}),
         "tap_probabilities": data.StructLayout(
             {"data": data.ArrayLayout(signed(config.a_width), LANES), "bank": row, "address": 16}
         ),

@@ -32,7 +32,7 @@ class DotProduct(wiring.Component):
     ``w0`` were -128). Halves of probabilities, whose sum over a row is at most 2^15, meet it: four halves of 128 that
     were rounded up stand for at least 4 * 32640 > 2^15.
 
-    With 10-bit ``x`` there is a precondition: the four ``x`` of a step are octets, or they are not negative and their
+    With 10-bit ``x`` there is a precondition: the four ``x`` of a step are int8, or they are not negative and their
     sum is at most ``most_of_four``, so that ``w0`` times them still fits. Probabilities of 10 bits meet it: four of a
     row sum to at most 513 (`sim.reference.shiftmax.Shiftmax.most_of`).
 

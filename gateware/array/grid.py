@@ -8,7 +8,14 @@ from gateware.arith.checks import require_range
 from gateware.arith.delay import delay_line, delayed
 from gateware.arith.soft_product import sum_of
 from gateware.array.element import DotProduct, Element
-from gateware.array.layouts import DOT, STORED_BITS, Step, column_operand_layout, result_layout, row_operand_layout
+from gateware.array.layouts import (
+    DOT,
+    STORED_BITS,
+    Step,
+    accumulator_row_layout,
+    column_operand_layout,
+    row_operand_layout,
+)
 from gateware.contracts import require
 from sim.reference.rounding import ceil_div
 
@@ -70,7 +77,7 @@ class SystolicArray(wiring.Component):
         The packed operand.
     last_ready : Out(1)
         High in a cycle in which a step with ``last`` may be presented.
-    out : Out, result_layout(rows, columns * pack, acc_width)
+    out : Out, accumulator_row_layout(rows, columns * pack, acc_width)
         Rows of results.
 
     Raises
@@ -111,7 +118,7 @@ class SystolicArray(wiring.Component):
                 "a": In(row_operand_layout(rows, x_width)),
                 "b": In(column_operand_layout(columns, pack)),
                 "last_ready": Out(1),
-                "out": Out(result_layout(rows, self.channels, acc_width)),
+                "out": Out(accumulator_row_layout(rows, self.channels, acc_width)),
             }
         )
 

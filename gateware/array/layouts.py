@@ -5,7 +5,7 @@ from amaranth.lib import data
 
 from gateware.arith.checks import require_range
 
-__all__ = ["DOT", "STORED_BITS", "Step", "column_operand_layout", "result_layout", "row_operand_layout"]
+__all__ = ["DOT", "STORED_BITS", "Step", "column_operand_layout", "accumulator_row_layout", "row_operand_layout"]
 
 DOT = 4  # products an element sums in a step
 STORED_BITS = 9  # of an element of the shared operand in the A buffer, at most
@@ -38,13 +38,13 @@ def column_operand_layout(columns: int, pack: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.ArrayLayout(data.ArrayLayout(signed(8), DOT), pack), columns)
 
 
-def result_layout(rows: int, channels: int, acc_width: int) -> data.StructLayout:
+def accumulator_row_layout(rows: int, channels: int, acc_width: int) -> data.StructLayout:
     """One row of a tile's results.
 
     valid: the other fields are a row. row: its number. last: it is the tile's last. data: ``channels`` accumulators,
     channel ``column * pack + lane``.
     """
-    require_range("result_layout", "rows", rows, 1)
+    require_range("accumulator_row_layout", "rows", rows, 1)
     return data.StructLayout(
         {
             "valid": 1,

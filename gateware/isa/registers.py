@@ -133,7 +133,7 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
                 Field("max_first", 4, 1),
                 Field("clamp_packed", 5, 1),
                 Field("scatter", 6, 1),
-                Field("octets", 7, 1),
+                Field("int8", 7, 1),
             ),
         ),
         Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),

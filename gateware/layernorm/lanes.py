@@ -50,13 +50,13 @@ class LaneUnpacker(wiring.Component):
 
         lane = Signal(32)
         m.d.comb += lane.eq(beat.word_select(row, 32))
-        octets = Signal(16)
-        m.d.comb += octets.eq(lane.word_select(upper, 16))
+        pair = Signal(16)
+        m.d.comb += pair.eq(lane.word_select(upper, 16))
         for index, target in enumerate((self.o.payload.u0, self.o.payload.u1)):
             value = Signal(signed(16), name=f"value_{index}")
-            octet = octets[8 * index : 8 * index + 8].as_signed()
+            element = pair[8 * index : 8 * index + 8].as_signed()
             m.d.comb += [
-                value.eq(Mux(self.narrow, octet, lane[16 * index : 16 * index + 16].as_signed())),
+                value.eq(Mux(self.narrow, element, lane[16 * index : 16 * index + 16].as_signed())),
                 target.eq(Cat(value[:15], ~value[15])),
             ]
         return m
@@ -90,11 +90,11 @@ class LanePacker(wiring.Component):
         row, upper = Signal(2), Signal()
         lanes = [Signal(32, name=f"lane_{index}", reset_less=True) for index in range(4)]
         completes = Signal()
-        octets = Signal(16)
+        pair = Signal(16)
         m.d.comb += [
             completes.eq(self.valid & (row == 3) & upper),
             self.stall.eq(completes & self.o.valid & ~self.o.ready),
-            octets.eq(Cat(self._octet(self.q0), self._octet(self.q1))),
+            pair.eq(Cat(self._byte(self.q0), self._byte(self.q1))),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -105,13 +105,13 @@ class LanePacker(wiring.Component):
             for index, lane in enumerate(lanes):
                 with m.If(row == index):
                     # The lower half is stored in the pair's turn; a copy in the upper half is overwritten.
-                    m.d.sync += lane[16:].eq(octets)
+                    m.d.sync += lane[16:].eq(pair)
                     with m.If(~upper):
-                        m.d.sync += lane[:16].eq(octets)
+                        m.d.sync += lane[:16].eq(pair)
             with m.If(completes):
-                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Cat(*lanes[:3], lanes[3][:16], octets))]
+                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(Cat(*lanes[:3], lanes[3][:16], pair))]
         return m
 
-    def _octet(self, q: Value) -> Value:
+    def _byte(self, q: Value) -> Value:
         low = Cat(q[:7], q[7] ^ self.wide)  # less 128, where there is a high byte
         return Mux(self.wide & ~self.low, q[8:], low)

@@ -136,10 +136,10 @@ class OperandA(wiring.Component):
             entry.row_limit.eq(beat.row_limit),
             entry.stride.eq(beat.stride),
         ]
-        octets = data.ArrayLayout(data.ArrayLayout(signed(8), LANE_BYTES), LANES)(beat.beat)
+        elements = data.ArrayLayout(data.ArrayLayout(signed(8), LANE_BYTES), LANES)(beat.beat)
         for lane in range(LANES):
             for element in range(LANE_BYTES):
-                m.d.comb += entry.lanes[lane][element].eq(octets[lane][element])
+                m.d.comb += entry.lanes[lane][element].eq(elements[lane][element])
         with m.If(word_here):
             m.d.comb += [entry.lanes[0].eq(word.word), entry.base.eq(word.address), entry.k.eq(0)]
         with m.Else():

@@ -85,7 +85,7 @@ class Feeder(wiring.Component):
                     self.o.payload.part.eq(part),
                     self.o.payload["mode"].eq(job["mode"]),
                     self.o.payload.clamp_packed.eq(job["clamp_packed"]),
-                    self.o.payload.narrow.eq(job["octets"] | (job["mode"] == PostMode.Q8)),
+                    self.o.payload.narrow.eq(job["int8"] | (job["mode"] == PostMode.Q8)),
                     self.o.payload.final.eq(job["rows"] - 1),
                     part.eq(Mux(records, Part.SKIP, Part.BRANCH)),
                 ]

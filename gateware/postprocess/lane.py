@@ -106,8 +106,8 @@ class RescaleLane(wiring.Component):
             outside_16.eq(over | mixed(value[15:])),
         ]
         # Below the sign, a value out of range is all the opposite of its sign. -127 is -128 with the last bit set.
-        octet = Mux(Mux(self.narrow, outside_8, outside_16), (~negative).replicate(7), value[:7])
+        int8 = Mux(Mux(self.narrow, outside_8, outside_16), (~negative).replicate(7), value[:7])
         upper = Mux(self.narrow, negative.replicate(8), Mux(outside_16, (~negative).replicate(8), value[7:15]))
-        least = self.narrow & self.packed & negative & ~octet[1:].any()
-        m.d.comb += self.q.eq(Cat(octet[0] | least, octet[1:], upper, negative).as_signed())
+        least = self.narrow & self.packed & negative & ~int8[1:].any()
+        m.d.comb += self.q.eq(Cat(int8[0] | least, int8[1:], upper, negative).as_signed())
         return m

@@ -66,10 +66,10 @@ def terms_layout() -> data.ArrayLayout:
 
 
 def tile_job_layout(rows: int) -> data.StructLayout:
-    """What to make of a tile: its ``mode`` (`PostMode`); ``clamp_packed``, int8 stops at -127; ``octets``, results (and
+    """What to make of a tile: its ``mode`` (`PostMode`); ``clamp_packed``, int8 stops at -127; ``int8``, results (and
     a residual's branch) stop at int8 in any mode; ``rows``, how many of its rows count, at least 1.
     """
-    return data.StructLayout({"mode": PostMode, "clamp_packed": 1, "octets": 1, "rows": range(rows + 1)})
+    return data.StructLayout({"mode": PostMode, "clamp_packed": 1, "int8": 1, "rows": range(rows + 1)})
 
 
 def lane_set_layout(rows: int, multiplier_bits: int) -> data.StructLayout:

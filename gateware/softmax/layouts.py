@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 
 from gateware.config import in_halves
 
-__all__ = ["descriptor_layout", "job_layout", "pair_layout", "result_layout", "score_signature", "words"]
+__all__ = ["descriptor_layout", "job_layout", "pair_layout", "probability_layout", "score_signature", "words"]
 
 
 def words(max_length: int) -> int:
@@ -39,7 +39,7 @@ def job_layout(rows: int, max_length: int, x0_bits: int) -> data.StructLayout:
     )
 
 
-def result_layout(rows: int, max_length: int, bits: int) -> data.StructLayout:
+def probability_layout(rows: int, max_length: int, bits: int) -> data.StructLayout:
     """Four probabilities of a row; with more than 8 bits, elements have nine. With more than 10 they come as two words,
     ``p = high * 256 + low``: first the one of the ``low`` parts, -128 to 127, then the one of the high parts, 0 to 128.
     ``last`` is the job's last word.

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.delay import delayed
 from gateware.arith.multiplier import Multiplier
 from gateware.config import in_halves
-from gateware.softmax.layouts import descriptor_layout, pair_layout, result_layout, words
+from gateware.softmax.layouts import descriptor_layout, pair_layout, probability_layout, words
 
 __all__ = ["RowOutput", "factor_layout"]
 
@@ -44,7 +44,7 @@ class RowOutput(wiring.Component):
         What the last ``read`` read, one cycle later.
     finish : Out(1)
         The last pair of a row is read.
-    o : Out(stream, result_layout)
+    o : Out(stream, probability_layout)
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class RowOutput(wiring.Component):
                 "read": Out(1),
                 "exponentials": In(pair_layout(mantissa_bits)),
                 "finish": Out(1),
-                "o": Out(stream.Signature(result_layout(rows, max_length, bits))),
+                "o": Out(stream.Signature(probability_layout(rows, max_length, bits))),
             }
         )
 

@@ -11,7 +11,7 @@ from gateware.softmax.layouts import (
     descriptor_layout,
     job_layout,
     pair_layout,
-    result_layout,
+    probability_layout,
     score_signature,
     words,
 )
@@ -23,7 +23,7 @@ from gateware.stream.fifo import StreamFifo
 from gateware.stream.register import StreamRegister
 from sim.reference.arithmetic import Arithmetic
 
-__all__ = ["Shiftmax", "job_layout", "result_layout", "score_signature"]
+__all__ = ["Shiftmax", "job_layout", "probability_layout", "score_signature"]
 
 # From a job's transfer to its first read, and around lanes, sum, division, multiplication: queues and registers.
 STAGES = 18
@@ -78,7 +78,7 @@ class Shiftmax(wiring.Component):
     job : In(stream, job_layout)
         A block to process, at the earliest in the cycle of its last score. The next one is taken while rows of this
         one are still on their way. Its half is free again with ``done``.
-    o : Out(stream, result_layout)
+    o : Out(stream, probability_layout)
         Words ``0 .. ceil(length / 4) - 1`` of each row, row after row; columns from ``length`` on are 0.
     done : Out(1)
         The last word of a job is being taken.
@@ -129,7 +129,7 @@ class Shiftmax(wiring.Component):
             {
                 "scores": In(score_signature(rows, max_length)),
                 "job": In(stream.Signature(job_layout(rows, max_length, x0_bits))),
-                "o": Out(stream.Signature(result_layout(rows, max_length, bits))),
+                "o": Out(stream.Signature(probability_layout(rows, max_length, bits))),
                 "done": Out(1),
             }
         )
@@ -142,7 +142,7 @@ class Shiftmax(wiring.Component):
         m.submodules.descriptors = descriptors = StreamFifo(descriptor_layout(self.rows, self.max_length), SLOTS)
         m.submodules.factors = factors = StreamFifo(self._output.factor_bits, SLOTS)
         m.submodules.output = output = self._output
-        m.submodules.register = register = StreamRegister(result_layout(self.rows, self.max_length, self.bits))
+        m.submodules.register = register = StreamRegister(probability_layout(self.rows, self.max_length, self.bits))
 
         connect(m, flipped(self.scores), scores.scores)
         connect(m, flipped(self.job), row_sum.job)

@@ -134,12 +134,12 @@ class RowSum(wiring.Component):
         # One cycle later the word is here; the scores become arguments, and the lanes' latency later exponentials.
         upper_here = Signal(reset_less=True)
         m.d.sync += upper_here.eq(upper)
-        octets = self.data.as_value().word_select(upper_here, 16)
+        pair = self.data.as_value().word_select(upper_here, 16)
         masks = self.mask.word_select(upper_here, 2)
         for index, lane in enumerate(self.lanes.lanes):
             outside = Signal(name=f"outside_{index}", reset_less=True)
             m.d.sync += outside.eq((self.word == last_word) & (Cat(index, upper) > last_column[:2]))
-            score = octets.word_select(index, 8).as_signed()
+            score = pair.word_select(index, 8).as_signed()
             argument = Signal(signed(9), name=f"argument_{index}", reset_less=True)
             flags = Signal(2, name=f"flags_{index}", reset_less=True)
             m.d.sync += [

@@ -66,7 +66,7 @@ def prepared(network: str, weights: int, machine: AcceleratorConfig) -> Prepared
 
 
 def image_of(case: Case, number: int, side: int) -> npt.NDArray[np.int8]:
-    """An image of a case: octets of all values."""
+    """An image of a case: int8 of all values."""
     rng = np.random.default_rng([case.images, number + 1])
     return rng.integers(-128, 128, (3, side, side)).astype(np.int8)
 

@@ -110,7 +110,7 @@ def _check(state: MachineState, post: dict[str, int]) -> None:
             ErrorCode.ILLEGAL_INSTRUCTION,
             "EXEC reads A unsigned, which a machine has that makes probabilities of 10 bits",
         )
-    biased = post["to_scores"] and mode is PostMode.RESIDUAL and post["octets"]
+    biased = post["to_scores"] and mode is PostMode.RESIDUAL and post["int8"]
     if (post["to_scores"] or post["track_max"] or post["scatter"]) and mode is not PostMode.Q8 and not biased:
         raise MachineError(
             ErrorCode.ILLEGAL_INSTRUCTION, f"scores, row maxima and scattered rows are Q8, not {mode.name}"
@@ -130,15 +130,15 @@ def _post_processed(state: MachineState, post: dict[str, int]) -> _Result:
     value, masked = acc + bias, np.zeros(acc.shape, bool)
     if mode is PostMode.RAW:
         return _Result(mode, _wrapped(value, 32), masked)
-    octets = mode is PostMode.Q8 or post["octets"]
-    low = np.array(-127) if octets and post["clamp_packed"] else None
-    result = Rescale(Dyadic(multiplier, shift), 8 if octets else 16, low).apply(value)
+    int8 = mode is PostMode.Q8 or post["int8"]
+    low = np.array(-127) if int8 and post["clamp_packed"] else None
+    result = Rescale(Dyadic(multiplier, shift), 8 if int8 else 16, low).apply(value)
     if mode is PostMode.RESIDUAL:
         state.observe("branch", rows=result)
         result = _sum(state, result, total, tiles * SIZES[mode])
         # A sum so far below the range of a score masks it.
         masked = (result < 0) & ((result >> MASK_BIT & 1) == 0)
-        result = clamp(result, 8 if octets else 16, low)
+        result = clamp(result, 8 if int8 else 16, low)
     return _Result(mode, result, masked)
 
 

@@ -127,7 +127,7 @@ class _Attention:
         post = Post(mode=PostMode.Q8, to_scores=True)
         setup: list[Setup] = [ScoreRegisters(score_length=self.tokens)]
         if self.bias is not None:
-            post = Post(mode=PostMode.RESIDUAL, to_scores=True, octets=True)
+            post = Post(mode=PostMode.RESIDUAL, to_scores=True, int8=True)
             setup += [self.bias.skip(head.window, head.index, block.index * self.rows_a_block), self.bias.factors]
         product = Product(
             a=Strided(head.q + block.index * self.steps, self.steps),

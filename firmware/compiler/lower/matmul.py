@@ -150,7 +150,7 @@ class MatmulOperations:
             max_first=self.track_max and tiles.start == 0,
             clamp_packed=bool(self.low[LANES * tiles.start]),
             scatter=self.output.table is not None,
-            octets=self.layer.widened,
+            int8=self.layer.widened,
         )
 
     def _output(self, rows: Span, tiles: Span) -> OutputRegisters:

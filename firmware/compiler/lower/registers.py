@@ -167,7 +167,7 @@ class Post(Fields):
     max_first: bool = False
     clamp_packed: bool = False
     scatter: bool = False
-    octets: bool = False
+    int8: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

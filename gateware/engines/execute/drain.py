@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.dyadic import channel_write_port
-from gateware.array.layouts import result_layout
+from gateware.array.layouts import accumulator_row_layout
 from gateware.config import LANES, AcceleratorConfig
 from gateware.contracts import NUMBER_BITS
 from gateware.control.sequencer import register_layout, run_layout
@@ -49,7 +49,7 @@ class Drain(wiring.Component):
     -------
     registers, run : In
         The operation, with ``take`` : In(1) when it begins; ``ready`` : Out(1): it may.
-    rows : In(result_layout)
+    rows : In(accumulator_row_layout)
         From the array.
     release : Out(1)
         A tile has left the queue.
@@ -85,7 +85,7 @@ class Drain(wiring.Component):
                 "run": In(run_layout(Engine.EXEC)),
                 "take": In(1),
                 "ready": Out(1),
-                "rows": In(result_layout(config.rows, LANES, config.acc_width)),
+                "rows": In(accumulator_row_layout(config.rows, LANES, config.acc_width)),
                 "release": Out(1),
                 "constants": Out(channel_write_port(config.const_depth, config.multiplier_bits)),
                 "row_map": Out(row_map_write_port(config.max_rows)),

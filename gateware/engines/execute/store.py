@@ -92,7 +92,7 @@ class RowStore(wiring.Component):
         group = Signal(ROW_BITS - 2)
         phase_last, put, row_done = Signal(), Signal(), Signal()
         values = self.i.payload.data
-        octets = Cat(value[:8] for value in values)
+        int8 = Cat(value[:8] for value in values)
         halves = Array(Cat(values[2 * p][:16], values[2 * p + 1][:16]) for p in range(2))
         words = Array(value.as_unsigned() for value in values)
         word = Signal(32)
@@ -106,7 +106,7 @@ class RowStore(wiring.Component):
             place.page.eq(page),
             place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[:group_bits])),
             place.column.eq(Mux(self.scatter, self.i.payload.row[:2], at.column + phase)),
-            word.eq(Mux(self.columns[0], octets, Mux(self.columns[1], halves[phase[0]], words[phase]))),
+            word.eq(Mux(self.columns[0], int8, Mux(self.columns[1], halves[phase[0]], words[phase]))),
         ]
         with m.If(put):
             m.d.sync += phase.eq(Mux(phase_last, 0, phase + 1))

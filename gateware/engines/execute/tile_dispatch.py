@@ -53,7 +53,7 @@ class TileDispatch(wiring.Component):
             tiles.start.eq(self.begin),
             job.mode.eq(operation.post.mode),
             job.clamp_packed.eq(operation.post.clamp_packed),
-            job.octets.eq(operation.post.octets),
+            job.int8.eq(operation.post.int8),
             job.rows.eq(tiles.at.rows),
             self.constants.payload.eq(channel),
         ]

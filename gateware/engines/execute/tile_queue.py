@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from gateware.array.layouts import result_layout
+from gateware.array.layouts import accumulator_row_layout
 from gateware.config import LANES
 from gateware.contracts import require
 from gateware.stream.fifo import StreamFifo
@@ -32,7 +32,7 @@ class TileQueue(wiring.Component):
 
     Members
     -------
-    rows : In(result_layout)
+    rows : In(accumulator_row_layout)
         From the array, every row of every tile.
     o : Out(stream of 4 x signed(acc_width))
     release : Out(1)
@@ -43,7 +43,7 @@ class TileQueue(wiring.Component):
         self.rows_a_tile, self.row = rows, data.ArrayLayout(signed(acc_width), LANES)
         super().__init__(
             {
-                "rows": In(result_layout(rows, LANES, acc_width)),
+                "rows": In(accumulator_row_layout(rows, LANES, acc_width)),
                 "o": Out(stream.Signature(self.row)),
                 "release": Out(1),
             }

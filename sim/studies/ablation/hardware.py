@@ -56,5 +56,5 @@ def _unit(unit: str, part: str, arithmetic: Arithmetic) -> wiring.Component:
 
 
 def _shiftmax_alone(machine: AcceleratorConfig, arithmetic: Arithmetic, bits: int) -> wiring.Component:
-    """Shiftmax has widths that the machine around it, whose operands are octets, has not."""
+    """Shiftmax has widths that the machine around it, whose operands are int8, has not."""
     return Shiftmax(machine.rows, machine.softmax_length, arithmetic, bits, machine.softmax_x0_bits)

@@ -45,7 +45,7 @@ error of about two points; the divergence (mean KL of the float model's answers 
 
 - **Cycles** are those of a frame in the machine with the alternative in it, on the board named. *Predicted* is the
   compiler's model of its costs; *emulated* are counted in the emulated board on the first image, where every tensor is
-  compared with the reference. Softmax of 10 and 12 bits fits no machine, as operands are octets.
+  compared with the reference. Softmax of 10 and 12 bits fits no machine, as operands are int8.
 - **LUT, FF, DSP, block RAM**: the changed units together on xc7 (`arty_a7_35`'s sizes), after them I-ViT's own in
   brackets. **Fmax** in MHz: the slowest of them after place and route on an LFE5U-85F of speed grade 6, with
   `ulx3s_85f`'s sizes; the sweeps are synthesised for xc7 alone. The last section has each unit by itself. The array,

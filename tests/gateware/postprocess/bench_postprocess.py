@@ -48,7 +48,7 @@ class Bench:
                     {
                         "mode": tile.mode.value,
                         "clamp_packed": tile.clamp_packed,
-                        "octets": tile.octets,
+                        "int8": tile.int8,
                         "rows": tile.rows,
                     },
                 )

@@ -22,7 +22,7 @@ class Tile:
 
     mode: PostMode
     clamp_packed: bool
-    octets: bool
+    int8: bool
     acc: IntArray
     rows: int
     bias: IntArray
@@ -38,7 +38,7 @@ class Tile:
         if self.mode == PostMode.RAW:
             return total.astype(np.uint32).astype(np.int32).astype(np.int64)
         factor = Dyadic(self.multiplier, self.shift)
-        bits = 8 if self.octets or self.mode == PostMode.Q8 else 16
+        bits = 8 if self.int8 or self.mode == PostMode.Q8 else 16
         low = np.array(-127) if self.clamp_packed and bits == 8 else None
         x = Rescale(factor, bits, low).apply(total)
         return clamp(self._sums(x), bits, low) if self.mode == PostMode.RESIDUAL else x
@@ -49,8 +49,8 @@ class Tile:
         return terms[0] + terms[1]
 
     def masked(self) -> npt.NDArray[np.bool_] | None:
-        """Which scores a residual in octets masks; None where that means nothing."""
-        if self.mode != PostMode.RESIDUAL or not self.octets:
+        """Which scores a residual in int8 masks; None where that means nothing."""
+        if self.mode != PostMode.RESIDUAL or not self.int8:
             return None
         low = np.array(-127) if self.clamp_packed else None
         total = self.acc[: self.rows] + self.bias

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.triggers import RisingEdge
 
-from gateware.softmax.shiftmax import job_layout, result_layout
+from gateware.softmax.shiftmax import job_layout, probability_layout
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, cycle, pack, unpack
 from sim.reference.arithmetic import Arithmetic
@@ -116,7 +116,7 @@ async def check(dut: Any, blocks: list[Block], rng: random.Random, stall: float)
     """Writes blocks as soon as their half is free, and compares every word. The monitor, and when jobs were taken."""
     settings = parameters()
     layout = job_layout(settings["rows"], settings["max_length"], settings["x0_bits"])
-    results = result_layout(settings["rows"], settings["max_length"], settings["bits"])
+    results = probability_layout(settings["rows"], settings["max_length"], settings["bits"])
     source = StreamSource(dut, "job", rng, 0.0)
     monitor = StreamMonitor(dut, "o", generator("monitor"), stall)
     finished: list[int] = []

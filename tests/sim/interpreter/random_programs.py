@@ -38,15 +38,15 @@ class RandomProgram(RandomRounds):
         rows, steps, tiles = self.shape()
         mode = PostMode(self.draw(0, 3))
         stride = self.operands(rows, steps, tiles)
-        octets = self.draw(0, 1) if mode in (PostMode.Q16, PostMode.RESIDUAL) else 0
+        as_int8 = self.draw(0, 1) if mode in (PostMode.Q16, PostMode.RESIDUAL) else 0
         scatter = self.draw(0, 1) if mode is PostMode.Q8 else 0
-        limit = 127 if mode is PostMode.Q8 or octets else 32767
+        limit = 127 if mode is PostMode.Q8 or as_int8 else 32767
         registers: Registers = {
             "A_BLOCK_STRIDE": stride,
             "POST": {
                 "mode": mode,
                 "clamp_packed": self.draw(0, 1) if limit == 127 else 0,
-                "octets": octets,
+                "int8": as_int8,
                 "scatter": scatter,
             },
             "CONST_BASE": self.constants(4 * tiles, limit, 30000.0 * steps**0.5),
@@ -176,14 +176,14 @@ class RandomProgram(RandomRounds):
         self.product(rows, again, more)
 
     def biased(self, rows: int, words: int, length: int) -> Registers:
-        """What makes of scores a residual in octets: a bias for each of them, or what masks it."""
+        """What makes of scores a residual in int8: a bias for each of them, or what masks it."""
         row = self.draw(0, 6)
         table = self.rng.integers(-300, 300, (row + rows, 8 * ceil_div(words, 2)))
         masked = self.rng.random(table.shape) < self.draw(0, 9) / 10
         masked[np.arange(len(table)), self.rng.integers(0, length, len(table))] = False
         branch = factors(self.rng, 1, 128, 127, self.config.multiplier_bits)
         return {
-            "POST": {"mode": PostMode.RESIDUAL, "to_scores": 1, "octets": 1},
+            "POST": {"mode": PostMode.RESIDUAL, "to_scores": 1, "int8": 1},
             "SKIP_BASE": self.bench.matrix(np.where(masked, MASK, table), 2),
             "SKIP_SLAB": slab_beats(row + rows),
             "SKIP_ROW": row,
