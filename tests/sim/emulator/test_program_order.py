@@ -1,4 +1,4 @@
-"""A program by hand with a WAIT left out: the emulated board tells which memory two operations use in the wrong order."""
+"""A program by hand without one of its WAITs: the board tells which memory two operations use in the wrong order."""
 
 import numpy as np
 import pytest
