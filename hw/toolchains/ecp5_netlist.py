@@ -14,13 +14,12 @@ And the array's multipliers get their places (`ecp5_floorplan`).
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from hw.toolchains.ecp5_floorplan import floorplan
-from hw.toolchains.errors import ToolError
+from hw.toolchains.netlist import Bit, Cell, FlatNetlist, opened
 
 __all__ = ["Improved", "improve"]
 
@@ -28,8 +27,6 @@ OPERAND, PRODUCT = 18, 36
 MANY_LOADS = 1000
 # A part has sixteen clock networks, of which eight reach more than clock pins; the machine's own clocks need two.
 MOST_NETWORKS = 4
-Bit = int | str
-Cell = dict[str, Any]
 
 
 @dataclass
@@ -50,68 +47,12 @@ class Improved:
     placed: int = 0
 
 
-class _Netlist:
-    """A flat module, with who drives each bit and who reads it."""
-
-    def __init__(self, module: dict[str, Any]) -> None:
-        self.cells: dict[str, Cell] = module["cells"]
-        self.names: dict[str, Any] = module["netnames"]
-        self.drivers: dict[int, str] = {}
-        self.loads: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
-        for name, cell in self.cells.items():
-            self._enter(name, cell)
-        for name, port in module["ports"].items():
-            for bit in port["bits"]:
-                if isinstance(bit, int):
-                    # A port may be read from outside, and nobody inside may take its bit away.
-                    self.loads[bit].add(("", name))
-        bits = [bit for net in self.names.values() for bit in net["bits"] if isinstance(bit, int)]
-        self.next_bit = 1 + max([*bits, *self.drivers, *self.loads], default=1)
-
-    def _enter(self, name: str, cell: Cell) -> None:
-        for port, bits in cell["connections"].items():
-            for bit in bits:
-                if isinstance(bit, int):
-                    if cell["port_directions"][port] == "output":
-                        self.drivers[bit] = name
-                    else:
-                        self.loads[bit].add((name, port))
-
-    def connect(self, name: str, port: str, bit: Bit) -> None:
-        """An input's wire."""
-        cell = self.cells[name]
-        for old in cell["connections"].get(port, []):
-            if isinstance(old, int):
-                self.loads[old].discard((name, port))
-        cell["connections"][port] = [bit]
-        cell["port_directions"][port] = "input"
-        if isinstance(bit, int):
-            self.loads[bit].add((name, port))
-
-    def remove(self, name: str) -> None:
-        """A cell that nobody needs any more."""
-        for port, bits in self.cells.pop(name)["connections"].items():
-            for bit in bits:
-                if isinstance(bit, int):
-                    self.loads[bit].discard((name, port))
-
-    def new_net(self, name: str) -> int:
-        bit = self.next_bit
-        self.next_bit += 1
-        self.names[name] = {"hide_name": 0, "bits": [bit], "attributes": {}}
-        return bit
-
-
 def improve(text: str, top: str) -> tuple[str, Improved]:
     """The netlist in `text`, Yosys's `write_json` of a flat design, made over, and what was done.
 
     Raises ToolError where the module `top` is missing.
     """
-    try:
-        whole = json.loads(text)
-        netlist = _Netlist(whole["modules"][top])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"the netlist has no module {top} ({error}); synthesise again.") from None
+    whole, netlist = opened(text, top)
     done = Improved()
     for name in [name for name, cell in netlist.cells.items() if cell["type"] == "MULT18X18D"]:
         done.pins += _to_the_top(netlist, name)
@@ -125,13 +66,13 @@ def _operand(cell: Cell, letter: str) -> list[Bit]:
     return [cell["connections"].get(f"{letter}{index}", ["0"])[0] for index in range(OPERAND)]
 
 
-def _product(netlist: _Netlist, cell: Cell) -> dict[int, int]:
+def _product(netlist: FlatNetlist, cell: Cell) -> dict[int, int]:
     """The product's bits that anybody reads."""
     bits = {index: cell["connections"].get(f"P{index}", ["x"])[0] for index in range(PRODUCT)}
     return {index: bit for index, bit in bits.items() if isinstance(bit, int) and netlist.loads[bit]}
 
 
-def _to_the_top(netlist: _Netlist, name: str) -> int:
+def _to_the_top(netlist: FlatNetlist, name: str) -> int:
     """Shift signed operands to the top bits of a multiplier; returns how many pins that frees."""
     cell = netlist.cells[name]
     if any(cell["connections"].get(port) != ["1"] for port in ("SIGNEDA", "SIGNEDB")):
@@ -178,7 +119,7 @@ def _clock(cell: Cell) -> Bit | None:
     return connections["CLK"][0] if plain else None
 
 
-def _take_registers(netlist: _Netlist, name: str) -> int:
+def _take_registers(netlist: FlatNetlist, name: str) -> int:
     """Take the registers around a multiplier into it; returns how many that were."""
     cell = netlist.cells[name]
     if any(isinstance(cell["connections"].get(f"CLK{index}", ["0"])[0], int) for index in range(4)):
@@ -215,7 +156,7 @@ def _take_registers(netlist: _Netlist, name: str) -> int:
     return taken
 
 
-def _registers_before(netlist: _Netlist, name: str) -> dict[str, str]:
+def _registers_before(netlist: FlatNetlist, name: str) -> dict[str, str]:
     """The register at each pin of the operands, if every one has one; it stays where others read it, too."""
     found = {}
     for letter in "AB":
@@ -229,7 +170,7 @@ def _registers_before(netlist: _Netlist, name: str) -> dict[str, str]:
     return found if _one_clock(netlist, found.values()) else {}
 
 
-def _registers_behind(netlist: _Netlist, name: str) -> dict[str, str]:
+def _registers_behind(netlist: FlatNetlist, name: str) -> dict[str, str]:
     """The register at each bit of the product that is read, if every bit has one and no other reader."""
     found = {}
     for index, bit in _product(netlist, netlist.cells[name]).items():
@@ -240,11 +181,11 @@ def _registers_behind(netlist: _Netlist, name: str) -> dict[str, str]:
     return found if _one_clock(netlist, found.values()) else {}
 
 
-def _one_clock(netlist: _Netlist, registers: Iterable[str]) -> bool:
+def _one_clock(netlist: FlatNetlist, registers: Iterable[str]) -> bool:
     return len({_clock(netlist.cells[register]) for register in registers}) == 1
 
 
-def _move_product(netlist: _Netlist, name: str, registers: Mapping[str, str]) -> int:
+def _move_product(netlist: FlatNetlist, name: str, registers: Mapping[str, str]) -> int:
     """Let the product's pins drive what the registers behind them did; returns how many registers went."""
     cell = netlist.cells[name]
     for port, register in registers.items():
@@ -256,7 +197,7 @@ def _move_product(netlist: _Netlist, name: str, registers: Mapping[str, str]) ->
     return len(registers)
 
 
-def _promote_resets(netlist: _Netlist) -> list[int]:
+def _promote_resets(netlist: FlatNetlist) -> list[int]:
     """Put resets with very many loads onto clock networks; returns how many loads each has."""
     loads = Counter(
         cell["connections"]["LSR"][0]

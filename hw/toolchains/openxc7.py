@@ -14,13 +14,15 @@ from hw.toolchains.clock_nets import ClockNet, clock_nets
 from hw.toolchains.errors import ToolError, ToolMissing
 from hw.toolchains.outcome import Routed, Timing
 from hw.toolchains.process import find, run_tool
+from hw.toolchains.xc7_netlist import mend
 from hw.toolchains.yosys import NETLIST
 
 __all__ = ["commands", "constraints", "route"]
 
 SECONDS = 4 * 3600.0
 REMEDY = "install nextpnr-himbaechel with the xilinx micro-architecture, or openXC7's nextpnr-xilinx"
-CONSTRAINTS, FASM, FRAMES, BITSTREAM = "open.xdc", f"{TOP}.fasm", f"{TOP}.frames", f"{TOP}.bit"
+CONSTRAINTS, MENDED = "open.xdc", "open.json"
+FASM, FRAMES, BITSTREAM = f"{TOP}.fasm", f"{TOP}.frames", f"{TOP}.bit"
 # Properties of pins that the open tools know; the others belong to Vivado.
 KNOWN = ("LOC", "IOSTANDARD", "SLEW", "DRIVE", "PULLTYPE", "IN_TERM", "PULLUP", "PULLDOWN")
 
@@ -62,7 +64,7 @@ def commands(part: Part, seed: int) -> list[tuple[str, list[str], list[str]]]:
     device = _device(part)
     if shutil.which("nextpnr-himbaechel") or os.environ.get("NEXTPNR_HIMBAECHEL"):
         nextpnr = find("nextpnr-himbaechel", variable="NEXTPNR_HIMBAECHEL")
-        place = [nextpnr, "--device", device, "--json", NETLIST, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={FASM}"]
+        place = [nextpnr, "--device", device, "--json", MENDED, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={FASM}"]
         if chip := os.environ.get("CHIPDB"):
             place += ["--chipdb", chip]
     else:
@@ -71,7 +73,7 @@ def commands(part: Part, seed: int) -> list[tuple[str, list[str], list[str]]]:
         if not folder:
             raise ToolMissing("CHIPDB_DIR is not set; let it name the folder with nextpnr-xilinx's chip databases.")
         chip = str(Path(folder) / f"{device.split('csg')[0]}.bin")
-        place = [nextpnr, "--chipdb", chip, "--json", NETLIST, "--xdc", CONSTRAINTS, "--fasm", FASM]
+        place = [nextpnr, "--chipdb", chip, "--json", MENDED, "--xdc", CONSTRAINTS, "--fasm", FASM]
     database = _database(part)
     frames = find("fasm2frames", "fasm2frames.py", variable="FASM2FRAMES", remedy="install Project X-Ray's tools")
     bits = find("xc7frames2bit", variable="XC7FRAMES2BIT", remedy="install Project X-Ray's tools")
@@ -100,7 +102,9 @@ def route(
     Raises ToolMissing, ToolError.
     """
     steps = commands(part, seed)
-    clocks = clock_nets((folder / NETLIST).read_text(), TOP)
+    netlist, _ = mend((folder / NETLIST).read_text(), TOP)
+    (folder / MENDED).write_text(netlist)
+    clocks = clock_nets(netlist, TOP)
     (folder / CONSTRAINTS).write_text(constraints((folder / f"{TOP}.xdc").read_text(), clocks))
     names = {"route": "place and route", "frames": "frames", "pack": "bitstream"}
     routed = Routed(())

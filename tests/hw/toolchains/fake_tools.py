@@ -31,10 +31,16 @@ XC7_NETLIST: dict[str, Any] = {
                         "CLKOUT0_DIVIDE": f"{16:032b}",
                         "CLKOUT1_DIVIDE": f"{4:032b}",
                     },
+                    "port_directions": {"CLKOUT0": "output", "CLKOUT1": "output"},
                     "connections": {"CLKOUT0": [5], "CLKOUT1": [6]},
                 },
-                "buffer": {"type": "BUFG", "connections": {"I": [5], "O": [7]}},
+                "buffer": {
+                    "type": "BUFG",
+                    "port_directions": {"I": "input", "O": "output"},
+                    "connections": {"I": [5], "O": [7]},
+                },
             },
+            "ports": {},
             "netnames": {
                 "pll_out": {"bits": [5]},
                 "fast": {"bits": [6]},
