@@ -286,5 +286,9 @@ def config(name: str, arithmetic: str | None = None) -> AcceleratorConfig:
         raise ConfigError(
             f"unknown board or configuration '{name}'; choose one of {', '.join(sorted([*PRESETS, *ALIASES]))}"
         )
-    chosen = PRESETS[key]
-    return chosen if arithmetic is None else chosen.with_arithmetic(preset(arithmetic))
+    try:
+        return PRESETS[key] if arithmetic is None else PRESETS[key].with_arithmetic(preset(arithmetic))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

@@ -186,7 +186,9 @@ def parser() -> argparse.ArgumentParser:
         help="auto (the best that is installed), vivado, openxc7, trellis, or yosys (synthesis only)",
     )  # fmt: skip
     result.add_argument("--config", metavar="NAME", help="another preset of gateware/config.py than the board's")
-    result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the preset's")
+    result.add_argument(
+        "--arithmetic", metavar="NAME", help="lean, official, or a variant: lean:softmax_bits=8 (default: the preset's)"
+    )
     result.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the configuration"
     )

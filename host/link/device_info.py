@@ -11,6 +11,8 @@ from sim.reference.arithmetic import PRESETS as ARITHMETICS
 
 __all__ = ["DeviceInfo", "configuration", "configuration_name", "state_text"]
 
+KNOWN = (*ARITHMETICS, "lean:softmax_bits=8", "lean:softmax_bits=9")  # arithmetics that boards are built for
+
 
 @dataclass(frozen=True)
 class DeviceInfo:
@@ -45,7 +47,7 @@ class DeviceInfo:
 
 def configuration(fingerprint: int) -> AcceleratorConfig | None:
     """The preset with that fingerprint, in any arithmetic and for either family of models; None where there is none."""
-    for name, arithmetic, bits in itertools.product(PRESETS, ARITHMETICS, PROBABILITY_BITS):
+    for name, arithmetic, bits in itertools.product(PRESETS, KNOWN, PROBABILITY_BITS):
         if (found := config(name, arithmetic).with_probabilities(bits)).fingerprint == fingerprint:
             return found
     return None

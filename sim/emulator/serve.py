@@ -189,7 +189,9 @@ def parser() -> argparse.ArgumentParser:
     )
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
-    result.add_argument("--arithmetic", choices=("lean", "official"), default="lean", help="(default: %(default)s)")
+    result.add_argument(
+        "--arithmetic", metavar="NAME", default="lean", help="lean, official, or a variant (default: %(default)s)"
+    )
     result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
     result.add_argument("--tcp", metavar="[HOST:]PORT", help="listen there (port 0: any), instead of a pseudo-terminal")
     return result

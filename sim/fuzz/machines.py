@@ -35,7 +35,8 @@ def choice(number: int) -> Choice:
     rows = LEAST_ROWS + number % (MOST_ROWS - LEAST_ROWS + 1)
     again = number // (MOST_ROWS - LEAST_ROWS + 1)
     pack = 2 - number % 2  # their number is odd: the second time the other pack
-    arithmetic = ("lean", "official", "official")[(number + again) % 3]
+    lean = ("lean", "lean:softmax_bits=8", "lean:softmax_bits=9")[number // 3 % 3]
+    arithmetic = (lean, "official", "official")[(number + again) % 3]
     norm = draw.choice((96, 128, 192))
     settings = {
         "rows": rows,

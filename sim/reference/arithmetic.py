@@ -77,7 +77,7 @@ class Arithmetic:
 
 
 OFFICIAL = Arithmetic("official")
-LEAN = Arithmetic("lean", softmax_bits=8, softmax_half_up=True, multiplier_bits=16, packed_min=-127)
+LEAN = Arithmetic("lean", softmax_bits=10, softmax_half_up=True, multiplier_bits=16, packed_min=-127)
 PRESETS = {arithmetic.name: arithmetic for arithmetic in (OFFICIAL, LEAN)}
 
 

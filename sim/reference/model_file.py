@@ -26,14 +26,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sim.reference.architecture import parse_architecture, spelled_out
-from sim.reference.arithmetic import preset
+from sim.reference.arithmetic import LEAN, preset
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.model_check import check_tensors
 from sim.reference.model_shape import ModelShape
 from sim.reference.preprocess import Preprocessing
 
 FORMAT = "ivit-integer-model"
-VERSION = "1"
+VERSION = "2"
+EIGHT_BIT_VERSION = "1"  # the same, but that `lean` had probabilities of 8 bits
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 
@@ -141,7 +142,7 @@ def load_model(path: Path) -> IntegerModel:
         raise UserError(
             f"{path} is truncated, damaged or not an integer model file ({reason}); make it anew."
         ) from error
-    if header.get("format") != FORMAT or header.get("version") != VERSION:
+    if header.get("format") != FORMAT or header.get("version") not in (VERSION, EIGHT_BIT_VERSION):
         raise UserError(
             f"{path} has format {header.get('format')!r}, version {header.get('version')!r}, but {FORMAT!r}, version "
             f"{VERSION!r} is expected; firmware.quantize and firmware.import_ivit write it."
@@ -150,7 +151,7 @@ def load_model(path: Path) -> IntegerModel:
     check_tensors(tensors, shape, str(path))
     model = IntegerModel(
         shape,
-        header.get("arithmetic", ""),
+        _arithmetic(header),
         _preprocessing(header.get("preprocessing", ""), path),
         tensors,
         _class_names(header.get("class_names", "[]"), path),
@@ -160,6 +161,15 @@ def load_model(path: Path) -> IntegerModel:
             f"{path}: the checksum of the tensors differs from the header's; the file is damaged, make it anew."
         )
     return model
+
+
+def _arithmetic(header: Mapping[str, str]) -> str:
+    """The name of the model's arithmetic, which is always what it was when the file was written."""
+    name = header.get("arithmetic", "")
+    base, _, changes = name.partition(":")
+    if header.get("version") == EIGHT_BIT_VERSION and base == LEAN.name and "softmax_bits=" not in changes:
+        return f"{base}:softmax_bits=8{changes and ','}{changes}"
+    return name
 
 
 def _preprocessing(text: str, path: Path) -> Preprocessing:

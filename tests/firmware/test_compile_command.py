@@ -24,9 +24,9 @@ def compiled(folder: Path, arch: str, arithmetic: str, *more: str) -> int:
 @pytest.mark.parametrize(
     ("arch", "arithmetic", "settings", "bits"),
     [
-        (VIT, "lean", (), 8),
+        (VIT, "lean", (), 10),
         (VIT, "official", (), 16),
-        (SWIN, "lean", (), 8),
+        (SWIN, "lean", (), 10),
         (SWIN, "official", ("official_softmax_bits=8",), 8),
     ],
 )

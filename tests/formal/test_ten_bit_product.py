@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In
 
 from gateware.array.element import DotProduct
 from gateware.array.layouts import DOT
-from sim.reference.arithmetic import preset
+from sim.reference.arithmetic import LEAN
 from sim.reference.nonlinear import integer_softmax
 from tests.formal.dot_product_steps import FieldsOfTheSum, Operands, spacing
 from tests.formal.prove import prove, refute
@@ -63,5 +63,5 @@ def test_one_more_in_four_is_too_much():
 
 @pytest.mark.parametrize("step", [1, 24, 1023, 8191])
 def test_probabilities_stay_below(step: int):
-    softmax = integer_softmax(preset("lean:softmax_bits=10"), step, 10)
+    softmax = integer_softmax(LEAN, step, 10)
     assert softmax.most_of(DOT) == 513 < MOST_OF_FOUR

@@ -87,7 +87,7 @@ def test_known_boards(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 def test_names_of_configurations():
     for name in PRESETS:
-        for arithmetic in ("lean", "official"):
+        for arithmetic in ("lean", "lean:softmax_bits=8", "official"):
             assert configuration_name(config(name, arithmetic).fingerprint) == f"{name}, {arithmetic} arithmetic"
     other = dataclasses.replace(config("tiny"), rows=5)
     assert configuration_name(other.fingerprint) is None

@@ -63,7 +63,7 @@ ARRAY: dict[str, Any] = {"rows": 3, "columns": 1, "pack": 2, "x_width": 9, "pack
 ARRAY_TESTS = ("edges", "gaps_and_short_tiles", "no_bubbles", "halves", "reset_in_a_tile")
 POSTPROCESSOR = {"rows": 4, "acc_width": 26, "multiplier_bits": 16}
 LAYERNORM: dict[str, Any] = {"max_channels": 16, "multiplier_bits": 16}
-SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
+SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 10, "x0_bits": 10}
 OPERAND_A = {"rows": 6, "depth": 512, "x_width": 9}
 
 

@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     add("model", type=Path, metavar="MODEL", help=f"integer model file, or {DIGITS}: the shipped model")
     add("variants", nargs="*", metavar="VARIANT", help="base, poly-softmax, multiplier-bits=12, ...; all by default")
     add("--name", metavar="NAME", help="what the table calls the model")
-    add("--arithmetic", choices=("lean", "official"), default="lean", help="what is varied (default: %(default)s)")
+    add("--arithmetic", default="lean", metavar="NAME", help="what is varied (default: %(default)s)")
     add("--weights", type=Path, metavar="FILE", help="the float weights that the model was made from")
     add("--images", type=Path, metavar="DIR", help="measure the accuracy on these")
     add("--labels", type=Path, metavar="CSV", help="columns file and label")

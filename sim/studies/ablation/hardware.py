@@ -50,11 +50,11 @@ def unit_cost(unit: str, part: str, arithmetic: Arithmetic, fmax: bool) -> UnitC
 
 def _unit(unit: str, part: str, arithmetic: Arithmetic) -> wiring.Component:
     machine = config(BOARDS[part])
-    if unit == "shiftmax" and arithmetic.softmax_bits not in (None, 8, 16):
+    if unit == "shiftmax" and arithmetic.softmax_bits is not None:
         return _shiftmax_alone(machine, arithmetic, arithmetic.softmax_bits)
     return UNITS[unit].make(machine.with_arithmetic(arithmetic))
 
 
 def _shiftmax_alone(machine: AcceleratorConfig, arithmetic: Arithmetic, bits: int) -> wiring.Component:
-    """Shiftmax has widths that the machine around it, whose operands are int8, has not."""
+    """Shiftmax has widths that the machine around it has not."""
     return Shiftmax(machine.rows, machine.softmax_length, arithmetic, bits, machine.softmax_x0_bits)

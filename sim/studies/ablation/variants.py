@@ -51,7 +51,8 @@ def _sweep(label: str, field: str, values: tuple[int, ...], *units: str) -> tupl
 
 SWEEPS = (
     *_sweep("multiplier bits", "multiplier_bits", (12, 14, 20, 31), "postprocessor", "layernorm"),
-    *_sweep("softmax bits", "softmax_bits", (10, 12), "shiftmax"),
+    *_sweep("softmax bits", "softmax_bits", (8, 9, 10), "shiftmax", ARRAY),
+    *_sweep("softmax bits", "softmax_bits", (12,), "shiftmax"),
     *_sweep("softmax bits", "softmax_bits", (16,), "shiftmax", ARRAY),
     *_sweep("ShiftExp n in Shiftmax", "softmax_n", (8, 11), "shiftmax"),
     *_sweep("ShiftExp n in ShiftGELU", "gelu_n", (8, 15), "shiftgelu"),
@@ -74,7 +75,9 @@ def named(names: list[str]) -> tuple[Variant, ...]:
 
 
 def variant_arithmetic(base: str, variant: Variant) -> Arithmetic:
-    """The arithmetic of a variant of the preset `base`; `official` is a preset itself."""
+    """The arithmetic of a variant of `base`, a preset or a variant itself; `official` is a preset itself."""
     if variant is OFFICIAL:
         return preset(OFFICIAL.name)
-    return preset(f"{base}:{variant.changes}" if variant.changes else base)
+    name, _, before = base.partition(":")
+    changes = dict(item.split("=") for item in (*before.split(","), *variant.changes.split(",")) if item)
+    return preset(":".join([name, *[",".join(f"{field}={value}" for field, value in changes.items())] * bool(changes)]))

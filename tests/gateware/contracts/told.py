@@ -57,7 +57,10 @@ BY_A_NEIGHBOUR: dict[str, tuple[str, ...]] = {
         "a beat finds room in the queue",
         "memory brings only what was asked for",
     ),
-    "SystolicArray": ("last steps are at least `rows` cycles apart",),
+    "SystolicArray": (
+        "four unsigned elements of a row sum to no more than their products hold",
+        "last steps are at least `rows` cycles apart",
+    ),
     "TileIterator": (
         "an iteration starts after the end of the one before",
         "the matrix holds until the end of its iteration",

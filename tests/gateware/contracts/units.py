@@ -91,7 +91,7 @@ UNITS: dict[str, Callable[[], wiring.Component | Made]] = {
     "StepIssuer": lambda: StepIssuer(4, 4),
     "StridedCounter": lambda: StridedCounter(8, 2),
     "StridedReader": lambda: StridedReader(2, 8, 4),
-    "SystolicArray": lambda: SystolicArray(rows=3, columns=1, pack=2, x_width=9, packed_full_range=True),
+    "SystolicArray": lambda: SystolicArray(rows=3, columns=1, pack=2, x_width=10),
     "TileIterator": lambda: TileIterator(4),
     "TileQueue": lambda: TileQueue(4, 24),
     "Transforms": lambda: Transforms(config("tiny")),

@@ -14,13 +14,16 @@ from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.softmax.bench_shiftmax"
 PAPER = Arithmetic("paper", softmax_n=12, half_shifted_first=True, softmax_half_up=True)
-POLYNOMIAL, LOGARITHM = preset("lean:softmax=polynomial"), preset("lean:softmax=logarithm")
-NINE, TEN = preset("lean:softmax_bits=9"), preset("lean:softmax_bits=10")
+POLYNOMIAL, LOGARITHM = (
+    preset("lean:softmax_bits=8,softmax=polynomial"),
+    preset("lean:softmax_bits=8,softmax=logarithm"),
+)
+EIGHT, NINE = preset("lean:softmax_bits=8"), preset("lean:softmax_bits=9")
 LOGARITHM16 = preset("official:softmax=logarithm,softmax_n=12")
 VARIANTS: dict[str, dict[str, Any]] = {
-    "lean": {"rows": 11, "max_length": 256, "arithmetic": LEAN, "bits": 8, "x0_bits": 10},
+    "lean": {"rows": 11, "max_length": 256, "arithmetic": LEAN, "bits": 10, "x0_bits": 10},
+    "eight_bits": {"rows": 4, "max_length": 64, "arithmetic": EIGHT, "bits": 8, "x0_bits": 10},
     "nine_bits": {"rows": 4, "max_length": 24, "arithmetic": NINE, "bits": 9, "x0_bits": 10},
-    "ten_bits": {"rows": 4, "max_length": 64, "arithmetic": TEN, "bits": 10, "x0_bits": 10},
     "official16": {"rows": 5, "max_length": 200, "arithmetic": OFFICIAL, "bits": 16, "x0_bits": 10},
     "official8": {"rows": 4, "max_length": 200, "arithmetic": OFFICIAL, "bits": 8, "x0_bits": 10},
     "polynomial": {
@@ -47,14 +50,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {"rows": 4, "max_length": 24, "arithmetic": PAPER, "bits": 11, "x0_bits": 13},
 }
 # The smaller variants, which take longer to compile than to simulate.
-ON_ICARUS = {"nine_bits", "ten_bits", "official16", "official8", "paper", "logarithm16"}
+ON_ICARUS = {"eight_bits", "nine_bits", "official16", "official8", "paper", "logarithm16"}
 
 
 # Cycles a row, sustained, at these lengths: 2 * ceil(length / 4) + 1, and at least what the division takes.
 RATES = {
     "lean": [(197, 101), (49, 27), (1, 17)],
     "nine_bits": [(24, 17)],
-    "ten_bits": [(64, 33), (1, 17)],
+    "eight_bits": [(64, 33), (1, 17)],
     "official16": [(197, 101), (64, 33)],
     "official8": [(49, 27)],
     "paper": [(24, 20)],
@@ -108,7 +111,7 @@ def test_golden_vectors(variant: str, names: list[str], tmp_path: Path):
         ({"rows": 1}, "rows must be between 2 and 64, not 1"),
         ({"max_length": 198}, "max_length must be a multiple of 4, not 198"),
         ({"max_length": 1028}, "max_length must be between 8 and 1024, not 1028"),
-        ({"bits": 16}, "bits must be 8 in the lean arithmetic, not 16"),
+        ({"bits": 16}, "bits must be 10 in the lean arithmetic, not 16"),
         ({"x0_bits": 14}, "x0_bits must be between 1 and 13, not 14"),
     ],
 )

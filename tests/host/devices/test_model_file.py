@@ -55,3 +55,25 @@ def test_a_file_that_is_no_model_is_one_sentence(content, tmp_path: Path):
     with pytest.raises(HostError) as caught:
         read_model(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "expected"),
+    [
+        ("1", "lean", "lean:softmax_bits=8"),
+        ("1", "lean:gelu=polynomial", "lean:softmax_bits=8,gelu=polynomial"),
+        ("1", "lean:softmax_bits=12", "lean:softmax_bits=12"),
+        ("1", "official", "official"),
+        ("2", "lean", "lean"),
+        ("2", "lean:softmax_bits=8", "lean:softmax_bits=8"),
+    ],
+)
+def test_a_file_is_in_the_arithmetic_that_it_was_written_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, name: str, expected: str
+):
+    """In version 1 `lean` had probabilities of 8 bits."""
+    model = dataclasses.replace(load_model(MODEL), arithmetic=name)
+    with monkeypatch.context() as patch:
+        patch.setattr("sim.reference.model_file.VERSION", version)
+        model.save(tmp_path / "m.safetensors")
+    assert load_model(tmp_path / "m.safetensors").arithmetic == expected

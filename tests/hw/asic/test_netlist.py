@@ -26,7 +26,7 @@ ALL = "IVIT_NETLISTS"
 ARRAY: dict[str, Any] = {"rows": 3, "columns": 2, "pack": 1, "x_width": 9, "acc_width": 24}
 POSTPROCESSOR = {"rows": 4, "acc_width": 26, "multiplier_bits": 16}
 LAYERNORM: dict[str, Any] = {"max_channels": 96, "multiplier_bits": 16, "product_style": "lut"}
-SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 8, "x0_bits": 10}
+SHIFTMAX: dict[str, Any] = {"rows": 4, "max_length": 64, "arithmetic": LEAN, "bits": 10, "x0_bits": 10}
 
 
 def array() -> tuple[wiring.Component, list[str], dict[str, Any]]:

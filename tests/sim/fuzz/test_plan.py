@@ -98,9 +98,10 @@ def test_the_machines_are_of_every_kind():
     machines = [choice(number).machine() for number in range(MACHINES)]
     assert {(machine.rows, machine.pack) for machine in machines} == set(itertools.product(range(4, 13), (1, 2)))
     kinds = {(machine.arithmetic.name, machine.probability_bits) for machine in machines}
-    assert kinds == {("lean", 8), ("official", 8), ("official", 16)}
+    narrower = {(f"lean:softmax_bits={bits}", bits) for bits in (8, 9)}
+    assert kinds == {("lean", 10), *narrower, ("official", 8), ("official", 16)}
     assert len({machine.fingerprint for machine in machines}) == MACHINES
-    assert {machine.machine().probability_bits for machine in of_board("arty_a7")} == {8, 16}
+    assert {machine.machine().probability_bits for machine in of_board("arty_a7")} == {8, 10, 16}
 
 
 @pytest.mark.parametrize("number", range(MACHINES))

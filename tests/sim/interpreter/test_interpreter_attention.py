@@ -15,12 +15,12 @@ from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
 from tests.sim.interpreter.interpreter_bench import Bench, Integers, factors, int8, product_steps
 
-NAMES = ["tiny", "arty", "nine_bits", "ten_bits", "official"]
+NAMES = ["tiny", "arty", "eight_bits", "nine_bits", "official"]
 CONFIGS = [
     config("tiny"),
     config("arty_a7_35"),
+    config("tiny", "lean:softmax_bits=8"),
     config("tiny", "lean:softmax_bits=9"),
-    config("tiny", "lean:softmax_bits=10"),
     config("tiny", "official"),
 ]
 X0 = 21

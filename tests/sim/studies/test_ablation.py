@@ -96,6 +96,8 @@ def test_every_variant_has_an_arithmetic_of_its_own():
     names = {variant_arithmetic("lean", variant).name for variant in (*TABLE, *SWEEPS)}
     assert len(names) == len(TABLE) + len(SWEEPS)
     assert variant_arithmetic("lean", TABLE[0]) == LEAN
+    eight = [variant_arithmetic("lean:softmax_bits=8", named([name])[0]).name for name in ("base", "softmax-bits=10")]
+    assert eight == ["lean:softmax_bits=8", "lean:softmax_bits=10"]
     with pytest.raises(ValueError, match="unknown variant 'x'"):
         named(["x"])
 
@@ -111,14 +113,14 @@ def test_rows_are_merged_and_shown(tmp_path: Path):
         Row("m", "lean", "base", board="tiny", predicted=1234, units=[routed, gelu], commands={"units": "v"}),
         Row("m", "lean", "poly-softmax", 400, 0.81, 0.83, 0.91, 0.06, "tiny", None, 99, polynomial),
         Row("m", "lean", "i-bert", 400, 0.5, 0.83, 0.91, 0.06, units=both),
-        Row("m", "lean", "softmax-bits=10", 20, 0.5, 0.83, 0.75, 0.06, units=polynomial[:1]),
+        Row("m", "lean", "softmax-bits=12", 20, 0.5, 0.83, 0.75, 0.06, units=polynomial[:1]),
     ]
     rows = merged(old, new)
     assert [(row.variant, row.images, row.predicted, len(row.units)) for row in rows] == [
         ("base", 400, 1234, 3),
         ("poly-softmax", 400, None, 2),
         ("i-bert", 400, None, 3),
-        ("softmax-bits=10", 20, None, 1),
+        ("softmax-bits=12", 20, None, 1),
     ]
     assert rows[0].commands == {"accuracy": "a", "units": "v"}
     results.write(tmp_path / "a.json", rows)
@@ -132,7 +134,7 @@ def test_rows_are_merged_and_shown(tmp_path: Path):
         # Two changed units are summed; the second was not routed, so nothing is said of the clock.
         "| both polynomials (I-BERT) | 400 | 50.00% | 91.00% | 0.0600 |  |  | 2,000 (1,500) | 10 (1,000) | 2 (0) |"
         " 1 (3.5) |  |",
-        "| softmax bits 10 | 20 | 50.00% | 75.00% | 0.0600 |  |  | 1,300 (1,000) | 1 (900) | 2 (0) | 0 (2.5) |  |",
+        "| softmax bits 12 | 20 | 50.00% | 75.00% | 0.0600 |  |  | 1,300 (1,000) | 1 (900) | 2 (0) | 0 (2.5) |  |",
         "| shiftmax | lean, Shiftmax → polynomial (I-BERT) | ecp5 | 1,700 | 1 | 2 | 0 | 99 |",
         "The float model's top-1 is 83.00%. Cycles are those of `tiny`.",
     ):
