@@ -11,7 +11,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Two workers: the simulations are single-threaded and two of them fit the smallest CI machine.
+# Two workers: the simulations are single-threaded and two of them fit the smallest CI machine. `worksteal` lets a worker
+# keep neighbouring tests, which share what they have elaborated and built.
 TEST_WORKERS ?= 2
 
 PY := $(VENV)/bin/python
@@ -37,7 +38,7 @@ lint: venv
 	$(PY) -m mypy $(ROOMS)
 
 test: lint
-	$(PY) -m pytest -n $(TEST_WORKERS) --durations=20
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal --durations=20
 
 # The models are so small that threads of one process only wait for one another.
 test-training: $(TRAINING_STAMP)
