@@ -90,7 +90,7 @@ def layernorm_trials() -> tuple[Trial, ...]:
 
 def shiftmax_trials() -> tuple[Trial, ...]:
     parameters = {**SHIFTMAX, "arithmetic": asdict(LEAN), "latency": Shiftmax(**SHIFTMAX).latency}
-    tests = ("random_blocks", "edge_rows", "throughput", "senseless_jobs", "reset_in_a_row")
+    tests = ("random_blocks", "edge_rows", "tight_rows", "throughput", "senseless_jobs", "reset_in_a_row")
     rates = [(64, 33), (24, 17), (1, 17)]
     return (
         *trials("softmax.bench_shiftmax", *tests, **parameters, stalls=[0.0, 0.6], blocks=8, rates=rates),
@@ -132,6 +132,7 @@ LINK = (
     *trials("link.bench_link", "half_frames", "memory_that_is_blocked"),
     *trials("link.bench_link", "full_writes", "full_reads", write_cycles=1122, read_cycles=2392),
     *trials("link.bench_link", "resets_at_any_moment", moments=[3, 440]),
+    *trials("link.bench_link", "any_packets", stall=0.0, packets=120),
 )
 
 _ALL = (

@@ -1,87 +1,27 @@
 """Shiftmax on blocks of rows: results against the reference's, with stalls, resets and cycle counts."""
 
 import random
-from dataclasses import dataclass
 from typing import Any
 
 import cocotb
 import numpy as np
-import numpy.typing as npt
 from cocotb.triggers import RisingEdge
 
 from gateware.softmax.shiftmax import job_layout, probability_layout
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, cycle, pack, unpack
 from sim.reference.arithmetic import Arithmetic
-from sim.reference.nonlinear import integer_softmax
 from sim.reference.rounding import ceil_div
 from sim.reference.shiftexp import ShiftExp
 from sim.reference.shiftmax import Shiftmax
-
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass
-class Block:
-    scores: IntArray  # (rows, length)
-    masked: npt.NDArray[np.bool_]
-    x0: int
-
-
-def expected(block: Block, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The words of a block, in order."""
-    arithmetic, bits = Arithmetic(**settings["arithmetic"]), settings["bits"]
-    p = integer_softmax(arithmetic, block.x0, bits).apply(block.scores, block.masked)
-    rows, length = p.shape
-    p = np.pad(p, ((0, 0), (0, -length % 4)))
-    result = []
-    for row in range(rows):
-        for word in range(p.shape[1] // 4):
-            four = p[row, 4 * word : 4 * word + 4]
-            low = ((four + 128) & 255) - 128
-            parts = [(0, four)] if bits <= 10 else [(1, low), (0, (four - low) >> 8)]
-            for is_low, part in parts:
-                last = not is_low and row == rows - 1 and 4 * word + 4 == p.shape[1]
-                result.append({"row": row, "word": word, "data": part.tolist(), "low": is_low, "last": int(last)})
-    return result
-
-
-def score_words(block: Block, rng: random.Random) -> list[tuple[int, int, int, int]]:
-    """(row, word, data, mask) in the order of the array's drain; columns past the end hold anything."""
-    rows, length = block.scores.shape
-    writes = []
-    for word in range(ceil_div(length, 4)):
-        for row in range(rows):
-            data = mask = 0
-            for column in range(4 * word, 4 * word + 4):
-                inside = column < length
-                score = int(block.scores[row, column]) if inside else rng.choice([127, -128, rng.randrange(-128, 128)])
-                masked = bool(block.masked[row, column]) if inside else rng.random() < 0.5
-                data |= (score & 255) << (8 * (column % 4))
-                mask |= masked << (column % 4)
-            writes.append((row, word, data, mask))
-    return writes
-
-
-def random_block(rows: int, length: int, x0: int, rng: random.Random, mask: float) -> Block:
-    scores = []
-    for _ in range(rows):
-        offset, spread = rng.randrange(-128, 128), rng.choice([0, 1, 5, 20, 60])
-        one_hot = [-128] * length
-        one_hot[rng.randrange(length)] = 127
-        scores.append(
-            {
-                0: [-128] * length,
-                1: [127] * length,
-                2: one_hot,
-                3: [rng.randrange(-128, 128) for _ in range(length)],
-                4: [max(-128, 127 - column) for column in range(length)],
-            }.get(rng.randrange(8))
-            or [max(-128, min(127, round(rng.gauss(offset, spread)))) for _ in range(length)]
-        )
-    masked = np.array([[rng.random() < mask for _ in range(length)] for _ in range(rows)])
-    masked[np.arange(rows), [rng.randrange(length) for _ in range(rows)]] = False
-    return Block(np.array(scores), masked, x0)
+from tests.gateware.softmax.score_blocks import (
+    Block,
+    expected,
+    one_hot_block,
+    random_block,
+    score_words,
+    tight_block,
+)
 
 
 def initial(dut: Any) -> None:
@@ -161,6 +101,7 @@ async def random_blocks(dut: Any) -> None:
             length = rng.choice([1, 2, 3, 4, 5, longest, rng.randrange(1, longest + 1)])
             x0 = rng.choice([1, 2, 3, largest, rng.randrange(1, largest + 1), rng.randrange(1, 64)])
             blocks.append(random_block(rng.choice([1, 2, rows, rows]), length, x0, rng, rng.choice([0, 0, 0.2, 0.9])))
+        blocks += [one_hot_block(rows, column) for column in rng.sample(range(8), 4)]
         await check(dut, blocks, rng, stall)
 
 
@@ -189,6 +130,19 @@ async def edge_rows(dut: Any) -> None:
         scores[row, row % 8], masked[row, row % 8] = 127, True
     blocks.append(Block(scores, masked, 24))
     await check(dut, blocks, rng, 0.0)
+
+
+@cocotb.test()
+async def tight_rows(dut: Any) -> None:
+    """Rows whose rounding hangs on the last bits of the sum and of the quotient."""
+    settings = parameters()
+    initial(dut)
+    rng = generator("tight")
+    await start(dut, cycles=400_000)
+    if Arithmetic(**settings["arithmetic"]).softmax != "shift":
+        return
+    blocks = [tight_block(settings["rows"], settings, rng) for _ in range(6)]
+    await check(dut, [block for block in blocks if block is not None], rng, 0.0)
 
 
 @cocotb.test()

@@ -83,7 +83,7 @@ def run(variant: str, testcase: str | list[str], **more: object) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_blocks(variant: str):
     blocks = 8 if variant in ON_ICARUS else 24
-    testcases = ["random_blocks", "edge_rows", "reset_in_a_row", "senseless_jobs", "throughput"]
+    testcases = ["random_blocks", "edge_rows", "tight_rows", "reset_in_a_row", "senseless_jobs", "throughput"]
     run(variant, testcases, stalls=[0.0, 0.6], blocks=blocks, rates=RATES[variant])
 
 
