@@ -132,7 +132,6 @@ LINK = (
     *trials("link.bench_link", "half_frames", "memory_that_is_blocked"),
     *trials("link.bench_link", "full_writes", "full_reads", write_cycles=1122, read_cycles=2392),
     *trials("link.bench_link", "resets_at_any_moment", moments=[3, 440]),
-    *trials("link.bench_link", "any_packets", stall=0.0, packets=120),
 )
 
 _ALL = (
