@@ -109,6 +109,8 @@ class Bench:
         self.words -= self._pin("memory__wdata__valid") and self._pin("memory__wdata__ready")
         assert not (self._pin("quiet") and self.words > self._now()[1]), "quiet with a word to write"
         arrives = any(self._pin(f"read__{index}__valid") for index in range(self.readers))
+        mine = any(self._pin(f"read__{index}__valid") for index in range(self.readers - self.guests))
+        assert not (self._pin("answered") and mine), "answered while an answer arrives"
         idle = unanswered == 0 and not self.dropped and not arrives
         self.answered_since = self.answered_since + 1 if idle else 0
         assert self.answered_since < 4 or self._pin("answered"), "not answered without a question"
