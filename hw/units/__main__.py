@@ -17,7 +17,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("units", metavar="UNIT", nargs="*", help=f"all by default: {', '.join(UNITS)}")
     result.add_argument("--part", metavar="PART", help=f"{' or '.join(BOARDS)}; both by default")
     result.add_argument(
-        "--arithmetic", metavar="NAME", default="lean", help=f"{' or '.join(ARITHMETICS)} (default: %(default)s)"
+        "--arithmetic",
+        metavar="NAME",
+        default="lean",
+        help=f"{', '.join(ARITHMETICS)}, or a variant (default: %(default)s)",
     )
     result.add_argument("--fmax", action="store_true", help="place and route on ecp5 too; takes minutes for an array")
     output = result.add_mutually_exclusive_group()

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gateware.config import config
+from gateware.config import ConfigError, config
 from hw.units.cycles import DEIT_TINY, array_cycles
 from hw.units.errors import UnitsError
 from hw.units.registry import BOARDS, UNITS, select
@@ -46,8 +46,11 @@ def measure(units: Sequence[str], part: str | None, arithmetic: str, fmax: bool)
 
     Raises UnitsError for an unknown unit, part or arithmetic, and when a tool fails.
     """
-    if arithmetic not in ARITHMETICS:
-        raise UnitsError(f"unknown arithmetic '{arithmetic}'; choose one of {', '.join(ARITHMETICS)}")
+    for board in BOARDS.values():
+        try:
+            config(board, arithmetic)
+        except ConfigError as error:
+            raise UnitsError(f"{board}: {error}") from error
     if fmax and part == "xc7":
         raise UnitsError("there is no place and route for xc7 among the packages; leave out --fmax or choose ecp5")
     return _measure(select(list(units), part), arithmetic, fmax)

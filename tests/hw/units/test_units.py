@@ -105,7 +105,7 @@ def test_another_way_where_the_first_breaks(empty_cache: Path, monkeypatch: pyte
         (["softmax"], "error: unknown unit 'softmax'; choose one of array_11x2"),
         (["--part", "ice40"], "error: unknown part 'ice40'; choose one of xc7, ecp5."),
         (["array_9x4", "--part", "xc7"], "error: array_9x4 is not made for xc7; choose ecp5."),
-        (["--arithmetic", "exact"], "error: unknown arithmetic 'exact'; choose one of lean, official."),
+        (["--arithmetic", "exact"], "error: arty_a7_35: unknown arithmetic 'exact'; choose one of official, lean."),
         (["--part", "xc7", "--fmax"], "error: there is no place and route for xc7"),
         (["--docs", "shiftmax"], "error: --docs measures every unit"),
     ],
