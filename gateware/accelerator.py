@@ -65,7 +65,7 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.config
-        clear, began = Signal(), Signal()
+        clear = Signal()
         core = Core(cfg, self.taps)
         m.submodules.core = ResetInserter(clear)(core)
         m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS) + 1, len(WRITERS) + 1, guests=1)
@@ -80,9 +80,14 @@ class Accelerator(wiring.Component):
         if self.taps:
             for name in tap_layouts(cfg):
                 connect(m, getattr(core, name), flipped(getattr(self, name)))
+        self._elaborate_state(m, platform, core, arbiter, clear)
+        return m
 
-        settled, idle_cycles = Signal(range(SETTLE)), Signal(cfg.watchdog_bits)
-        program, ends = Signal(cfg.address_bits), Signal()
+    def _elaborate_state(self, m: Module, platform: object, core: Core, arbiter: MemoryArbiter, clear: Signal) -> None:
+        """From a start over the core's reset to its end; ``clear`` resets it."""
+        began = Signal()
+        settled, idle_cycles = Signal(range(SETTLE)), Signal(self.config.watchdog_bits)
+        program, ends = Signal(self.config.address_bits), Signal()
         m.d.comb += [
             core.start.eq(began),
             core.program.eq(program),
@@ -138,4 +143,3 @@ class Accelerator(wiring.Component):
         require(
             m, platform, self, "a program ends when memory has taken all that it writes", ~(running & ends & unwritten)
         )
-        return m

@@ -1,6 +1,6 @@
 """Instruction fetch: reads the program and hands every word to its engine's queue."""
 
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -71,23 +71,7 @@ class Fetch(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.reader = reader = StridedReader(2, self.config.address_bits, 16)
-        queues = []
-        # Where contracts are watched, a word's place in the program goes with it.
-        place = Signal(NUMBER_BITS if watched(platform) else 0)
-        with m.If(self.transfer):
-            m.d.sync += place.eq(place + 1)
-        for engine, port, number in zip(ENGINES, self.queues, self.numbers, strict=True):
-            shape = data.StructLayout({"word": InstructionWord, "place": place.shape()})
-            m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(shape, self.config.queue_depth)
-            m.d.comb += [
-                port.payload.eq(queue.o.payload.word),
-                port.valid.eq(queue.o.valid),
-                queue.o.ready.eq(port.ready),
-                queue.i.payload.place.eq(place + 1),
-            ]
-            if watched(platform):
-                m.d.comb += number.eq(queue.o.payload.place)
-            queues.append(queue)
+        queues = self._elaborate_queues(m, platform)
         begins(m, platform, self.start)
         connect(m, reader.memory, flipped(self.memory))
         longest = -(1 << (COUNT_BITS - 1))
@@ -100,7 +84,6 @@ class Fetch(wiring.Component):
             reader.descriptor.payload.count[1].eq(longest),
         ]
         index, checked = Signal(range(WORDS)), Signal()
-        low = Signal(24)
         word, valid, taken = Signal(InstructionWord), Signal(), Signal()
         m.d.comb += [
             word.eq(reader.o.payload.beat.word_select(index, 32)),
@@ -124,22 +107,7 @@ class Fetch(wiring.Component):
                     ]
             with m.Case(Engine.CONTROL):
                 m.d.comb += taken.eq(valid)
-                fingerprint = self.config.fingerprint
-                with m.Switch(word.op):
-                    with m.Case(register(Engine.CONTROL, "FINGERPRINT_LO").number), m.If(valid):
-                        m.d.sync += low.eq(word.value)
-                    with m.Case(register(Engine.CONTROL, "FINGERPRINT_HI").number):
-                        right = (low == fingerprint & 0xFFFFFF) & (word.value == fingerprint >> 24)
-                        m.d.comb += self.mismatch.eq(valid & ~right)
-                        with m.If(valid):
-                            m.d.sync += checked.eq(right)
-                    with m.Case(LOG_BASE), m.If(valid):
-                        m.d.sync += self.log_base.eq(word.value)
-                    with m.Case(Op.END), m.If(valid):
-                        m.d.sync += self.ended.eq(1)
-                        m.d.comb += self.mismatch.eq(~checked)
-                    with m.Default():
-                        m.d.comb += self.illegal.eq(valid)
+                self._execute(m, word, valid, checked)
             with m.Default():
                 m.d.comb += self.illegal.eq(valid)
         # It is looked at when a MARK is executed, which is later.
@@ -149,3 +117,43 @@ class Fetch(wiring.Component):
                 m.d.sync += marked.eq(1)
         require(m, platform, self, "LOG_BASE is set before the first MARK", ~(base & marked))
         return m
+
+    def _elaborate_queues(self, m: Module, platform: object) -> list[StreamFifo]:
+        """Where contracts are watched, a word's place in the program goes with it."""
+        queues = []
+        place = Signal(NUMBER_BITS if watched(platform) else 0)
+        with m.If(self.transfer):
+            m.d.sync += place.eq(place + 1)
+        for engine, port, number in zip(ENGINES, self.queues, self.numbers, strict=True):
+            shape = data.StructLayout({"word": InstructionWord, "place": place.shape()})
+            m.submodules[f"queue_{engine.name.lower()}"] = queue = StreamFifo(shape, self.config.queue_depth)
+            m.d.comb += [
+                port.payload.eq(queue.o.payload.word),
+                port.valid.eq(queue.o.valid),
+                queue.o.ready.eq(port.ready),
+                queue.i.payload.place.eq(place + 1),
+            ]
+            if watched(platform):
+                m.d.comb += number.eq(queue.o.payload.place)
+            queues.append(queue)
+        return queues
+
+    def _execute(self, m: Module, word: data.View, valid: Value, checked: Signal) -> None:
+        """A word for the fetch itself."""
+        low = Signal(24)
+        fingerprint = self.config.fingerprint
+        with m.Switch(word.op):
+            with m.Case(register(Engine.CONTROL, "FINGERPRINT_LO").number), m.If(valid):
+                m.d.sync += low.eq(word.value)
+            with m.Case(register(Engine.CONTROL, "FINGERPRINT_HI").number):
+                right = (low == fingerprint & 0xFFFFFF) & (word.value == fingerprint >> 24)
+                m.d.comb += self.mismatch.eq(valid & ~right)
+                with m.If(valid):
+                    m.d.sync += checked.eq(right)
+            with m.Case(LOG_BASE), m.If(valid):
+                m.d.sync += self.log_base.eq(word.value)
+            with m.Case(Op.END), m.If(valid):
+                m.d.sync += self.ended.eq(1)
+                m.d.comb += self.mismatch.eq(~checked)
+            with m.Default():
+                m.d.comb += self.illegal.eq(valid)

@@ -112,38 +112,8 @@ class OperandA(wiring.Component):
         multiplier, shift = _divider_constants(self.rows)
         m.d.comb += self.word.ready.eq(1)
 
-        # A word enters as a beat with one lane, whose row is its bank. It waits a cycle, so that the beat that would
-        # meet it is held up by a register.
-        word, word_here = Signal(self.word.payload.shape(), reset_less=True), Signal()
-        m.d.sync += [word.eq(self.word.payload), word_here.eq(self.word.valid)]
-        m.d.comb += self.beat.ready.eq(~word_here)
-        lanes_layout = data.ArrayLayout(self.word_layout, LANES)
-        inside = data.StructLayout(
-            {
-                "lanes": lanes_layout,
-                "single": 1,
-                "k": K_BITS,
-                "row": signed(ROW_BITS),
-                "row_limit": ROW_BITS,
-                "base": address_bits,
-                "stride": address_bits,
-            }
-        )
-        beat, entry = self.beat.payload, Signal(inside)
-        m.d.comb += [
-            entry.single.eq(word_here),
-            entry.row.eq(Mux(word_here, word.bank, beat.row)),
-            entry.row_limit.eq(beat.row_limit),
-            entry.stride.eq(beat.stride),
-        ]
-        elements = data.ArrayLayout(data.ArrayLayout(signed(8), LANE_BYTES), LANES)(beat.beat)
-        for lane in range(LANES):
-            for element in range(LANE_BYTES):
-                m.d.comb += entry.lanes[lane][element].eq(elements[lane][element])
-        with m.If(word_here):
-            m.d.comb += [entry.lanes[0].eq(word.word), entry.base.eq(word.address), entry.k.eq(0)]
-        with m.Else():
-            m.d.comb += [entry.base.eq(beat.base), entry.k.eq(beat.k)]
+        entry, word_here = self._entry(m)
+        inside, lanes_layout = entry.shape(), data.ArrayLayout(self.word_layout, LANES)
 
         # Row to block and bank.
         valids = delay_line(m, self.beat.valid | word_here, 4, "valid", reset=True)
@@ -193,39 +163,89 @@ class OperandA(wiring.Component):
         hits: list[Signal] = []
         overs: list[Signal] = []
         for bank in range(self.rows):
-            m.submodules[f"bank_{bank}"] = ram = memory.Memory(
-                shape=self.word_layout, depth=self.depth, init=[], attrs={"ram_style": "block"}
-            )
-            writer, reader = ram.write_port(), ram.read_port()
-            lane_of = [(bank - s) % self.rows for s in range(self.rows)]
-            wraps = [bank < s for s in range(self.rows)]
-            hit = Signal(name=f"hit_{bank}")
-            m.d.comb += hit.eq(Array(enables[lane] if lane < LANES else 0 for lane in lane_of)[start_rotated] & valid)
-            over = Signal(name=f"over_{bank}")
-            m.d.comb += over.eq(Array(wraps)[start_rotated])
-            plain, wrapped = rotated[bank % LANES], rotated[(bank + self.rows) % LANES]
-            write_data = Signal(self.word_layout, name=f"write_data_{bank}", reset_less=True)
-            write_address = Signal(address_bits, name=f"write_address_{bank}", reset_less=True)
-            write_enable = Signal(name=f"write_enable_{bank}")
-            m.d.sync += [
-                write_data.eq(plain if bank >= LANES - 1 else Mux(over, wrapped.as_value(), plain.as_value())),
-                write_address.eq(Mux(over, address_next, address)),
-                write_enable.eq(hit),
-            ]
-            m.d.comb += [
-                writer.en.eq(write_enable),
-                writer.addr.eq(write_address),
-                writer.data.eq(write_data),
-                reader.addr.eq(self.address),
-            ]
-            out = Signal(self.word_layout, name=f"out_{bank}", reset_less=True)
-            m.d.sync += out.eq(reader.data)
-            m.d.comb += self.data[bank].eq(out)
+            hit, over = self._elaborate_bank(m, bank, rotated, start_rotated, enables, valid, (address, address_next))
             hits.append(hit)
             overs.append(over)
         if watched(platform):
             self._watch(m, platform, word_here, valids, Cat(hits), Cat(overs), (address, address_next))
         return m
+
+    def _entry(self, m: Module) -> tuple[data.View, Signal]:
+        """The beat or the word that enters, and whether it is a word."""
+        address_bits = (self.depth - 1).bit_length()
+        # A word enters as a beat with one lane, whose row is its bank. It waits a cycle, so that the beat that would
+        # meet it is held up by a register.
+        word, word_here = Signal(self.word.payload.shape(), reset_less=True), Signal()
+        m.d.sync += [word.eq(self.word.payload), word_here.eq(self.word.valid)]
+        m.d.comb += self.beat.ready.eq(~word_here)
+        inside = data.StructLayout(
+            {
+                "lanes": data.ArrayLayout(self.word_layout, LANES),
+                "single": 1,
+                "k": K_BITS,
+                "row": signed(ROW_BITS),
+                "row_limit": ROW_BITS,
+                "base": address_bits,
+                "stride": address_bits,
+            }
+        )
+        beat, entry = self.beat.payload, Signal(inside)
+        m.d.comb += [
+            entry.single.eq(word_here),
+            entry.row.eq(Mux(word_here, word.bank, beat.row)),
+            entry.row_limit.eq(beat.row_limit),
+            entry.stride.eq(beat.stride),
+        ]
+        elements = data.ArrayLayout(data.ArrayLayout(signed(8), LANE_BYTES), LANES)(beat.beat)
+        for lane in range(LANES):
+            for element in range(LANE_BYTES):
+                m.d.comb += entry.lanes[lane][element].eq(elements[lane][element])
+        with m.If(word_here):
+            m.d.comb += [entry.lanes[0].eq(word.word), entry.base.eq(word.address), entry.k.eq(0)]
+        with m.Else():
+            m.d.comb += [entry.base.eq(beat.base), entry.k.eq(beat.k)]
+        return entry, word_here
+
+    def _elaborate_bank(
+        self,
+        m: Module,
+        bank: int,
+        rotated: data.View,
+        start_rotated: Value,
+        enables: Value,
+        valid: Value,
+        addresses: tuple[Signal, Signal],
+    ) -> tuple[Signal, Signal]:
+        """A bank, and what is written there: whether something is, and whether it lies in the block after."""
+        m.submodules[f"bank_{bank}"] = ram = memory.Memory(
+            shape=self.word_layout, depth=self.depth, init=[], attrs={"ram_style": "block"}
+        )
+        writer, reader = ram.write_port(), ram.read_port()
+        lane_of = [(bank - s) % self.rows for s in range(self.rows)]
+        wraps = [bank < s for s in range(self.rows)]
+        hit = Signal(name=f"hit_{bank}")
+        m.d.comb += hit.eq(Array(enables[lane] if lane < LANES else 0 for lane in lane_of)[start_rotated] & valid)
+        over = Signal(name=f"over_{bank}")
+        m.d.comb += over.eq(Array(wraps)[start_rotated])
+        plain, wrapped = rotated[bank % LANES], rotated[(bank + self.rows) % LANES]
+        write_data = Signal(self.word_layout, name=f"write_data_{bank}", reset_less=True)
+        write_address = Signal(len(addresses[0]), name=f"write_address_{bank}", reset_less=True)
+        write_enable = Signal(name=f"write_enable_{bank}")
+        m.d.sync += [
+            write_data.eq(plain if bank >= LANES - 1 else Mux(over, wrapped.as_value(), plain.as_value())),
+            write_address.eq(Mux(over, addresses[1], addresses[0])),
+            write_enable.eq(hit),
+        ]
+        m.d.comb += [
+            writer.en.eq(write_enable),
+            writer.addr.eq(write_address),
+            writer.data.eq(write_data),
+            reader.addr.eq(self.address),
+        ]
+        out = Signal(self.word_layout, name=f"out_{bank}", reset_less=True)
+        m.d.sync += out.eq(reader.data)
+        m.d.comb += self.data[bank].eq(out)
+        return hit, over
 
     def _watch(
         self,

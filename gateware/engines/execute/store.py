@@ -1,10 +1,11 @@
 """Results to memory: rows of a tile are assembled to beats of four rows, and a slab's beats leave as one burst."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.config import LANE_BITS, LANE_BYTES, LANES
+from gateware.engines.execute.pages import block_groups, counting_lanes, page_cell_layout
 from gateware.engines.execute.tile_iterator import PLACE_BITS, ROW_BITS, position_layout
 from gateware.isa import ROW_MAP_BITS
 from gateware.memory.port import WritePort
@@ -56,7 +57,7 @@ class RowStore(wiring.Component):
 
     def __init__(self, rows: int, address_bits: int) -> None:
         self.rows, self.address_bits = rows, address_bits
-        self.groups = (rows + 2 * LANES - 2) // LANES  # that a block can touch, wherever it begins
+        self.groups = block_groups(rows)
         super().__init__(
             {
                 "at": In(position_layout(rows)),
@@ -76,8 +77,7 @@ class RowStore(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         at = self.at
-        group_bits = (self.groups - 1).bit_length()
-        cell = data.StructLayout({"column": 2, "group": group_bits, "page": 1})
+        cell = page_cell_layout(self.rows)
         lanes = []
         for lane in range(LANES):
             m.submodules[f"lane_{lane}"] = ram = memory.Memory(
@@ -104,7 +104,7 @@ class RowStore(wiring.Component):
             row_done.eq(put & phase_last),
             self.i.ready.eq(row_done),
             place.page.eq(page),
-            place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[:group_bits])),
+            place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[: len(place.group)])),
             place.column.eq(Mux(self.scatter, self.i.payload.row[:2], at.column + phase)),
             word.eq(Mux(self.columns[0], int8, Mux(self.columns[1], halves[phase[0]], words[phase]))),
         ]
@@ -136,7 +136,15 @@ class RowStore(wiring.Component):
                 writer.data.eq(word_next),
             ]
 
-        # A page that is full waits for its burst.
+        waiting, page_done = self._elaborate_pages(m, row_done, page)
+        freed = Signal(2)
+        m.d.sync += occupied.eq((occupied | (page_done << page)) & ~freed)
+        self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes], targets_reader)
+        return m
+
+    def _elaborate_pages(self, m: Module, row_done: Value, page: Signal) -> "tuple[Array[data.View], Signal]":
+        """What waits for a burst: the place of each page, set when ``page`` is full, which is told in that cycle."""
+        at = self.at
         burst = data.StructLayout(
             {
                 "slab": PLACE_BITS,
@@ -160,7 +168,6 @@ class RowStore(wiring.Component):
             m.d.sync += fresh.eq(page_done)
             with m.If(fresh):
                 m.d.sync += first_column.eq(at.column)
-        freed = Signal(2)
         with m.If(page_done):
             m.d.sync += [
                 page.eq(~page),
@@ -174,9 +181,7 @@ class RowStore(wiring.Component):
                 waiting[page].final.eq(at.last_tile & at.last_block),
                 waiting[page].scatter.eq(self.scatter),
             ]
-        m.d.sync += occupied.eq((occupied | (page_done << page)) & ~freed)
-        self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes], targets_reader)
-        return m
+        return waiting, page_done
 
     def _elaborate_burst(
         self,
@@ -229,17 +234,9 @@ class RowStore(wiring.Component):
             ),
             outside.eq(place[self.address_bits :].any()),
         ]
-        mask = Signal(LANES)
-        m.d.comb += mask.eq(
-            Cat(
-                Mux(
-                    scatter,
-                    targets.data[:2] == lane,
-                    ((group != 0) | (first_lane <= lane)) & ((group != last_group) | (last_lane >= lane)),
-                )
-                for lane in range(LANES)
-            )
-        )
+        mask, block = Signal(LANES), Signal(LANES)
+        m.d.comb += block.eq(counting_lanes(group, last_group, first_lane, last_lane))
+        m.d.comb += mask.eq(Cat(Mux(scatter, targets.data[:2] == lane, block[lane]) for lane in range(LANES)))
         last, out_final = Signal(), Signal()
         m.d.comb += last.eq((group == last_group) & (column == Mux(scatter, last_lane, last_column)))
         m.d.comb += self.stored.eq(out.valid & out.ready & out_final)

@@ -119,16 +119,7 @@ class Loader(wiring.Component):
         pending = Signal(self.registers_layout, reset_less=True)
         pending_done = Signal(4, reset_less=True)
         for_source, for_sink, changed = Signal(), Signal(), Signal()
-        m.d.comb += [
-            sequencer.run.ready.eq(reader.descriptor.ready & ~for_source & ~for_sink),
-            reader.descriptor.valid.eq(sequencer.run.valid & ~for_source & ~for_sink),
-            reader.descriptor.payload.base.eq(now["src_base"]),
-        ]
-        for level in range(SOURCE_LEVELS):
-            m.d.comb += [
-                reader.descriptor.payload.count[level].eq(now[f"src_count{level}"]),
-                reader.descriptor.payload.jump[level].eq(now[f"src_jump{level}"]),
-            ]
+        self._connect_descriptor(m, now, sequencer, reader, for_source | for_sink)
         dirty = Signal()
         with m.If(sequencer.written.valid & self._touches(sequencer.written.number)):
             m.d.sync += dirty.eq(1)
@@ -147,7 +138,48 @@ class Loader(wiring.Component):
                 dirty.eq(0),
             ]
 
-        # Source side.
+        open_, opening = self._elaborate_source(m, platform, reader, pending, for_source, changed & for_sink, reading)
+        starting, leaving, giving = self._elaborate_sink(m, destination, pending, pending_done, for_sink)
+        if watched(platform):
+            asks = reader.memory.cmd
+            with m.If(taken):
+                m.d.sync += reading.eq(self.number)
+            with m.If(for_sink & ~destination.valid & ~starting):
+                m.d.sync += self.writing.eq(reading)
+            with m.If(leaving & destination.last):
+                m.d.sync += self.told.eq(self.writing)
+            # A descriptor is taken with its RUN, and the one before has then been asked for completely.
+            asked, beat = asks.valid & asks.ready, asks.payload
+            reads(m, platform, dram(self.address_bits), self.engine.name, asked, reading, beat)
+        m.d.comb += self.idle.eq(~(for_source | for_sink | open_ | opening | starting | destination.valid | giving))
+        return m
+
+    def _connect_descriptor(
+        self, m: Module, now: data.View, sequencer: Sequencer, reader: StridedReader, busy: Value
+    ) -> None:
+        """The descriptor of a RUN, to the reader; not while the one before waits for one of its users."""
+        m.d.comb += [
+            sequencer.run.ready.eq(reader.descriptor.ready & ~busy),
+            reader.descriptor.valid.eq(sequencer.run.valid & ~busy),
+            reader.descriptor.payload.base.eq(now["src_base"]),
+        ]
+        for level in range(SOURCE_LEVELS):
+            m.d.comb += [
+                reader.descriptor.payload.count[level].eq(now[f"src_count{level}"]),
+                reader.descriptor.payload.jump[level].eq(now[f"src_jump{level}"]),
+            ]
+
+    def _elaborate_source(
+        self,
+        m: Module,
+        platform: object,
+        reader: StridedReader,
+        pending: data.View,
+        for_source: Signal,
+        held: Value,
+        reading: Signal,
+    ) -> tuple[Signal, Signal]:
+        """The reader's beats to the transform, where nothing is ``held``: ``open_`` while there are, ``opening``."""
         open_, opening = Signal(), Signal()
         m.d.comb += [
             self.job_start.eq(opening),
@@ -157,7 +189,7 @@ class Loader(wiring.Component):
         ]
         m.d.sync += opening.eq(0)
         # With new settings everything before must have been written: then the sink has taken up this operation too.
-        with m.If(for_source & ~open_ & ~opening & (~changed | ~for_sink)):
+        with m.If(for_source & ~open_ & ~opening & ~held):
             m.d.sync += [self.job.eq(pending), opening.eq(1), for_source.eq(0)]
             if watched(platform):
                 m.d.sync += self.opened.eq(reading)
@@ -165,8 +197,17 @@ class Loader(wiring.Component):
             m.d.sync += open_.eq(1)
         with m.If(reader.o.valid & reader.o.ready & reader.o.payload.last):
             m.d.sync += open_.eq(0)
+        return open_, opening
 
-        # Sink side.
+    def _elaborate_sink(
+        self,
+        m: Module,
+        destination: StridedCounter,
+        pending: data.View,
+        pending_done: Value,
+        for_sink: Signal,
+    ) -> tuple[Signal, Signal, Signal]:
+        """Beats to their addresses, and the end of their operation: ``starting``, ``leaving`` and ``giving``."""
         target = Signal(self.registers_layout, reset_less=True)
         target_done = Signal(4, reset_less=True)
         starting, leaving, held_up = Signal(), Signal(), Signal()
@@ -204,19 +245,7 @@ class Loader(wiring.Component):
         ]
         with m.If(self.done.valid & self.done.ready):
             m.d.sync += giving.eq(0)
-        if watched(platform):
-            asks = reader.memory.cmd
-            with m.If(taken):
-                m.d.sync += reading.eq(self.number)
-            with m.If(for_sink & ~destination.valid & ~starting):
-                m.d.sync += self.writing.eq(reading)
-            with m.If(leaving & destination.last):
-                m.d.sync += self.told.eq(self.writing)
-            # A descriptor is taken with its RUN, and the one before has then been asked for completely.
-            asked, beat = asks.valid & asks.ready, asks.payload
-            reads(m, platform, dram(self.address_bits), self.engine.name, asked, reading, beat)
-        m.d.comb += self.idle.eq(~(for_source | for_sink | open_ | opening | starting | destination.valid | giving))
-        return m
+        return starting, leaving, giving
 
     def _touches(self, number: Value) -> Value:
         return Cat(number == r.number for r in REGISTERS[self.engine] if r.name in SETTINGS).any()
