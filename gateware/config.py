@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateware.isa import SEMAPHORE_BITS
 from sim.reference.arithmetic import LEAN, Arithmetic, preset
 from sim.reference.nonlinear import integer_softmax
 
@@ -74,7 +75,7 @@ class AcceleratorConfig:
     max_rows: rows whose maxima are known, and entries of the row map, a power of two: row r has place r modulo it.
     softmax_x0_bits: most bits of |x0|, the scores' scale as Shiftmax knows it.
     official_softmax_bits: of the probabilities in an arithmetic that leaves them to the model: 16 for ViT, 8 for Swin.
-    queue_depth: words an engine's instruction queue. semaphores: counting semaphores, number 0 means none.
+    queue_depth: words an engine's instruction queue.
     address_bits: beat address bits of the memory port: the board's memory holds 2 to this many beats of 16 bytes.
     watchdog_bits: a program in which nothing moves for 2 to this many cycles is stopped.
     clock_mhz: the machine's clock on the board. memory_bits: that its memory carries in a cycle of that clock, for the
@@ -98,7 +99,6 @@ class AcceleratorConfig:
     official_softmax_bits: int = 16
     max_rows: int = 1024
     queue_depth: int = 64
-    semaphores: int = 16
     address_bits: int = 24
     watchdog_bits: int = 16
     clock_mhz: float = 100.0
@@ -153,7 +153,6 @@ class AcceleratorConfig:
                 f"reach {reached}, and two products that share a multiplier hold {PACKED_SUM}; take softmax_bits 8 or "
                 "9 in the arithmetic, or pack=1 with columns=4",
             )
-        _require(self.semaphores == 16, f"semaphores must be 16 (four bits of an instruction), not {self.semaphores}")
         _require(8 <= self.memory_bits <= 128, f"memory_bits must be 8 to 128, not {self.memory_bits}")
         _require(0 < self.clock_mhz < math.inf, f"clock_mhz must be a positive number, not {self.clock_mhz}")
         _require(16 <= self.address_bits <= 24, f"address_bits must be 16 to 24, not {self.address_bits}")
@@ -203,6 +202,7 @@ class AcceleratorConfig:
         """32 bits that identify what a program depends on: every field but the name and those of the board."""
         fields = dataclasses.asdict(self)
         del fields["name"], fields["clock_mhz"], fields["memory_bits"]
+        fields["semaphores"] = 1 << SEMAPHORE_BITS  # no choice of a configuration, but part of the text from the start
         text = json.dumps(fields, sort_keys=True, default=str)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 

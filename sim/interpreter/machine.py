@@ -10,6 +10,7 @@ from gateware.isa import (
     LOG_BEATS,
     MOST_COUNT,
     RUN_FIELDS,
+    SEMAPHORE_BITS,
     SEMAPHORE_FIELDS,
     Engine,
     ErrorCode,
@@ -51,7 +52,7 @@ class Interpreter:
         MachineError : the machine would stop with an error, or a WAIT is not satisfied by the words before it
         """
         state = self.state
-        state.semaphores = [0] * 16
+        state.semaphores = [0] * (1 << SEMAPHORE_BITS)
         state.registers = {engine: dict.fromkeys(names, 0) for engine, names in state.registers.items()}
         state.blocks.clear()
         self._low = 0

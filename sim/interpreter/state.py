@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateware.config import LANES, AcceleratorConfig
-from gateware.isa import REGISTERS, Engine, ErrorCode, joined, register
+from gateware.isa import REGISTERS, SEMAPHORE_BITS, Engine, ErrorCode, joined, register
 
 __all__ = ["MachineError", "MachineState", "Observer", "looped"]
 
@@ -51,7 +51,7 @@ class MachineState:
     config: AcceleratorConfig
     memory: npt.NDArray[np.uint8]
     observer: Observer | None = None
-    semaphores: list[int] = field(default_factory=lambda: [0] * 16)
+    semaphores: list[int] = field(default_factory=lambda: [0] * (1 << SEMAPHORE_BITS))
 
     def __post_init__(self) -> None:
         cfg, noise = self.config, np.random.default_rng(0)
