@@ -21,6 +21,9 @@ DIVISION_CYCLES = FACTOR_BITS + 3
 class RowMean(wiring.Component):
     """``RNE(sum u / C)`` of the four rows of a group, by shift and subtract, 18 cycles a row.
 
+    As in `RowVariance`, the remainder shows a tie: `ReciprocalDivider` has none, and its dividend is a constant. The
+    steps stand in either unit, since `RowVariance` goes on with the registers in its product.
+
     Parameters
     ----------
     sum_bits, channel_bits : int
