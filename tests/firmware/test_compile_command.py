@@ -1,6 +1,5 @@
 """The command that compiles: the configuration that a model needs is chosen, said, and kept in the program."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +51,11 @@ def test_other_probabilities_that_were_asked_for_are_refused(tmp_path: Path, cap
 def test_the_check_takes_the_memories_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     commands: list[list[str]] = []
 
-    def started(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def started(command: list[str]) -> int:
         commands.append(command)
-        return subprocess.CompletedProcess(command, 1)
+        return 1
 
-    monkeypatch.setattr(subprocess, "run", started)
+    monkeypatch.setattr(compile_command, "_other", started)
     assert compiled(tmp_path, VIT, "lean", "--check", "--memory", "random:7", "--memory", "ideal") == 1
     (command,) = commands
     assert command[1:4] == ["-m", "sim.emulator.check", str(tmp_path / "p")]

@@ -70,7 +70,7 @@ def operand_b() -> Made:
 
 
 def shiftmax() -> wiring.Component:
-    return Shiftmax(rows=4, max_length=16, arithmetic=LEAN, bits=8, x0_bits=10)
+    return Shiftmax(rows=4, max_length=16, arithmetic=LEAN, bits=10, x0_bits=10)
 
 
 UNITS: dict[str, Callable[[], wiring.Component | Made]] = {
