@@ -53,7 +53,8 @@ netlists: venv
 
 fuzz: venv
 	$(PY) -m sim.fuzz --frames 5000 --machines 18
-	$(PY) -m sim.fuzz --frames 100 --machines 1 --memory litedram:arty_a7 --memory litedram:ulx3s_85f
+	$(PY) -m sim.fuzz --frames 100 --machines 1 --memory litedram:arty_a7
+	$(PY) -m sim.fuzz --frames 100 --board ulx3s_85f --memory litedram:ulx3s_85f
 
 mutation: venv
 	$(PY) -m tests.mutation

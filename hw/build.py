@@ -22,7 +22,6 @@ from hw.boards.board import Board, BoardError
 from hw.boards.fit import misfits
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
-from hw.dram.settings import DramError
 from hw.program import program
 from hw.reports.boards_page import write_page
 from hw.reports.build_report import print_report, report, write_report
@@ -247,7 +246,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         outcome, toolchain, status, problem = build(
             board, options.toolchain, folder, options.seed, console, options.force
         )
-    except (BoardError, ConfigError, DramError, UserError) as error:
+    except (BoardError, ConfigError, UserError) as error:
         print(f"error: {str(error).rstrip('.')}.", file=sys.stderr)
         return 2
     assert board.part is not None

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateware.config import config
+from sim.reference.errors import UserError
 
 __all__ = ["ARTY_A7", "MACHINE_PORT", "SETTINGS", "ULX3S", "DramError", "DramSettings", "settings"]
 
 MACHINE_PORT = "machine"  # the controller's one user port, `user_port_machine_...` in its Verilog
 
 
-class DramError(RuntimeError):
+class DramError(UserError):
     """What is wrong with a controller, the value, and what to do, in one sentence."""
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -32,6 +33,7 @@ PREFIX = "Vemulated"
 # -fno-gnu-unique: two libraries in one process must not share Verilator's static variables.
 # -O1: -O2 takes half as long again to compile what then runs 8 % faster, and few designs run for long.
 CXX_FLAGS = ["-std=c++17", "-O1", "-march=native", "-fPIC", "-fno-gnu-unique", "-fvisibility=hidden"]
+COMPILERS = 2
 # Yosys writes the Verilog, not a person: style warnings are no news. No assertions, no four-state emulation.
 VERILATOR_FLAGS = [
     *("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--threads", "1"),
@@ -206,15 +208,20 @@ def _verilate(folder: Path, tool: str, environment: dict[str, str], waves: bool,
     flags += [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0"]
     flags += ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVL_TIME_CONTEXT"]
     runtime = [include / name for name in (RUNTIME_WAVES if waves else RUNTIME)]
-    objects = []
-    for source in [*sorted((folder / "obj").glob("*.cpp")), *runtime, NATIVE / "engine.cpp"]:
+
+    def compiled(source: Path) -> str:
         # What runs once, at the start, is not worth the compiler's effort.
         effort = ["-O0"] if "Slow" in source.name else []
         object_file = f"{source.stem}.o"
         # Verilator's own sources are the same for every design.
         cached = launcher(CACHE / "objects").split() if source in runtime else []
         _run([*cached, _compiler(), *flags, *effort, "-c", str(source), "-o", object_file], folder)
-        objects.append(object_file)
+        return object_file
+
+    translation_units = [*sorted((folder / "obj").glob("*.cpp")), *runtime, NATIVE / "engine.cpp"]
+    # Two at a time: somebody waits for the library, often a second process that would build the same.
+    with ThreadPoolExecutor(COMPILERS) as pool:
+        objects = list(pool.map(compiled, translation_units))
     _run([_compiler(), "-shared", "-Wl,-Bsymbolic", *objects, "-lpthread", "-o", f"{TOP}.so"], folder)
     for object_file in objects:
         (folder / object_file).unlink()

@@ -41,7 +41,7 @@ def test_on_verilator(name: str, count: int):
 
 @pytest.mark.parametrize("name", ["operand_a_4", "operand_a_26"])
 def test_other_grids(name: str):
-    run(name, quick_to_compile(), 60)
+    run(name, quick_to_compile(), 30)
 
 
 @pytest.mark.parametrize(("name", "count"), [("operand_a_11", 60), ("operand_b", 60), ("row_buffer", 600)])

@@ -4,11 +4,17 @@ Whole networks are compared by `python -m sim.bench --memory litedram`, which bu
 """
 
 import struct
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from hw.dram.controller import LiteDram
+from hw.dram.generate import Core
+from hw.dram.settings import ULX3S
 from sim.emulator.emulation import Emulation, RunState
+from sim.reference.errors import UserError
 from tests.sim.emulator.emulator_copier import Copier
 
 TOLERANCE = 0.08  # of single beats to and fro, where the model is farthest off
@@ -29,3 +35,10 @@ def test_cycles_agree_with_the_model_of_the_memory(rng: np.random.Generator):
             assert board.read_memory(TARGET, len(data)) == data
     print(cycles)
     assert cycles["arty_a7"] == pytest.approx(cycles["litedram"], rel=TOLERANCE)
+
+
+def test_a_machine_that_addresses_more_than_the_memory_has_is_a_sentence():
+    """An error of the user's, whichever command names the memory."""
+    core = cast(Core, SimpleNamespace(settings=ULX3S, simulation=True))
+    with pytest.raises(UserError, match="has beat addresses of 21 bits.*choose address_bits of at most 21"):
+        LiteDram(core, 24)
