@@ -30,6 +30,27 @@ def gelu(x: FloatArray) -> FloatArray:
     return (x * np.float32(0.5) * (1 + erf(x * np.float32(1 / math.sqrt(2))))).astype(np.float32)
 
 
+def gelu_tanh(x: FloatArray) -> FloatArray:
+    """GELU by its tanh approximation, elementwise."""
+    inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
+    result: FloatArray = (x * np.float32(0.5) * (1 + np.tanh(inner))).astype(np.float32)
+    return result
+
+
+def quick_gelu(x: FloatArray) -> FloatArray:
+    """x * sigmoid(1.702 x), elementwise."""
+    result: FloatArray = (x * np.float32(0.5) * (1 + np.tanh(np.float32(1.702 / 2) * x))).astype(np.float32)
+    return result
+
+
+FLOAT_ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "quick_gelu": quick_gelu,
+}
+"""By their names in `ModelShape.activation`."""
+
+
 def softmax(x: FloatArray) -> FloatArray:
     """Softmax over the last axis."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -55,11 +76,10 @@ class FloatModel(ABC):
     weights : as `ModelShape.weight_shapes` lists them
     """
 
-    epsilon: float
-    """What the model's LayerNorms add to the variance."""
-
     def __init__(self, shape: ModelShape, weights: Mapping[str, FloatArray]) -> None:
         self.classes = shape.classes
+        self.epsilon = shape.epsilon
+        self.activation = FLOAT_ACTIVATIONS[shape.activation]
         self.weights = weights
         self._observe: Observer | None = None
 
@@ -102,7 +122,7 @@ class FloatModel(ABC):
         x = seen(f"{name}.qact2", x + attention(seen(f"{name}.qact1", self.norm(f"{name}.norm1", x))))
         y = seen(f"{name}.qact3", self.norm(f"{name}.norm2", x))
         y = seen(f"{name}.mlp.qact_gelu", self.linear(f"{name}.mlp.fc1", y))
-        y = seen(f"{name}.mlp.qact2", self.linear(f"{name}.mlp.fc2", seen(f"{name}.mlp.qact1", gelu(y))))
+        y = seen(f"{name}.mlp.qact2", self.linear(f"{name}.mlp.fc2", seen(f"{name}.mlp.qact1", self.activation(y))))
         return seen(f"{name}.qact4", x + y)
 
     def attention(
@@ -110,16 +130,18 @@ class FloatModel(ABC):
         name: str,
         x: FloatArray,
         heads: int,
+        width: int,
         merged: str,
         projected: str,
         probabilities: Callable[[FloatArray], FloatArray],
     ) -> FloatArray:
         """Attention `name` on (batch, tokens, channels); `probabilities` maps the scaled scores (batch, heads, tokens,
-        tokens) to the weights of V. `merged` and `projected` name the activations around the projection.
+        tokens) to the weights of V; a head has `width` channels that are not padding. `merged` and `projected` name
+        the activations around the projection.
         """
-        batch, tokens, channels = x.shape
+        batch, tokens, _ = x.shape
         qkv = self.seen(f"{name}.qact1", self.linear(f"{name}.qkv", x))
-        q, k, v = qkv.reshape(batch, tokens, 3, heads, channels // heads).transpose(2, 0, 3, 1, 4)
-        scores = self.seen(f"{name}.qact_attn1", (q @ k.swapaxes(-1, -2)) * np.float32((channels // heads) ** -0.5))
-        y = (probabilities(scores) @ v).transpose(0, 2, 1, 3).reshape(batch, tokens, channels)
+        q, k, v = qkv.reshape(batch, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)
+        scores = self.seen(f"{name}.qact_attn1", (q @ k.swapaxes(-1, -2)) * np.float32(width**-0.5))
+        y = (probabilities(scores) @ v).transpose(0, 2, 1, 3).reshape(batch, tokens, -1)
         return self.seen(f"{name}.{projected}", self.linear(f"{name}.proj", self.seen(f"{name}.{merged}", y)))

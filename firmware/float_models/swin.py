@@ -26,8 +26,6 @@ MASKED = np.float32(-100)
 class FloatSwin(FloatModel):
     """timm's Swin Transformer; its weights under the names of the older releases, which are the authors'."""
 
-    epsilon = 1e-5
-
     def __init__(self, shape: SwinShape, weights: Mapping[str, FloatArray]) -> None:
         super().__init__(shape, weights)
         self.shape = shape
@@ -60,7 +58,9 @@ class FloatSwin(FloatModel):
 
         def attention(normalised: FloatArray) -> FloatArray:
             windows = split_windows(normalised, window, shift)
-            branch = self.attention(name, windows, shape.heads[stage], "qact3", "qact4", probabilities)
+            branch = self.attention(
+                name, windows, shape.heads[stage], shape.head_width(stage), "qact3", "qact4", probabilities
+            )
             return join_windows(branch, window, shift, side)
 
         return self.block(block, x, attention)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from firmware.float_models.blocks import FloatArray, gelu
+from firmware.float_models.blocks import FLOAT_ACTIVATIONS, FloatArray
 from firmware.quantiser.calibration import Calibration
 from firmware.quantiser.gelu_search import best_scale, table_error
 from firmware.quantiser.norm_constants import norm_constants
@@ -32,7 +32,7 @@ class TensorReport:
     peak : largest magnitude seen
     clipped : share of the values beyond the scale's reach
     error : root mean square that rounding and clipping add, relative to the tensor's own
-    table_error : same of the actual ShiftGELU table against float GELU, relative; None elsewhere
+    table_error : same of the actual ShiftGELU table against the float activation, relative; None elsewhere
     step : |x0| of the shift operation that reads the tensor; None elsewhere
     """
 
@@ -72,7 +72,7 @@ def quantise_model(
     snap : choose the scales in front of Shiftmax and ShiftGELU on the shift exponential's grid
     """
     result = Quantised()
-    activations = _activation_scales(calibration, method, snap, result)
+    activations = _activation_scales(shape, calibration, method, snap, result)
     result.tensors |= integer_tensors(shape, weights, activations, result.warnings)
     return result
 
@@ -113,7 +113,9 @@ def attention_warnings(shape: ModelShape, arithmetic: Arithmetic) -> list[str]:
     ]
 
 
-def _activation_scales(calibration: Calibration, method: str, snap: bool, result: Quantised) -> dict[str, np.float32]:
+def _activation_scales(
+    shape: ModelShape, calibration: Calibration, method: str, snap: bool, result: Quantised
+) -> dict[str, np.float32]:
     found: dict[str, np.float32] = {}
     for name, statistics in calibration.tensors.items():
         scale = statistics.scale(method)
@@ -129,9 +131,9 @@ def _activation_scales(calibration: Calibration, method: str, snap: bool, result
                 )
         elif feeds is Feeds.SHIFTGELU:
             rows = calibration.gelu_rows(name)
-            exact = gelu(rows)
+            exact = FLOAT_ACTIVATIONS[shape.activation](rows)
             if snap:
-                scale, _ = best_scale(rows)
+                scale, _ = best_scale(rows, exact)
             error = table_error(rows, exact, scale) / max(float(np.sqrt(np.mean(np.square(exact)))), 1e-12)
             step = constants.gelu_step(scale)
             _warn_gelu(name, min(statistics.peak, 127 * float(scale)), step, result)

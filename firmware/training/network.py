@@ -153,7 +153,9 @@ class _Forward:
         shape = network.shape
         self.linears = {layer.name: layer for layer in shape.linears()}
         self.norms = {norm.name: norm for norm in shape.norms()}
-        self.embeddings = {embedding.target: embedding for embedding in shape.embeddings()}
+        self.embeddings: dict[str, list[str]] = {}
+        for embedding in shape.embeddings():
+            self.embeddings.setdefault(embedding.target, []).append(embedding.name)
         self.norm_of = {name: name for name in self.norms}  # whose grid a tensor is on, where that is a LayerNorm's
 
     def __call__(self, images: npt.NDArray[np.int64], capture: dict[str, Tensor] | None) -> Tensor:
@@ -221,8 +223,8 @@ class _Forward:
         )
 
     def _embedding(self, target: str, integers: npt.NDArray[np.int64]) -> Tensor:
-        embedding = self.embeddings[target]
-        real = self.network.parameters[embedding.name] / float(self.network.scales[target])
+        learnt = [self.network.parameters[name] for name in self.embeddings[target]]
+        real = (torch.cat(learnt, dim=1) if len(learnt) > 1 else learnt[0]) / float(self.network.scales[target])
         values = torch.from_numpy(np.ascontiguousarray(integers)).to(real.device, torch.float64)
         return StraightThrough.apply(real.to(torch.float64), values, None)
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from sim.reference.float_operations import FloatGELU, FloatLayerNorm, FloatSoftmax
 from sim.reference.layernorm import ILayerNorm
-from sim.reference.operations import AttentionMask, BiasAdd, Operation, TokenMean
+from sim.reference.operations import AttentionMask, BiasAdd, Operation, TokenMean, TokenSum
 from sim.reference.polynomial_gelu import PolynomialGELU
 from sim.reference.rescale import Dyadic, ResidualAdd
 from sim.reference.scales import GELU_SLOPE
@@ -118,6 +118,10 @@ def _mean(operation: TokenMean, x: Tensor) -> Tensor:
     return x.mean(dim=1)
 
 
+def _sum(operation: TokenSum, x: Tensor) -> Tensor:
+    return x[:, operation.first :].sum(dim=1)
+
+
 _FORMS: dict[type, Callable[..., Tensor]] = {
     Shiftmax: _softmax,
     FloatSoftmax: _softmax,
@@ -128,4 +132,5 @@ _FORMS: dict[type, Callable[..., Tensor]] = {
     ResidualAdd: _residual,
     BiasAdd: _bias_add,
     TokenMean: _mean,
+    TokenSum: _sum,
 }

@@ -10,11 +10,11 @@ from sim.fuzz.machines import takes
 from sim.reference.architecture import spelled_out
 from sim.reference.model_shape import ModelShape
 from sim.reference.swin_shape import SwinShape
-from sim.reference.vit_shape import VitShape
+from sim.reference.vit_shape import POOLS, VitShape
 
 __all__ = ["Frame", "by_residue", "network", "residues"]
 
-HEAD_WIDTHS = (16, 16, 32, 48)
+HEAD_WIDTHS = (16, 16, 24, 32, 48)
 CLASSES = (1, 1, 2, 5, 10, 17)
 DEPTHS = (1, 1, 1, 2, 3)
 WINDOWS = range(2, 9)
@@ -70,12 +70,29 @@ def _vit(side: int, distilled: int, draw: random.Random) -> ModelShape:
     patch = draw.choice((2, 2, 4))
     heads = draw.choice((1, 1, 2, 3))
     dim = heads * draw.choice(HEAD_WIDTHS)
-    return VitShape(side * patch, patch, dim, draw.choice(DEPTHS), heads, draw.choice(CLASSES), distilled)
+    depth, classes = draw.choice(DEPTHS), draw.choice(CLASSES)
+    pool = "token" if distilled else draw.choice(POOLS)
+    # A register in place of the class token leaves the number of rows as it is.
+    class_token = 1 if pool == "token" else draw.randint(0, 1)
+    return VitShape(
+        side * patch,
+        patch,
+        dim,
+        depth,
+        heads,
+        classes,
+        distilled,
+        class_token,
+        registers=1 - class_token,
+        hidden=draw.choice((0, 0, 16, 80)),
+        pre_norm=draw.choice((0, 0, 1)),
+        pool=pool,
+    )
 
 
 def _swin(side: int, window: int, draw: random.Random) -> ModelShape:
     heads = draw.choice((1, 1, 2))
-    dim = heads * draw.choice(HEAD_WIDTHS[:3])
+    dim = heads * draw.choice((16, 16, 32))
     stages = draw.choice((1, 2)) if side % 2 == 0 else 1
     depths = tuple(draw.choice((1, 2, 2, 3)) for _ in range(stages))
     patch = draw.choice((2, 4))

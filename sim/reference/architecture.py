@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
 
 from sim.reference.errors import UserError
 from sim.reference.model_shape import ModelShape
@@ -16,6 +19,17 @@ KINDS: dict[str, type[VitShape] | type[SwinShape]] = {"vit": VitShape, "swin": S
 SPELLED_OUT = "vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10"
 SWIN_SPELLED_OUT = "swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10"
 MOST_STAGES = 8
+NUMBER = r"[0-9]{1,6}"
+VALUES: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
+    "int": (re.compile(NUMBER), int),
+    "tuple[int, ...]": (
+        re.compile(rf"{NUMBER}(-{NUMBER}){{0,{MOST_STAGES - 1}}}"),
+        lambda text: tuple(map(int, text.split("-"))),
+    ),
+    "str": (re.compile(r"[a-z_]{1,40}"), str),
+    "float": (re.compile(r"[0-9]{1,6}(\.[0-9]{1,17})?(e-[0-9]{1,3})?"), float),
+}
+"""How the values of a dimension are written, by its type."""
 EXAMPLES = {"vit": SPELLED_OUT, "swin": SWIN_SPELLED_OUT}
 
 _WIDTHS = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
@@ -46,8 +60,8 @@ _SHORT_FORMS = ("{}", "{}_patch16_224", "{}_patch4_window7_224")  # the authors 
 
 def parse_architecture(text: str) -> ModelShape:
     """The dimensions that `text` names: a timm name (a pretraining tag after a dot is ignored), the authors' short form
-    of it (`deit_tiny`, `swin_small`), either with another number of classes (`deit_tiny:classes=10`), or as in
-    SPELLED_OUT and SWIN_SPELLED_OUT.
+    of it (`deit_tiny`, `swin_small`), either with other dimensions (`deit_tiny:classes=10`), or as in SPELLED_OUT and
+    SWIN_SPELLED_OUT.
 
     Raises
     ------
@@ -66,30 +80,36 @@ def parse_architecture(text: str) -> ModelShape:
         )
     if not colon:
         return shape
-    key, _, value = body.partition("=")
-    if key != "classes" or not _is_number(value):
-        raise UserError(f"Architecture {text!r}: {body!r} is not understood; only classes=N may follow a name.")
-    return dataclasses.replace(shape, classes=int(value))  # type: ignore[type-var]
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 6
+    try:
+        return dataclasses.replace(shape, **_values(type(shape), body))  # type: ignore[type-var]
+    except ValueError as error:
+        raise UserError(f"Architecture {text!r}: {error}; expected NAME:classes=10, or other dimensions.") from error
 
 
 def _spelled(text: str, kind: str, body: str) -> ModelShape:
-    fields = {field.name: field.type for field in dataclasses.fields(KINDS[kind])}
-    values: dict[str, int | tuple[int, ...]] = {}
-    for item in body.split(","):
-        key, _, value = item.partition("=")
-        many = "tuple" in str(fields.get(key))
-        numbers = value.split("-") if many else [value]
-        if key not in fields or key in values or not all(map(_is_number, numbers)) or len(numbers) > MOST_STAGES:
-            raise UserError(f"Architecture {text!r}: {item!r} is not understood; expected {EXAMPLES[kind]!r}.")
-        values[key] = tuple(map(int, numbers)) if many else int(value)
+    try:
+        values = _values(KINDS[kind], body)
+    except ValueError as error:
+        raise UserError(f"Architecture {text!r}: {error}; expected {EXAMPLES[kind]!r}.") from error
     needed = [one.name for one in dataclasses.fields(KINDS[kind]) if one.default is dataclasses.MISSING]
     if missing := [field for field in needed if field not in values]:
         raise UserError(f"Architecture {text!r} lacks {', '.join(missing)}; expected {EXAMPLES[kind]!r}.")
-    return KINDS[kind](**values)  # type: ignore[arg-type]
+    return KINDS[kind](**values)
+
+
+def _values(kind: type[Any], body: str) -> dict[str, Any]:
+    """The dimensions in a text. Raises ValueError, with a part of a sentence."""
+    types = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for item in body.split(","):
+        key, _, value = item.partition("=")
+        if key not in types or key in values:
+            raise ValueError(f"{item!r} is not understood")
+        form, read = VALUES[types[key]]
+        if not form.fullmatch(value):
+            raise ValueError(f"{item!r} is not understood")
+        values[key] = read(value)
+    return values
 
 
 def spelled_out(shape: ModelShape) -> str:

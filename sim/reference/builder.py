@@ -76,23 +76,24 @@ class GraphBuilder:
         norm = self.norm(name, source)
         return self.graph.add(target, self.norm_rescale(name, target, bits), norm)
 
-    def mlp(self, name: str, source: str) -> str:
-        """The two layers of a block's MLP with ShiftGELU between, up to the 16-bit branch."""
+    def mlp(self, name: str, source: str, bits: int) -> str:
+        """The two layers of a block's MLP with ShiftGELU between, up to the branch of so many bits."""
         gelu_input = self.linear(f"{name}.fc1", source, f"{name}.qact_gelu", 8)
         scale = self.scale(gelu_input)
         gelu = gelu_of(self.arithmetic, scale)
         self.graph.add(f"{name}.act", gelu, gelu_input)
         factor = self.dyadic(np.float32(scale * gelu.scale_ratio), f"{name}.qact1")
         hidden = self.graph.add(f"{name}.qact1", Rescale(factor, 8), f"{name}.act")
-        return self.linear(f"{name}.fc2", hidden, f"{name}.qact2", 16)
+        return self.linear(f"{name}.fc2", hidden, f"{name}.qact2", bits)
 
     def attention(
-        self, name: str, source: str, heads: int, merged: str, projected: str, probabilities: Probabilities
+        self, name: str, source: str, heads: int, width: int, merged: str, projected: str, probabilities: Probabilities
     ) -> str:
         """Attention `name` on tensor `source`, up to the 16-bit branch.
 
         Parameters
         ----------
+        width : channels of a head that are not padding, by whose root scores are divided
         merged, projected : the activations in front of and behind the projection, named within the attention
         probabilities : adds what lies between Q K^T, whose scale it is given, and A V; returns tensor and scale
         """
@@ -103,7 +104,6 @@ class GraphBuilder:
         q, k, v = (self.graph.add(f"{name}.{part}", HeadSplit(i, heads), qkv) for i, part in enumerate("qkv"))
         scale = self.scale(qkv)
         self.graph.add(f"{name}.matmul_1", MatMul(transposed=True), q, k)
-        width = channels // heads
         attended, attended_scale = probabilities(np.float32(np.float32(scale * scale) * np.float32(width**-0.5)))
         self.graph.add(f"{name}.matmul_2", MatMul(transposed=False), attended, v)
         self.graph.add(f"{name}.merged", HeadMerge(), f"{name}.matmul_2")
@@ -111,13 +111,15 @@ class GraphBuilder:
         self.graph.add(merged, Rescale(self.dyadic(merged_scale, merged), 8), f"{name}.merged")
         return self.linear(f"{name}.proj", merged, f"{name}.{projected}", 16)
 
-    def block(self, name: str, source: str, attention: Callable[[str], str]) -> str:
-        """A Transformer block; `attention` adds its attention behind the tensor it is given and returns the branch."""
+    def block(self, name: str, source: str, attention: Callable[[str], str], bits: int = 16) -> str:
+        """A Transformer block, whose result has so many bits; `attention` adds its attention behind the tensor it is
+        given and returns the branch.
+        """
         branch = attention(self.normalised(f"{name}.norm1", source, f"{name}.qact1"))
         middle = self.residual(branch, source, f"{name}.qact2")
         self.normalised(f"{name}.norm2", middle, f"{name}.qact3")
-        return self.residual(self.mlp(f"{name}.mlp", f"{name}.qact3"), middle, f"{name}.qact4")
+        return self.residual(self.mlp(f"{name}.mlp", f"{name}.qact3", bits), middle, f"{name}.qact4", bits)
 
-    def residual(self, branch: str, skip: str, target: str) -> str:
-        add = ResidualAdd(self.dyadic(self.scale(branch), target), self.dyadic(self.scale(skip), target))
+    def residual(self, branch: str, skip: str, target: str, bits: int = 16) -> str:
+        add = ResidualAdd(self.dyadic(self.scale(branch), target), self.dyadic(self.scale(skip), target), bits)
         return self.graph.add(target, add, branch, skip)

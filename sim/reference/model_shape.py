@@ -16,10 +16,22 @@ import numpy.typing as npt
 
 from sim.reference.errors import UserError
 
-__all__ = ["MLP_RATIO", "Activation", "Embedding", "Feeds", "Layout", "LinearLayer", "ModelShape", "NormLayer"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP_RATIO",
+    "Activation",
+    "Embedding",
+    "Feeds",
+    "Layout",
+    "LinearLayer",
+    "ModelShape",
+    "NormLayer",
+]
 
 MLP_RATIO = 4
 COLOURS = 3
+ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
+"""What an MLP's activation is in the float model; ShiftGELU stands for each of them."""
 INTEGERS: dict[int, type[np.signedinteger]] = {8: np.int8, 16: np.int16, 32: np.int32}
 
 Layout = dict[str, tuple[tuple[int, ...], type[np.generic]]]
@@ -111,6 +123,10 @@ class ModelShape(ABC):
     image: int
     patch: int
     classes: int
+    activation: str
+    """One of ACTIVATIONS."""
+    epsilon: float
+    """What the float model's LayerNorms add to the variance; the integer ones add nothing."""
     softmax_bits: ClassVar[int]
     """Output bits of Shiftmax where the arithmetic leaves them to the model."""
 
@@ -196,21 +212,29 @@ def patch_embedding(image: int, patch: int, dim: int) -> LinearLayer:
     return LinearLayer("patch_embed.proj", "qact_input", (dim, COLOURS, patch, patch), (image // patch) ** 2)
 
 
-def block_layers(block: str, dim: int, rows: int, merged: str) -> list[LinearLayer | NormLayer]:
-    """A Transformer block's layers on `rows` tokens; `merged` is the activation before the attention's projection."""
-    hidden = MLP_RATIO * dim
+def block_layers(
+    block: str, dim: int, rows: int, merged: str, hidden: int | None = None, attended: int | None = None
+) -> list[LinearLayer | NormLayer]:
+    """A Transformer block's layers on `rows` tokens; `merged` is the activation before the attention's projection.
+
+    `hidden`: channels of the MLP, where they are not MLP_RATIO times `dim`; `attended`: those of all heads, where they
+    are not `dim`.
+    """
+    hidden, attended = hidden or MLP_RATIO * dim, attended or dim
     return [
         NormLayer(f"{block}.norm1", dim),
         NormLayer(f"{block}.norm2", dim),
-        LinearLayer(f"{block}.attn.qkv", f"{block}.qact1", (3 * dim, dim), rows),
-        LinearLayer(f"{block}.attn.proj", f"{block}.attn.{merged}", (dim, dim), rows),
+        LinearLayer(f"{block}.attn.qkv", f"{block}.qact1", (3 * attended, dim), rows),
+        LinearLayer(f"{block}.attn.proj", f"{block}.attn.{merged}", (dim, attended), rows),
         LinearLayer(f"{block}.mlp.fc1", f"{block}.qact3", (hidden, dim), rows),
         LinearLayer(f"{block}.mlp.fc2", f"{block}.mlp.qact1", (dim, hidden), rows),
     ]
 
 
-def block_activations(block: str, attention: Sequence[Activation]) -> list[Activation]:
-    """A Transformer block's activations, with those of its attention, whose names start behind `attn.`."""
+def block_activations(block: str, attention: Sequence[Activation], result_bits: int = 16) -> list[Activation]:
+    """A Transformer block's activations, with those of its attention, whose names start behind `attn.`. What it gives,
+    and the branch that is added last, have `result_bits`.
+    """
     inner = [Activation(f"{block}.attn.{one.name}", one.bits, one.feeds) for one in attention]
     return [
         Activation(f"{block}.qact1", 8),
@@ -219,8 +243,8 @@ def block_activations(block: str, attention: Sequence[Activation]) -> list[Activ
         Activation(f"{block}.qact3", 8),
         Activation(f"{block}.mlp.qact_gelu", 8, Feeds.SHIFTGELU),
         Activation(f"{block}.mlp.qact1", 8),
-        Activation(f"{block}.mlp.qact2", 16),
-        Activation(f"{block}.qact4", 16),
+        Activation(f"{block}.mlp.qact2", result_bits),
+        Activation(f"{block}.qact4", result_bits),
     ]
 
 
@@ -235,3 +259,11 @@ def check_divides(name: str, value: int, divisor_name: str, divisor: int) -> Non
     """Raises UserError unless `divisor` divides `value`."""
     if value % divisor:
         raise UserError(f"{name} must be a multiple of {divisor_name}, not {value} with {divisor_name} {divisor}.")
+
+
+def check_float_model(activation: str, epsilon: float) -> None:
+    """Raises UserError for what no float model has."""
+    if activation not in ACTIVATIONS:
+        raise UserError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {activation!r}.")
+    if not 0 <= epsilon <= 1:
+        raise UserError(f"epsilon must be 0 to 1, not {epsilon:g}.")

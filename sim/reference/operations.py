@@ -33,6 +33,7 @@ __all__ = [
     "PrependToken",
     "SelectToken",
     "TokenMean",
+    "TokenSum",
     "WindowMerge",
     "WindowSplit",
 ]
@@ -156,6 +157,16 @@ class TokenMean:
 
     def apply(self, *inputs: IntArray) -> IntArray:
         return divide_rne(inputs[0].sum(axis=1), inputs[0].shape[1])
+
+
+@dataclass(frozen=True)
+class TokenSum:
+    """Sum over the tokens from `first` on: (batch, tokens, C) to (batch, C)."""
+
+    first: int
+
+    def apply(self, *inputs: IntArray) -> IntArray:
+        return np.asarray(inputs[0][:, self.first :].sum(axis=1))
 
 
 @dataclass(frozen=True)

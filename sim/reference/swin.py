@@ -72,7 +72,9 @@ def _block(b: GraphBuilder, block: str, x: str, shape: SwinShape, stage: int, sh
         windows, joined = f"{block}.windows", f"{block}.joined"
         b.graph.add(windows, WindowSplit(window, shift), normalised)
         b.alias(windows, normalised)
-        attended = b.attention(name, windows, shape.heads[stage], "qact3", "qact4", probabilities)
+        attended = b.attention(
+            name, windows, shape.heads[stage], shape.head_width(stage), "qact3", "qact4", probabilities
+        )
         b.graph.add(joined, WindowMerge(window, shift, side), attended)
         b.alias(joined, attended)
         return joined

@@ -21,6 +21,7 @@ from sim.reference.model_shape import (
     block_layers,
     check_dimensions,
     check_divides,
+    check_float_model,
     patch_embedding,
 )
 
@@ -47,6 +48,8 @@ class SwinShape(ModelShape):
     depths, heads : blocks and attention heads, one a stage
     window : side of a window, tokens
     classes : outputs of the head
+    activation : one of ACTIVATIONS
+    epsilon : of the float model's LayerNorms
     """
 
     softmax_bits: ClassVar[int] = 8
@@ -58,10 +61,13 @@ class SwinShape(ModelShape):
     heads: tuple[int, ...]
     window: int
     classes: int
+    activation: str = "gelu"
+    epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
         for name in ("image", "patch", "dim", "window", "classes"):
             check_dimensions(**{name: getattr(self, name)})
+        check_float_model(self.activation, self.epsilon)
         if not self.depths or len(self.depths) != len(self.heads):
             raise UserError(f"depths and heads must name the same stages, not {self.depths} and {self.heads}.")
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
@@ -89,6 +95,10 @@ class SwinShape(ModelShape):
     def width(self, stage: int) -> int:
         """Channels of a stage."""
         return self.dim << stage
+
+    def head_width(self, stage: int) -> int:
+        """Channels of a stage's attention heads."""
+        return self.width(stage) // self.heads[stage]
 
     def stage_window(self, stage: int) -> int:
         """Side of a stage's windows: one window where the map is no larger."""

@@ -1,4 +1,4 @@
-"""The graph of a ViT or DeiT from the tensors of an integer model."""
+"""The graph of a ViT in any of its variations from the tensors of an integer model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sim.reference.arithmetic import Arithmetic
 from sim.reference.builder import GraphBuilder, Tensors
 from sim.reference.graph import Graph
 from sim.reference.nonlinear import softmax_of
-from sim.reference.operations import Concatenate, Constant, FirstTokens, Patches, PrependToken, SelectToken
+from sim.reference.operations import Concatenate, Constant, FirstTokens, Patches, PrependToken, SelectToken, TokenSum
 from sim.reference.rescale import Rescale, ResidualAdd
 from sim.reference.vit_shape import VitShape
 
@@ -24,29 +24,53 @@ def vit_graph(shape: VitShape, tensors: Tensors, arithmetic: Arithmetic) -> Grap
     arithmetic : preset or variant; decides Shiftmax, the multipliers and the limits of K and V
     """
     b = GraphBuilder(tensors, arithmetic)
-    b.graph.add("patches", Patches(shape.patch), "qact_input")
-    accumulator = b.graph.add("patch_embed.proj", b.weights("patch_embed.proj"), "patches")
-    factor = b.dyadic(b.accumulator_scale("patch_embed.proj", "qact_input"), "patch_embed.qact")
-    b.graph.add("patch_embed.qact", Rescale(factor, 16), accumulator)
-    names = [one.integer for one in shape.embeddings() if one.target == "patch_embed.qact"]
-    b.graph.add("tokens", PrependToken(np.concatenate([b.integers(name) for name in names], 1)), "patch_embed.qact")
-    b.graph.add("qact_pos", Constant(b.integers("pos_embed_integer")))
-    add = ResidualAdd(b.dyadic(b.scale("patch_embed.qact"), "qact1"), b.dyadic(b.scale("qact_pos"), "qact1"))
-    x = b.graph.add("qact1", add, "tokens", "qact_pos")
-    for index in range(shape.depth):
-        x = _block(b, f"blocks.{index}", x, shape)
-    b.norm("norm", x)
-    if shape.distilled:
-        b.graph.add("qact2", b.norm_rescale("norm", "qact2"), b.graph.add("two_tokens", FirstTokens(2), "norm"))
-        b.graph.add("head", b.weights("head"), b.graph.add("side_by_side", Concatenate(), "qact2"))
-    else:
-        b.graph.add("class_token", SelectToken(0), "norm")
-        b.graph.add("qact2", b.norm_rescale("norm", "qact2"), "class_token")
-        b.graph.add("head", b.weights("head"), "qact2")
+    x = _embedded(b, shape)
+    if shape.pre_norm:
+        b.normalised("norm_pre", x, "norm_pre.qact", 16)
+        x = b.graph.add("qact_pre", Rescale(b.dyadic(b.scale("norm_pre.qact"), "qact_pre"), 16), "norm_pre.qact")
+    bits = {one.name: one.bits for one in shape.activations()}
+    for block in shape.block_names():
+        x = _block(b, block, x, shape, bits[f"{block}.qact4"])
+    b.graph.add("head", b.weights("head"), _read_by_the_head(b, x, shape))
     return b.graph
 
 
-def _block(b: GraphBuilder, block: str, x: str, shape: VitShape) -> str:
+def _embedded(b: GraphBuilder, shape: VitShape) -> str:
+    """The tokens in front of the first block, with their positions."""
+    b.graph.add("patches", Patches(shape.patch), "qact_input")
+    accumulator = b.graph.add("patch_embed.proj", b.weights("patch_embed.proj"), "patches")
+    factor = b.dyadic(b.accumulator_scale("patch_embed.proj", "qact_input"), "patch_embed.qact")
+    x = b.graph.add("patch_embed.qact", Rescale(factor, 16), accumulator)
+    names = [one.integer for one in shape.embeddings() if one.target == "patch_embed.qact"]
+    if names:
+        x = b.graph.add("tokens", PrependToken(np.concatenate([b.integers(name) for name in names], 1)), x)
+    b.graph.add("qact_pos", Constant(b.integers("pos_embed_integer")))
+    add = ResidualAdd(b.dyadic(b.scale("patch_embed.qact"), "qact1"), b.dyadic(b.scale("qact_pos"), "qact1"))
+    return b.graph.add("qact1", add, x, "qact_pos")
+
+
+def _read_by_the_head(b: GraphBuilder, x: str, shape: VitShape) -> str:
+    """From the last block to what the head reads."""
+    if shape.pool == "mean_norm":
+        return b.normalised("norm", _token_mean(b, x, "qact_pool", shape), "qact2")
+    if shape.pool == "mean":
+        return _token_mean(b, b.normalised("norm", x, "qact2"), "qact3", shape)
+    b.norm("norm", x)
+    if shape.distilled:
+        b.graph.add("qact2", b.norm_rescale("norm", "qact2"), b.graph.add("two_tokens", FirstTokens(2), "norm"))
+        return b.graph.add("side_by_side", Concatenate(), "qact2")
+    b.graph.add("class_token", SelectToken(0), "norm")
+    return b.graph.add("qact2", b.norm_rescale("norm", "qact2"), "class_token")
+
+
+def _token_mean(b: GraphBuilder, source: str, target: str, shape: VitShape) -> str:
+    """The mean of the patches: their sum, whose rescale divides."""
+    total = b.graph.add("patch_sum", TokenSum(shape.tokens_in_front), source)
+    factor = b.dyadic(np.float32(b.scale(source) / np.float32(shape.patches)), target)
+    return b.graph.add(target, Rescale(factor, 8), total)
+
+
+def _block(b: GraphBuilder, block: str, x: str, shape: VitShape, result_bits: int) -> str:
     name = f"{block}.attn"
 
     def probabilities(product_scale: np.float32) -> tuple[str, np.float32]:
@@ -55,4 +79,7 @@ def _block(b: GraphBuilder, block: str, x: str, shape: VitShape) -> str:
         softmax = softmax_of(b.arithmetic, b.scale(scores), shape.softmax_bits)
         return b.graph.add(f"{name}.int_softmax", softmax, scores), softmax.scale
 
-    return b.block(block, x, lambda y: b.attention(name, y, shape.heads, "qact2", "qact3", probabilities))
+    def attention(source: str) -> str:
+        return b.attention(name, source, shape.heads, shape.head_width, "qact2", "qact3", probabilities)
+
+    return b.block(block, x, attention, result_bits)

@@ -1,4 +1,4 @@
-"""Dimensions of a ViT or DeiT."""
+"""Dimensions of a ViT, in any of its variations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from sim.reference.errors import UserError
 from sim.reference.model_shape import (
+    MLP_RATIO,
     Activation,
     Embedding,
     Feeds,
@@ -17,10 +18,11 @@ from sim.reference.model_shape import (
     block_layers,
     check_dimensions,
     check_divides,
+    check_float_model,
     patch_embedding,
 )
 
-__all__ = ["VitShape"]
+__all__ = ["POOLS", "VitShape"]
 
 ATTENTION = (
     Activation("qact1", 8),
@@ -28,11 +30,15 @@ ATTENTION = (
     Activation("qact2", 8),
     Activation("qact3", 16),
 )
+POOLS = ("token", "mean", "mean_norm")
+"""What the head reads: the class token, the mean of the patches behind the last LayerNorm, or that mean before it."""
+HEAD_CHANNELS = 16
+"""A head's channels come in so many: those that it has beyond dim / heads are zero."""
 
 
 @dataclass(frozen=True)
 class VitShape(ModelShape):
-    """Dimensions of a ViT or DeiT with a class token.
+    """Dimensions of a ViT, DeiT, DINOv2 or CLIP's image tower.
 
     Parameters
     ----------
@@ -40,6 +46,13 @@ class VitShape(ModelShape):
     dim, depth, heads : channels, blocks, attention heads
     classes : outputs of the head
     distilled : 1 with DeiT's distillation token behind the class token. The head then reads both tokens side by side
+    class_token : 0 where there is none
+    registers : further learnt tokens behind these, which no head reads
+    hidden : channels inside an MLP; 0 means 4 dim
+    pre_norm : 1 with a LayerNorm in front of the first block
+    pool : one of POOLS
+    activation : one of ACTIVATIONS
+    epsilon : of the float model's LayerNorms
     """
 
     softmax_bits: ClassVar[int] = 16
@@ -51,19 +64,42 @@ class VitShape(ModelShape):
     heads: int
     classes: int
     distilled: int = 0
+    class_token: int = 1
+    registers: int = 0
+    hidden: int = 0
+    pre_norm: int = 0
+    pool: str = "token"
+    activation: str = "gelu"
+    epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
         for name in ("image", "patch", "dim", "depth", "heads", "classes"):
             check_dimensions(**{name: getattr(self, name)})
-        if self.distilled not in (0, 1):
-            raise UserError(f"distilled must be 0 or 1, not {self.distilled}.")
+        for name in ("distilled", "class_token", "pre_norm"):
+            if getattr(self, name) not in (0, 1):
+                raise UserError(f"{name} must be 0 or 1, not {getattr(self, name)}.")
+        for name in ("registers", "hidden"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        if self.pool not in POOLS:
+            raise UserError(f"pool must be one of {', '.join(POOLS)}, not {self.pool!r}.")
+        check_float_model(self.activation, self.epsilon)
+        if self.pool == "token" and not self.class_token:
+            raise UserError("A model without class token must have pool=mean or pool=mean_norm.")
+        if self.distilled and (self.pool != "token" or self.registers):
+            raise UserError("A model with a distillation token must have pool=token and no registers.")
         check_divides("image", self.image, "patch", self.patch)
         check_divides("dim", self.dim, "heads", self.heads)
 
     @property
+    def patches(self) -> int:
+        """Tokens that are patches."""
+        return (self.image // self.patch) ** 2
+
+    @property
     def tokens(self) -> int:
         """Tokens of a frame, those in front of the patches included."""
-        return (self.image // self.patch) ** 2 + self.tokens_in_front
+        return self.patches + self.tokens_in_front
 
     @property
     def score_length(self) -> int:
@@ -71,8 +107,18 @@ class VitShape(ModelShape):
 
     @property
     def tokens_in_front(self) -> int:
-        """Learnt tokens: class and perhaps distillation."""
-        return 1 + self.distilled
+        """Learnt tokens: class, distillation, registers."""
+        return self.class_token + self.distilled + self.registers
+
+    @property
+    def head_width(self) -> int:
+        """Channels of an attention head in the float model."""
+        return self.dim // self.heads
+
+    @property
+    def padded_width(self) -> int:
+        """Channels of an attention head here: as many, or more, of which the last are zero."""
+        return -(-self.head_width // HEAD_CHANNELS) * HEAD_CHANNELS
 
     def block_names(self) -> list[str]:
         return [f"blocks.{index}" for index in range(self.depth)]
@@ -80,27 +126,48 @@ class VitShape(ModelShape):
     def attention_macs(self) -> int:
         return self.depth * 2 * self.tokens**2 * self.dim
 
+    def macs(self) -> int:
+        return super().macs() - self.tokens * self._padding_weights
+
     def parameters(self) -> int:
         # A distilled model's two classifiers are one here, but for the second bias.
-        return super().parameters() + self.distilled * self.classes
+        biases = 3 * self.depth * (self.padded_width - self.head_width) * self.heads
+        return super().parameters() + self.distilled * self.classes - self._padding_weights - biases
+
+    @property
+    def _padding_weights(self) -> int:
+        """Weights of the channels that heads have beyond the float model's."""
+        return self.depth * 4 * self.dim * (self.padded_width - self.head_width) * self.heads
 
     def layers(self) -> list[LinearLayer | NormLayer]:
         layers: list[LinearLayer | NormLayer] = [patch_embedding(self.image, self.patch, self.dim)]
+        if self.pre_norm:
+            layers.append(NormLayer("norm_pre", self.dim))
+        hidden, attended = self.hidden or MLP_RATIO * self.dim, self.heads * self.padded_width
         for block in self.block_names():
-            layers += block_layers(block, self.dim, self.tokens, "qact2")
-        head = LinearLayer("head", "qact2", (self.classes, self.tokens_in_front * self.dim), rows=1)
+            layers += block_layers(block, self.dim, self.tokens, "qact2", hidden, attended)
+        source = "qact3" if self.pool == "mean" else "qact2"
+        head = LinearLayer("head", source, (self.classes, (1 + self.distilled) * self.dim), rows=1)
         return [*layers, NormLayer("norm", self.dim), head]
 
     def activations(self) -> list[Activation]:
         names = [Activation("qact_input", 8)]
         names += [Activation(name, 16) for name in ("patch_embed.qact", "qact_pos", "qact1")]
-        for block in self.block_names():
-            names += block_activations(block, ATTENTION)
-        return [*names, Activation("qact2", 8)]
+        if self.pre_norm:
+            names += [Activation("norm_pre.qact", 16), Activation("qact_pre", 16)]
+        blocks = self.block_names()
+        for block in blocks:
+            # A mean over tokens is one of 8-bit values.
+            averaged = block == blocks[-1] and self.pool == "mean_norm"
+            names += block_activations(block, ATTENTION, 8 if averaged else 16)
+        if self.pool == "mean_norm":
+            names.append(Activation("qact_pool", 8))
+        names.append(Activation("qact2", 8))
+        return [*names, Activation("qact3", 8)] if self.pool == "mean" else names
 
     def embeddings(self) -> list[Embedding]:
-        names = ("cls_token", "dist_token")[: self.tokens_in_front]
+        tokens = (("cls_token", self.class_token), ("dist_token", self.distilled), ("reg_token", self.registers))
         return [
-            *(Embedding(name, (1, 1, self.dim), "patch_embed.qact", 32) for name in names),
+            *(Embedding(name, (1, count, self.dim), "patch_embed.qact", 32) for name, count in tokens if count),
             Embedding("pos_embed", (1, self.tokens, self.dim), "qact_pos", 16),
         ]

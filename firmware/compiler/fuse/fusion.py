@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from firmware.compiler.errors import CompileError
-from firmware.compiler.fuse import attention, tensors
-from firmware.compiler.fuse.identity import UNCHANGED, rescaled_mean, rescaled_norm
+from firmware.compiler.fuse import attention, pooling, tensors
+from firmware.compiler.fuse.identity import rescaled_mean, rescaled_norm
 from firmware.compiler.fuse.known import Known
 from firmware.compiler.fuse.layers import (
     Gelu,
     Joined,
     Map,
     Matmul,
-    Mean,
     Norm,
     Operand,
     Patches,
@@ -24,6 +23,7 @@ from firmware.compiler.fuse.layers import (
     Stored,
     Windows,
 )
+from firmware.compiler.fuse.pooling import norm_in_memory
 from sim.reference import operations
 from sim.reference.graph import Graph, Node
 from sim.reference.layernorm import ILayerNorm
@@ -71,8 +71,8 @@ class _Fusion:
             self.known.store(output.layer)
         if self.graph.output not in self.known.layers or (self.last_side is None and not self.tokens):
             raise CompileError(
-                f"{self.graph.output}: the model is neither a ViT or DeiT, with tokens in front of its patches, nor a "
-                "Swin, with windows, that ends with a matmul; only those can be compiled."
+                f"{self.graph.output}: the model is neither a ViT, with positions added to its tokens, nor a Swin, "
+                "with windows, that ends with a matmul; only those can be compiled."
             )
         layers = tuple(self.known.layers.values())
         return Plan(layers, self.graph.source, self.graph.output, self.tokens, self.patch, self.last_side)
@@ -109,7 +109,10 @@ class _Fusion:
             case operations.PatchMerge():
                 return self._merged_patches(node)
             case operations.TokenMean():
-                return self._mean(node)
+                rows, self.side = self._rows, None
+                return pooling.token_mean(self.known, node, rows)
+            case operations.TokenSum(first):
+                return pooling.token_sum(self.known, node, first, self._rows)
             case operations.HeadSplit() as heads:
                 return self._head(node, heads)
             case operations.MatMul() as product:
@@ -180,16 +183,12 @@ class _Fusion:
                 return tensors.Result(rescaled_norm(node.name, norm, rescale, self._rows))
             case tensors.TokenAverage(tensor, channels):
                 return tensors.Result(rescaled_mean(node.name, tensor, channels, rescale))
+            case tensors.TokenTotal() as total:
+                return pooling.rescaled_sum(self.known, node, total, rescale)
             case _:
-                raise self.known.refused(node, "what a matmul, attention, a norm, a GELU or a mean over tokens gives")
-
-    def _norm_in_memory(self, node: Node) -> Matmul:
-        """What a norm gives, as the matmul that puts it into memory as it is."""
-        match self.known.input(node):
-            case tensors.RescaledNorm(norm):
-                return rescaled_norm(norm.name, norm, UNCHANGED, self._rows)
-            case _:
-                raise self.known.refused(node, "a norm")
+                raise self.known.refused(
+                    node, "what a matmul, attention, a norm, a GELU, a mean or a sum over tokens gives"
+                )
 
     def _norm(self, node: Node, norm: ILayerNorm) -> tensors.NormOutput:
         match self.known.input(node):
@@ -204,13 +203,7 @@ class _Fusion:
         return dataclasses.replace(self.known.norm_output(node), first_rows=1)
 
     def _side_by_side(self, node: Node) -> tensors.SideBySide:
-        return tensors.SideBySide(self.known.store(self._norm_in_memory(node)))
-
-    def _mean(self, node: Node) -> tensors.TokenAverage:
-        source = dataclasses.replace(self._norm_in_memory(node), widened=True)
-        self.known.store(Mean(node.name, self.known.store(source)))
-        self.side = None
-        return tensors.TokenAverage(node.name, len(source.weight))
+        return tensors.SideBySide(self.known.store(norm_in_memory(self.known, node, self._rows)))
 
     def _merged_patches(self, node: Node) -> tensors.MergedPatches:
         match self.known.input(node):
@@ -239,6 +232,10 @@ class _Fusion:
                 rows: Rows = Sequence(front=add.apply(tokens[0], constant[:count]))
                 self.tokens = len(constant)
                 residual = Residual(add, layer.name, constant[count:])
+            case tensors.Result(Matmul() as layer) if isinstance(self.known.input(node, 1), tensors.ConstantRows):
+                rows, constant = layer.rows, self.known.constant(node, 1)[0]
+                self.tokens = len(constant)
+                residual = Residual(add, layer.name, constant)
             case tensors.Result(Matmul() as layer):
                 rows, skip = layer.rows, self.known.stored(node, 1)
                 before = self.known.layers[skip]
@@ -248,14 +245,15 @@ class _Fusion:
                 raise self._no_branch(node)
             case _:
                 raise self.known.refused(node, "a stored tensor or tokens in front of one")
-        if layer.rescale is None or layer.rescale.bits != 16 or layer.residual or layer.name in self.known.layers:
+        if layer.rescale is None or layer.rescale.bits != add.bits or layer.residual or layer.name in self.known.layers:
             raise self._no_branch(node)
-        return tensors.Result(dataclasses.replace(layer, name=node.name, rows=rows, residual=residual))
+        narrow = add.bits == 8
+        return tensors.Result(dataclasses.replace(layer, name=node.name, rows=rows, residual=residual, widened=narrow))
 
     def _no_branch(self, node: Node) -> CompileError:
         return CompileError(
-            f"{node.name}: a residual addition needs a 16-bit result of a matmul as its branch, one that nothing else "
-            "reads."
+            f"{node.name}: the branch of a residual addition must be a matmul's result of as many bits as the sum, one "
+            "that nothing else reads."
         )
 
     # Windows and attention.

@@ -179,7 +179,8 @@ class Matmul:
     rows : of the result
     rescale : None where the accumulators are the result
     residual : None where nothing is added
-    widened : results of 8 bits are stored in 16: what a residual's skip is behind a patch merging, what `Mean` reads
+    widened : results of 8 bits are stored in 16: what a residual's skip is behind a patch merging, what `Mean` reads;
+        and what a residual addition to 8 bits gives
     """
 
     name: str
@@ -211,14 +212,21 @@ class Matmul:
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over the tokens of a tensor in memory, rounded half to even.
+    """Mean over tokens of a tensor in memory, rounded half to even, or their sum by a factor.
 
     The tensor is int16, and its bytes are operands that share multipliers in pairs, where the odd one must not be -128:
     it is a high byte, 0 or -1. Each mean of a channel is followed by that of its high bytes, which nobody needs.
+
+    Parameters
+    ----------
+    first : tokens before this one are left out
+    factor : of the sum; None where it is the mean's
     """
 
     name: str
     source: str
+    first: int = 0
+    factor: Dyadic | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +272,8 @@ Layer = Matmul | Attention | Mean
 class Plan:
     """Layers in order; `image` and `output` are the tensors that the host writes and reads.
 
-    `tokens` is the length of a ViT's sequence; `last_side` the side of a Swin's last map, and None for a ViT.
+    `tokens` is the length of a ViT's sequence, learnt tokens in front included; `last_side` the side of a Swin's last
+    map, and None for a ViT.
     """
 
     layers: tuple[Layer, ...]

@@ -37,6 +37,7 @@ __all__ = [
     "SideBySide",
     "Tensor",
     "TokenAverage",
+    "TokenTotal",
     "refused",
 ]
 
@@ -153,6 +154,16 @@ class TokenAverage(Tensor):
     kind = "a mean"
     tensor: str
     channels: int
+
+
+@dataclass(frozen=True)
+class TokenTotal(Tensor):
+    """The sum of a stored tensor of so many channels, over the tokens from `first` on."""
+
+    kind = "a sum over tokens"
+    tensor: str
+    channels: int
+    first: int
 
 
 @dataclass(frozen=True, eq=False)

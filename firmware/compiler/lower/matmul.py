@@ -95,7 +95,7 @@ class MatmulOperations:
         return residual_registers(
             self.layer.name,
             residual.add,
-            branch_bits=16,
+            branch_bits=8 if self.layer.widened else 16,
             skip_bits=residual.skip_bits,
             multiplier_bits=self.emitter.config.multiplier_bits,
         )

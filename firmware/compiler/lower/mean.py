@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from firmware.compiler.errors import CompileError
+from firmware.compiler.fuse.layers import Mean
 from firmware.compiler.lower.array import Product
 from firmware.compiler.lower.emitter import Emitter
 from firmware.compiler.lower.records import records
@@ -44,11 +45,12 @@ def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
     )
 
 
-def lower_mean(emitter: Emitter, name: str, source: Allocation, output: Allocation) -> None:
+def lower_mean(emitter: Emitter, layer: Mean, source: Allocation, output: Allocation) -> None:
     """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes."""
-    cfg, steps = emitter.config, ceil_div(source.rows, LANES)
-    ones = emitter.memory.constant(f"{name}.ones", np.ones((1, source.rows), np.int64), 1)
-    factor = exact_reciprocal(name, source.rows, cfg.multiplier_bits)
+    cfg, name, steps = emitter.config, layer.name, ceil_div(source.rows, LANES)
+    counted = np.arange(source.rows)[None] >= layer.first
+    ones = emitter.memory.constant(f"{name}.ones", counted.astype(np.int64), 1)
+    factor = layer.factor or exact_reciprocal(name, source.rows, cfg.multiplier_bits)
     table = emitter.memory.place(records(name, None, factor, LANES, cfg.multiplier_bits), name)
     constants = emitter.constants.channels(table, LANES)
     stride = ceil_div(steps, SLAB_COLUMNS) * SLAB_COLUMNS  # rows are loaded by whole slabs

@@ -58,7 +58,7 @@ class _Network:
                 lower_attention(self.emitter, layer, qkv, self.placement.attention(layer))
             case Mean():
                 source = self.placement.allocations[layer.source]
-                lower_mean(self.emitter, layer.name, source, self.placement.mean(layer))
+                lower_mean(self.emitter, layer, source, self.placement.mean(layer))
         return 1
 
     def _mlp(self, index: int) -> int:

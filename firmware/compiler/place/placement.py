@@ -89,8 +89,8 @@ class Placement:
         if isinstance(layer.residual.skip, str):
             skip = self.allocations[layer.residual.skip]
         else:
-            assert layer.front is not None
-            constant = np.vstack([np.zeros_like(layer.front), layer.residual.skip])
+            front = np.zeros((0, len(layer.weight)), np.int64) if layer.front is None else layer.front
+            constant = np.vstack([np.zeros_like(front), layer.residual.skip])
             skip = self.memory.constant(f"{layer.name}.skip", constant, SKIP_BYTES)
         if skip.size != SKIP_BYTES:
             raise CompileError(f"{layer.name}: the skip operand of a residual addition must have 16 bits.")

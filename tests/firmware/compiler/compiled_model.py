@@ -30,6 +30,7 @@ from sim.reference.vit_shape import VitShape
 SPARE = 16  # beats behind what a program says it takes
 STORED_A_BLOCK = 5  # tensors: Q, K and V, attention's, both residuals, the hidden layer
 STORED_BESIDE = 2  # the embedding, the logits; of a distilled model also the two tokens that the logits are of
+STORED_OF_A_POOL = {"token": 0, "mean": 2, "mean_norm": 1}
 
 
 def random_model(shape: VitShape, arithmetic: str, rng: np.random.Generator) -> IntegerVit:
@@ -97,7 +98,8 @@ def different(
     if isinstance(model.model.shape, VitShape):
         shape = model.model.shape
         written = len(found) + len(compiled.overwritten)
-        assert written == STORED_A_BLOCK * shape.depth + STORED_BESIDE + shape.distilled
+        beside = STORED_BESIDE + shape.distilled + shape.pre_norm + STORED_OF_A_POOL[shape.pool]
+        assert written == STORED_A_BLOCK * shape.depth + beside
     wrong = []
     for name, matrix in found.items():
         rows = expected[name].reshape(-1, expected[name].shape[-1])

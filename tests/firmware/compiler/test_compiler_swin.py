@@ -116,6 +116,12 @@ def test_a_merged_row_that_is_too_long(rng: np.random.Generator):
         compiled_for(swin(ODD, "lean", rng), cfg)
 
 
+def test_heads_that_are_no_sixteens(rng: np.random.Generator):
+    shape = dataclasses.replace(ODD, heads=(4, 4))
+    with pytest.raises(CompileError, match=r"heads of 8 channels must be a multiple of 16; change dim or heads"):
+        compiled_for(swin(shape, "lean", rng), machine("tiny", "lean"))
+
+
 def test_a_bias_beyond_the_scores(rng: np.random.Generator):
     model = swin(ODD, "lean", rng)
     node = next(node for node in model.graph.nodes if node.name.endswith("blocks.0.attn.qact2"))

@@ -92,8 +92,8 @@ def _image() -> Graph:
         (MatMul(True), ["stored", "stored"], r"^head: MatMul of stored \(a stored tensor\).*takes heads of Q"),
         (MatMul(False), ["stored", "stored"], r"^head: MatMul of stored \(a stored tensor\).*takes probabilities"),
         (ResidualAdd(HALF, HALF), ["stored", "product"], r"^head: ResidualAdd of product \(accumulators\)"),
-        (ResidualAdd(HALF, HALF), ["stored", "stored"], r"^head: a residual addition needs a 16-bit result"),
-        (WEIGHTS, ["stored"], r"^head: the model is neither a ViT or DeiT, with tokens .*, nor a Swin"),
+        (ResidualAdd(HALF, HALF), ["stored", "stored"], r"^head: the branch of a residual addition must be a matmul"),
+        (WEIGHTS, ["stored"], r"^head: the model is neither a ViT, with positions .*, nor a Swin"),
     ],
 )
 def test_what_cannot_be_fused_is_one_sentence(operation: Any, inputs: list[str], says: str):

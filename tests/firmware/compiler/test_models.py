@@ -26,6 +26,9 @@ MODELS = [
     ("vit:image=96,patch=32,dim=64,depth=1,heads=2,classes=7", BOTH),
     ("vit:image=384,patch=16,dim=32,depth=1,heads=2,classes=5", LONG),  # 577 tokens
     ("vit:image=224,patch=8,dim=32,depth=1,heads=2,classes=5", LONG),  # 785 tokens
+    ("vit:image=32,patch=8,dim=48,depth=2,heads=2,classes=3,pool=mean,class_token=0,hidden=96", BOTH),
+    ("vit:image=32,patch=8,dim=64,depth=2,heads=2,classes=3,pool=mean_norm,registers=2", BOTH),  # DINOv2's registers
+    ("vit:image=32,patch=8,dim=64,depth=2,heads=2,classes=3,pre_norm=1,activation=quick_gelu,epsilon=1e-5", BOTH),
     ("swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10", BOTH),
     ("swin:image=56,patch=4,dim=32,depths=2-2,heads=1-2,window=7,classes=4", BOTH),  # the last map is one window
     ("swin:image=96,patch=4,dim=32,depths=2-2,heads=1-1,window=12,classes=4", ROUNDED),  # the windows of 384 pixels

@@ -90,7 +90,7 @@ def test_all_follows_from_the_seed():
 
 
 def test_only_the_memories_that_are_asked_for():
-    plan = Plan(16, 1, [choice(0)], ["ideal", "random:3"], largest=25_000)
+    plan = Plan(16, 2, [choice(0)], ["ideal", "random:3"], largest=25_000)
     assert {case.memory for case in plan.cases()} == {"ideal", "random:3"}
 
 

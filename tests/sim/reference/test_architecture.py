@@ -33,7 +33,16 @@ def test_named_models_have_their_published_sizes(name: str, parameters: int, gig
     assert shape.macs() / 1e9 == pytest.approx(giga_macs, rel=2e-3)
 
 
-@pytest.mark.parametrize("text", [VIT, SWIN, VIT + ",distilled=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        VIT,
+        SWIN,
+        VIT + ",distilled=1",
+        VIT + ",class_token=0,registers=4,hidden=48,pre_norm=1,pool=mean_norm,activation=quick_gelu,epsilon=1e-05",
+        SWIN + ",activation=gelu_tanh,epsilon=1e-12",
+    ],
+)
 def test_dimensions_spelled_out_are_read_back(text: str):
     assert spelled_out(parse_architecture(text)) == text
 
@@ -45,7 +54,14 @@ def test_every_name_is_read_back():
 
 def test_another_number_of_classes():
     assert parse_architecture("deit_tiny:classes=10") == VitShape(224, 16, 192, 12, 3, 10)
+    assert parse_architecture("deit_tiny:pool=mean,depth=3") == VitShape(224, 16, 192, 3, 3, 1000, pool="mean")
     assert parse_architecture("swin_tiny_patch4_window7_224:classes=3").weight_shapes()["head.weight"] == (3, 768)
+
+
+def test_padding_of_heads_counts_for_nothing():
+    padded, plain = (VitShape(32, 8, 48, 2, heads, 10) for heads in (2, 3))
+    assert padded.weight_shapes()["blocks.0.attn.qkv.weight"] == (3 * 2 * 32, 48)
+    assert (padded.parameters(), padded.macs()) == (plain.parameters(), plain.macs())
 
 
 def test_the_stages_of_a_swin():
@@ -72,7 +88,16 @@ def test_the_stages_of_a_swin():
         (VIT.replace("patch=8", "patch=7"), "image must be a multiple of patch, not 16 with patch 7"),
         (VIT.replace("heads=2", "heads=3"), "dim must be a multiple of heads"),
         (VIT + ",distilled=2", "distilled must be 0 or 1, not 2"),
-        ("deit_tiny:depth=3", "'depth=3' is not understood; only classes=N"),
+        ("deit_tiny:heads=2,heads=2", "'heads=2' is not understood; expected NAME:classes=10"),
+        (VIT + ",epsilon=-1", "'epsilon=-1' is not understood"),
+        (VIT + ",epsilon=2", "epsilon must be 0 to 1, not 2"),
+        (VIT + ",pool=last", "pool must be one of token, mean, mean_norm, not 'last'"),
+        (VIT + ",pool=Token", "'pool=Token' is not understood"),
+        (VIT + ",activation=relu", "activation must be one of gelu, gelu_tanh, quick_gelu, not 'relu'"),
+        (SWIN + ",activation=relu", "activation must be one of gelu, gelu_tanh, quick_gelu, not 'relu'"),
+        (VIT + ",pre_norm=2", "pre_norm must be 0 or 1, not 2"),
+        (VIT + ",class_token=0", "without class token must have pool=mean or pool=mean_norm"),
+        (VIT + ",distilled=1,registers=1", "distillation token must have pool=token and no registers"),
         ("deit_tiny:classes=x", "'classes=x' is not understood"),
         ("deit_tiny:classes=0", "classes must be at least 1, not 0"),
         (SWIN.replace("2-2", "2-x"), "'depths=2-x' is not understood"),
