@@ -1,6 +1,6 @@
 """ShiftGELU over groups of four rows, while they are loaded."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,16 +81,43 @@ class ShiftGELU(wiring.Component):
         polynomial = self.arithmetic.gelu == "polynomial"
         builder = (PolynomialTableBuilder if polynomial else TableBuilder)(self.arithmetic, self.x0_bits)
         m.submodules.builder = builder
-        last_row = 0 if builder.common else LANES - 1
         writers, readers = [], []
         for row in range(LANES):
             m.submodules[f"table_{row}"] = table = memory.Memory(shape=8, depth=512, init=[])
             writers.append(table.write_port())
             readers.append(table.read_port())
-
-        # Build: four rows into the free set.
-        tops, row, building, filling = Signal(data.ArrayLayout(signed(8), LANES)), Signal(2), Signal(), Signal()
         claimed, full, freed, filled = Signal(2), Signal(2), Signal(2), Signal(2)
+        accepted, filling, building = self._elaborate_build(m, builder, claimed)
+        written = builder.write
+        last_row = 0 if builder.common else LANES - 1
+        m.d.comb += filled.eq((written.valid & written.last & (written.table[:2] == last_row)) << written.table[2])
+        m.d.sync += [
+            claimed.eq((claimed | (accepted << filling)) & ~freed),
+            full.eq((full | filled) & ~freed),
+        ]
+        for index, writer in enumerate(writers):
+            m.d.comb += [
+                writer.en.eq(written.valid & (builder.common | (written.table[:2] == index))),
+                writer.addr.eq(Cat(written.x, written.table[2])),
+                writer.data.eq(written["value"]),
+            ]
+        held, arriving = self._elaborate_look_up(m, readers, full, freed)
+        settings = Cat(self.x0, self.multiplier, self.shift, self.channels)
+        require_held(m, platform, self, "settings change only while nothing is inside", settings, self.busy)
+        overwrites = written.valid & full.bit_select(written.table[2], 1)
+        require(m, platform, self, "a table stays until its group has been looked up", ~overwrites)
+        m.d.comb += self.busy.eq(builder.busy | building | (claimed != 0) | held | self.o.valid | arriving)
+        return m
+
+    def _elaborate_build(
+        self, m: Module, builder: PolynomialTableBuilder | TableBuilder, claimed: Signal
+    ) -> tuple[Signal, Signal, Signal]:
+        """Maxima to the builder, row after row, where a set is not ``claimed``.
+
+        Whether a group's maxima are accepted, the set that is filled next, and whether rows are left.
+        """
+        last_row = 0 if builder.common else LANES - 1
+        tops, row, building, filling = Signal(data.ArrayLayout(signed(8), LANES)), Signal(2), Signal(), Signal()
         accepted = Signal()
         m.d.comb += [
             builder.x0.eq(self.x0),
@@ -108,20 +135,15 @@ class ShiftGELU(wiring.Component):
             m.d.sync += row.eq(row + 1)
             with m.If(row == last_row):
                 m.d.sync += [building.eq(0), filling.eq(~filling)]
-        written = builder.write
-        m.d.comb += filled.eq((written.valid & written.last & (written.table[:2] == last_row)) << written.table[2])
-        m.d.sync += [
-            claimed.eq((claimed | (accepted << filling)) & ~freed),
-            full.eq((full | filled) & ~freed),
-        ]
-        for index, writer in enumerate(writers):
-            m.d.comb += [
-                writer.en.eq(written.valid & (builder.common | (written.table[:2] == index))),
-                writer.addr.eq(Cat(written.x, written.table[2])),
-                writer.data.eq(written["value"]),
-            ]
+        return accepted, filling, building
 
-        # Look up: one element of each row a cycle.
+    def _elaborate_look_up(
+        self, m: Module, readers: "list[memory.ReadPort]", full: Signal, freed: Signal
+    ) -> tuple[Signal, Signal]:
+        """Beats through the tables, one element of each row a cycle, where a set is ``full``; ``freed`` after a group.
+
+        Whether a beat is held, and whether an answer of the tables arrives.
+        """
         using, phase, left = Signal(), Signal(2), Signal(CHANNEL_BITS - 2)
         beat, held = Signal(BEAT_BITS, reset_less=True), Signal()
         able, step, last = Signal(), Signal(), Signal()
@@ -145,24 +167,24 @@ class ShiftGELU(wiring.Component):
         # A table answers in the cycle after its question; the fourth answers complete the beat.
         arriving, arriving_phase = Signal(), Signal(2)
         m.d.sync += [arriving.eq(step), arriving_phase.eq(phase)]
-        collected = Signal(data.ArrayLayout(data.ArrayLayout(8, LANE_BYTES - 1), LANES), reset_less=True)
         for index, reader in enumerate(readers):
             lane = beat.word_select(index, LANE_BITS)
             element = Array(lane.word_select(e, 8) for e in range(LANE_BYTES))[phase]
             m.d.comb += reader.addr.eq(Cat(element, using))
+        self._collect(m, [reader.data for reader in readers], arriving, arriving_phase)
+        return held, arriving
+
+    def _collect(self, m: Module, answers: list[Value], arriving: Signal, phase: Signal) -> None:
+        """Answers of four phases are a beat."""
+        collected = Signal(data.ArrayLayout(data.ArrayLayout(8, LANE_BYTES - 1), LANES), reset_less=True)
+        for index, answer in enumerate(answers):
             for earlier in range(LANE_BYTES - 1):
-                with m.If(arriving & (arriving_phase == earlier)):
-                    m.d.sync += collected[index][earlier].eq(reader.data)
+                with m.If(arriving & (phase == earlier)):
+                    m.d.sync += collected[index][earlier].eq(answer)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(arriving & (arriving_phase == LANE_BYTES - 1)):
+        with m.If(arriving & (phase == LANE_BYTES - 1)):
             m.d.sync += [
                 self.o.valid.eq(1),
-                self.o.payload.eq(Cat(Cat(collected[index], reader.data) for index, reader in enumerate(readers))),
+                self.o.payload.eq(Cat(Cat(collected[index], answer) for index, answer in enumerate(answers))),
             ]
-        settings = Cat(self.x0, self.multiplier, self.shift, self.channels)
-        require_held(m, platform, self, "settings change only while nothing is inside", settings, self.busy)
-        overwrites = written.valid & full.bit_select(written.table[2], 1)
-        require(m, platform, self, "a table stays until its group has been looked up", ~overwrites)
-        m.d.comb += self.busy.eq(builder.busy | building | (claimed != 0) | held | self.o.valid | arriving)
-        return m

@@ -1,6 +1,6 @@
 """ShiftGELU of every value that a row can hold, computed once a row."""
 
-from amaranth.hdl import Array, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -84,10 +84,24 @@ class TableBuilder(wiring.Component):
         m = Module()
         m.submodules.lane, m.submodules.divider, m.submodules.sigmoid = self.lane, self.divider, self.sigmoid
         m.submodules.product, m.submodules.factor = self.product, self.factor
-        m.submodules.rounding = rounding = RoundShift(len(self.factor.p), 8)
-        entry = data.StructLayout({"last": 1, "table": 3, "x": signed(8)})
+        here, valid, shared = self._elaborate_row(m)
+        here, shared = delayed(m, here, self.lane.LATENCY, "lane"), delayed(m, shared, self.lane.LATENCY, "shared")
+        here, shared = delayed(m, here, 2, "exponential"), delayed(m, shared, 2, "exponential_shared")
+        self._elaborate_sum(m, shared)
+        here = delayed(m, here, 1, "sum")
+        here = delayed(m, here, self.divider.latency, "divider")
+        here = delayed(m, here, self.sigmoid.latency, "sigmoid")
+        sigmoid = self._elaborate_sigmoid(m)
+        here = delayed(m, here, 2, "select")
+        self._elaborate_write(m, here, sigmoid, delayed(m, valid, self.latency, "valid", reset=True))
+        return m
 
-        # A row: first -M, which gives the exponential that all sums share, then -128 - M .. 0.
+    def _elaborate_row(self, m: Module) -> tuple[data.View, Signal, Signal]:
+        """Arguments of a row, to the lane: first -M, whose exponential all sums share, then -128 - M .. 0.
+
+        The entry of the argument, whether there is one, and whether it is the shared one.
+        """
+        entry = data.StructLayout({"last": 1, "table": 3, "x": signed(8)})
         running, opening = Signal(), Signal()
         top, table, x = Signal(signed(8)), Signal(3), Signal(signed(8))
         m.d.comb += self.row.ready.eq(~running)
@@ -118,9 +132,11 @@ class TableBuilder(wiring.Component):
             here.table.eq(table),
             here.x.eq(x),
         ]
-        here, shared = delayed(m, here, self.lane.LATENCY, "lane"), delayed(m, shared, self.lane.LATENCY, "shared")
+        return here, valid, shared
 
-        # The exponential itself, saturated: by multiples of 8, then the rest.
+    def _elaborate_sum(self, m: Module, shared: Value) -> None:
+        """Two cycles: the exponential itself, saturated, by multiples of 8, then the rest. One more: its sum with the
+        shared one, saturated, to the divider."""
         mantissa, shift = self.lane.mantissa, self.lane.shift
         coarse = Signal(SUM_BITS + self.x0_bits + 1, reset_less=True)
         fine, beyond = Signal(3, reset_less=True), Signal(reset_less=True)
@@ -133,26 +149,25 @@ class TableBuilder(wiring.Component):
         exponential = Signal(SUM_BITS, reset_less=True)
         m.d.comb += wide.eq(coarse << fine)
         m.d.sync += exponential.eq(Mux(beyond | wide[SUM_BITS:].any(), (1 << SUM_BITS) - 1, wide))
-        here, shared = delayed(m, here, 2, "exponential"), delayed(m, shared, 2, "exponential_shared")
         other, total = Signal(SUM_BITS, reset_less=True), Signal(SUM_BITS + 1)
         saturated = Signal(SUM_BITS, reset_less=True)
         with m.If(shared):
             m.d.sync += other.eq(exponential)
         m.d.comb += total.eq(exponential + other)
         m.d.sync += saturated.eq(Mux(total[-1], (1 << SUM_BITS) - 1, total))
-        here = delayed(m, here, 1, "sum")
-
-        # f = (2^31 - 1) // sum, then sigmoid = (e * f) >> 24 with e = mantissa << shift.
         m.d.comb += self.divider.divisor.eq(saturated)
+
+    def _elaborate_sigmoid(self, m: Module) -> Signal:
+        """``(e * f) >> 24`` with ``f = (2^31 - 1) // sum`` and ``e = mantissa << shift``, two cycles after the product.
+
+        No more than 24 places to the right, by multiples of 4, then the rest; the result has 8 bits.
+        """
         waiting = 3 + self.divider.latency
-        here = delayed(m, here, self.divider.latency, "divider")
         m.d.comb += [
             self.sigmoid.a.eq(self.divider.quotient),
-            self.sigmoid.b.eq(delayed(m, mantissa, waiting, "mantissa")),
+            self.sigmoid.b.eq(delayed(m, self.lane.mantissa, waiting, "mantissa")),
         ]
-        moved = delayed(m, shift, waiting + self.sigmoid.latency, "moved")
-        here = delayed(m, here, self.sigmoid.latency, "sigmoid")
-        # No more than 24 places to the right, by multiples of 4, then the rest; the result has 8 bits.
+        moved = delayed(m, self.lane.shift, waiting + self.sigmoid.latency, "moved")
         right = Signal(range(SIGMOID_SHIFT + 1))
         m.d.comb += right.eq(SIGMOID_SHIFT - moved)
         near = Signal(SIGMOID_BITS + 3, reset_less=True)
@@ -163,9 +178,11 @@ class TableBuilder(wiring.Component):
         ]
         sigmoid = Signal(SIGMOID_BITS, reset_less=True)
         m.d.sync += sigmoid.eq(near >> rest)
-        here = delayed(m, here, 2, "select")
+        return sigmoid
 
-        # x * sigmoid, rescaled.
+    def _elaborate_write(self, m: Module, here: data.View, sigmoid: Signal, valid: Value) -> None:
+        """``x * sigmoid``, rescaled, as an entry, in the cycles of ``valid``."""
+        m.submodules.rounding = rounding = RoundShift(len(self.factor.p), 8)
         m.d.comb += [
             self.product.a.eq(here.x),
             self.product.b.eq(sigmoid),
@@ -176,7 +193,6 @@ class TableBuilder(wiring.Component):
             rounding.shift.eq(self.shift),
         ]
         end = delayed(m, here, self.product.latency + self.factor.latency + rounding.latency, "rescale")
-        valid = delayed(m, valid, self.latency, "valid", reset=True)
         m.d.comb += [
             self.write.valid.eq(valid),
             self.write.last.eq(end.last),
@@ -189,4 +205,3 @@ class TableBuilder(wiring.Component):
         ended = valid & end.last
         m.d.sync += inside.eq(inside + began - ended)
         m.d.comb += self.busy.eq(inside != 0)
-        return m

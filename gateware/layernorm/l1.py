@@ -1,6 +1,6 @@
 """The statistics of Fully-8bit's L1 LayerNorm: mean, then the mean's absolute deviations, then their reciprocal."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -215,8 +215,29 @@ class L1Statistics(wiring.Component):
         m.d.comb += mean.half.eq(self.half)
         last_pair = Signal(self.half_bits)
         m.d.sync += last_pair.eq(self.half - 1)
+        self._elaborate_totals(m, rows, mean, last_pair)
+        means = Signal(data.ArrayLayout(MEAN_BITS, LANES), reset_less=True)
+        added, measured = Signal(), Signal()  # deviations are summed; a group's wait for the reciprocal
+        reading, row, first, last = self._elaborate_reading(m, rows, mean, means, last_pair)
+        m.d.comb += mean.o.ready.eq(~reading & ~self.word.valid & ~added & ~measured)
+        sums = self._elaborate_deviations(m, means[row], first, added)
+        m.d.comb += reciprocal.i.valid.eq(measured)
+        for index, deviation in enumerate(sums):
+            m.d.comb += [
+                reciprocal.i.payload[index].mean.eq(means[index]),
+                reciprocal.i.payload[index].magnitude.eq(deviation),
+            ]
+        added_last = Signal(reset_less=True)
+        m.d.sync += added_last.eq(last)
+        with m.If(reciprocal.i.ready):
+            m.d.sync += measured.eq(0)
+        with m.If(added & added_last):
+            m.d.sync += measured.eq(1)
+        m.d.comb += self.busy.eq((rows.level != 0) | self.word.valid | added | measured)
+        return m
 
-        # First pass: totals, in registers that go round with the rows; the oldest is the one of this word's row.
+    def _elaborate_totals(self, m: Module, rows: RowBuffer, mean: RowMean, last_pair: Signal) -> None:
+        """First pass: totals, in registers that go round with the rows; the oldest is the one of this word's row."""
         row, pair = Signal(2), Signal(self.half_bits)
         totals = [Signal(self.sum_bits, name=f"total_{index}", reset_less=True) for index in range(LANES)]
         complete, accepted = Signal(), Signal()
@@ -240,17 +261,21 @@ class L1Statistics(wiring.Component):
                 with m.If(pair == last_pair):
                     m.d.sync += [pair.eq(0), complete.eq(1)]
 
-        # Second pass: a word is read, leaves, and its deviations are summed, in three steps that stop together.
-        means = Signal(data.ArrayLayout(MEAN_BITS, LANES), reset_less=True)
+    def _elaborate_reading(
+        self, m: Module, rows: RowBuffer, mean: RowMean, means: data.View, last_pair: Signal
+    ) -> tuple[Signal, Signal, Signal, Signal]:
+        """Second pass: a group's words leave once its ``means`` are here.
+
+        Whether there are words to read, and of the word that leaves: its row, and whether it is the first of its row
+        and the last of its group.
+        """
         reading, able, read = Signal(), Signal(), Signal()
         out_row, out_pair, out_last = Signal(2), Signal(self.half_bits), Signal()
-        added, measured = Signal(), Signal()  # deviations are summed; a group's wait for the reciprocal
         m.d.comb += [
             able.eq(~self.word.valid | self.word.ready),
             out_last.eq((out_row == LANES - 1) & (out_pair == last_pair)),
             read.eq(reading & able),
             rows.read.eq(read),
-            mean.o.ready.eq(~reading & ~self.word.valid & ~added & ~measured),
             Cat(self.word.payload.u0, self.word.payload.u1).eq(rows.data),
         ]
         with m.If(mean.o.valid & mean.o.ready):
@@ -269,32 +294,26 @@ class L1Statistics(wiring.Component):
                 m.d.sync += out_pair.eq(out_pair + 1)
             with m.If(out_last):
                 m.d.sync += [out_pair.eq(0), reading.eq(0)]
+        return reading, read_row, read_first, read_last
 
-        # |u0 - mean| + |u1 - mean|, registered, then summed.
+    def _elaborate_deviations(self, m: Module, mean: Value, first: Signal, added: Signal) -> list[Signal]:
+        """``|u0 - mean| + |u1 - mean|`` of the words that leave: registered, then ``added`` to the sum of their row.
+
+        The sums of rows 0 to 3.
+        """
         taken = Signal()
         distances = []
         for index, element in enumerate((self.word.payload.u0, self.word.payload.u1)):
             difference = Signal(MEAN_BITS + 1, name=f"difference_{index}")
             distance = Signal(MEAN_BITS, name=f"distance_{index}", reset_less=True)
-            m.d.comb += difference.eq(element - means[read_row])
+            m.d.comb += difference.eq(element - mean)
             m.d.sync += distance.eq(Mux(difference[-1], -difference, difference))
             distances.append(distance)
+        added_first = Signal(reset_less=True)
         m.d.comb += taken.eq(self.word.valid & self.word.ready)
-        added_first, added_last = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [added.eq(taken), added_first.eq(read_first), added_last.eq(read_last)]
+        m.d.sync += [added.eq(taken), added_first.eq(first)]
         magnitudes = [Signal(self.sum_bits, name=f"magnitude_{index}", reset_less=True) for index in range(LANES)]
         with m.If(added):
             m.d.sync += magnitudes[0].eq(Mux(added_first, 0, magnitudes[-1]) + (distances[0] + distances[1]))
             m.d.sync += [magnitudes[index + 1].eq(magnitudes[index]) for index in range(LANES - 1)]
-        m.d.comb += reciprocal.i.valid.eq(measured)
-        for index in range(LANES):
-            m.d.comb += [
-                reciprocal.i.payload[index].mean.eq(means[index]),
-                reciprocal.i.payload[index].magnitude.eq(magnitudes[LANES - 1 - index]),
-            ]
-        with m.If(reciprocal.i.ready):
-            m.d.sync += measured.eq(0)
-        with m.If(added & added_last):
-            m.d.sync += measured.eq(1)
-        m.d.comb += self.busy.eq((rows.level != 0) | self.word.valid | added | measured)
-        return m
+        return magnitudes[::-1]

@@ -1,6 +1,6 @@
 """The front of EXEC: one step a cycle from the operand buffers into the array."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,31 @@ from gateware.isa import Engine, SemaphoreValue
 __all__ = ["BUFFER_LATENCY", "StepIssuer"]
 
 BUFFER_LATENCY = 2
+
+
+class _Walk:
+    """Where the steps of an operation are, and what the operation fixes."""
+
+    def __init__(self) -> None:
+        fixed = {
+            "a_stride": 16,
+            "b_base": 16,
+            "b_stride": 16,
+            "k_last": 14,
+            "halves": 1,
+            "tiles": 12,
+            "blocks": 12,
+            "unsigned": 1,
+        }
+        self.fixed = Signal(data.StructLayout(fixed), reset_less=True)
+        self.active = Signal()
+        self.a_block = Signal(16, reset_less=True)
+        self.b_tile = Signal(16, reset_less=True)
+        self.a_address = Signal(16, reset_less=True)
+        self.b_address = Signal(16, reset_less=True)
+        self.k, self.half = Signal(14), Signal()
+        self.tile, self.block = Signal(12), Signal(12)
+        self.k_final, self.tile_final, self.block_final = Signal(), Signal(), Signal()
 
 
 class StepIssuer(wiring.Component):
@@ -75,82 +100,65 @@ class StepIssuer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        now = self.registers
-        fixed = Signal(
-            data.StructLayout(
-                {
-                    "a_stride": 16,
-                    "b_base": 16,
-                    "b_stride": 16,
-                    "k_last": 14,
-                    "halves": 1,
-                    "tiles": 12,
-                    "blocks": 12,
-                    "unsigned": 1,
-                }
-            ),
-            reset_less=True,
-        )
-        given = Signal(data.ArrayLayout(4, 2), reset_less=True)
-        active = Signal()
-        a_block, b_tile = Signal(16, reset_less=True), Signal(16, reset_less=True)
-        k, tile, block, half = Signal(14), Signal(12), Signal(12), Signal()
-        k_final, tile_final, block_final = Signal(), Signal(), Signal()
-        a_address, b_address = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        walk = _Walk()
         half_final, last, go, ends = Signal(), Signal(), Signal(), Signal()
-        credit, pace = Signal(range(self.tiles_waiting + 1), init=self.tiles_waiting), Signal(range(self.rows))
-        may_end, telling = Signal(), Signal(2)
+        may_end = self._elaborate_pace(m, platform, go & last)
+        telling = self._elaborate_told(m, ends)
         m.d.comb += [
-            half_final.eq(half == fixed.halves),
-            last.eq(k_final & half_final),
-            may_end.eq((credit != 0) & (pace == 0)),
-            go.eq(active & (~last | (may_end & ~(tile_final & block_final & telling.any())))),
-            ends.eq(go & last & tile_final & block_final),
-            self.run.ready.eq((~active | ends) & self.drain_ready),
+            half_final.eq(walk.half == walk.fixed.halves),
+            last.eq(walk.k_final & half_final),
+            go.eq(walk.active & (~last | (may_end & ~(walk.tile_final & walk.block_final & telling.any())))),
+            ends.eq(go & last & walk.tile_final & walk.block_final),
+            self.run.ready.eq((~walk.active | ends) & self.drain_ready),
             self.accept.eq(self.run.valid & self.run.ready),
-            self.a_address.eq(a_address),
-            self.b_address.eq(b_address),
-            self.idle.eq(~active & (telling == 0)),
+            self.a_address.eq(walk.a_address),
+            self.b_address.eq(walk.b_address),
+            self.idle.eq(~walk.active & (telling == 0)),
             self.stepping.eq(go),
-            self.blocked.eq(active & last & ~may_end),
+            self.blocked.eq(walk.active & last & ~may_end),
         ]
+        with m.If(go):
+            self._advance(m, walk, last)
+        with m.If(ends):
+            m.d.sync += walk.active.eq(0)
+        with m.If(self.accept):
+            self._begin(m, walk)
+
+        if watched(platform):
+            rows_last = Signal.like(self.registers.blocks.rows_last)
+            with m.If(self.accept):
+                m.d.sync += [self.running.eq(self.number), rows_last.eq(self.registers.blocks.rows_last)]
+            m.d.comb += self.counting.eq(Mux(walk.block_final, (1 << rows_last) - 1, (1 << self.rows) - 1))
+        step = Signal(Step)
+        m.d.comb += [
+            step.valid.eq(go),
+            step.first.eq((walk.k == 0) & ~walk.half),
+            step.last.eq(last),
+            step.shift.eq((walk.k == 0) & walk.half),
+            step.unsigned.eq(walk.fixed.unsigned),
+        ]
+        m.d.comb += self.step.eq(delayed(m, step, BUFFER_LATENCY, "step", reset=True))
+        return m
+
+    def _elaborate_pace(self, m: Module, platform: object, sent: Value) -> Signal:
+        """Whether a tile may end, when one is ``sent`` in the cycles of that."""
+        credit, pace = Signal(range(self.tiles_waiting + 1), init=self.tiles_waiting), Signal(range(self.rows))
+        may_end = Signal()
+        m.d.comb += may_end.eq((credit != 0) & (pace == 0))
         with m.If(pace != 0):
             m.d.sync += pace.eq(pace - 1)
-        with m.If(go & last):
+        with m.If(sent):
             m.d.sync += pace.eq(self.rows - 1)
-        m.d.sync += credit.eq(credit - (go & last) + self.release)
+        m.d.sync += credit.eq(credit - sent + self.release)
+        over = self.release & (credit == self.tiles_waiting) & ~sent
+        require(m, platform, self, "no more tiles leave the drain's queue than were sent", ~over)
+        return may_end
 
-        with m.If(go):
-            m.d.sync += [
-                k.eq(k + 1),
-                k_final.eq(k + 1 == fixed.k_last),
-                a_address.eq(a_address + 1),
-                b_address.eq(b_address + 1),
-            ]
-            with m.If(k_final):
-                m.d.sync += [k.eq(0), k_final.eq(fixed.k_last == 0), half.eq(1), b_address.eq(b_tile)]
-            with m.If(last):
-                m.d.sync += [
-                    half.eq(0),
-                    a_address.eq(a_block),
-                    b_tile.eq(b_tile + fixed.b_stride),
-                    b_address.eq(b_tile + fixed.b_stride),
-                    tile.eq(tile + 1),
-                    tile_final.eq(tile + 2 == fixed.tiles),
-                ]
-                with m.If(tile_final):
-                    m.d.sync += [
-                        tile.eq(0),
-                        tile_final.eq(fixed.tiles <= 1),
-                        b_tile.eq(fixed.b_base),
-                        b_address.eq(fixed.b_base),
-                        a_block.eq(a_block + fixed.a_stride),
-                        a_address.eq(a_block + fixed.a_stride),
-                        block.eq(block + 1),
-                        block_final.eq(block + 2 == fixed.blocks),
-                    ]
+    def _elaborate_told(self, m: Module, ends: Signal) -> Signal:
+        """The two semaphores of an operation that ``ends``: which of them are still to be given."""
+        given, telling = Signal(data.ArrayLayout(4, 2), reset_less=True), Signal(2)
         with m.If(ends):
-            m.d.sync += [active.eq(0), telling.eq(0b11)]
+            m.d.sync += telling.eq(0b11)
             for port, semaphore in zip(self.read, given, strict=True):
                 m.d.sync += port.payload.semaphore.eq(semaphore)
         for index, port in enumerate(self.read):
@@ -158,46 +166,68 @@ class StepIssuer(wiring.Component):
             with m.If(port.valid & port.ready):
                 m.d.sync += telling[index].eq(0)
         with m.If(self.accept):
-            m.d.sync += [
-                active.eq(1),
-                fixed.a_stride.eq(now.a_block_stride),
-                fixed.b_base.eq(now.b_base),
-                fixed.b_stride.eq(now.b_tile_stride),
-                fixed.k_last.eq(Mux(now.steps.k_steps == 0, 0, now.steps.k_steps - 1)),
-                fixed.halves.eq(now.steps.halves),
-                fixed.unsigned.eq(now.steps.unsigned),
-                fixed.tiles.eq(now.tiles),
-                fixed.blocks.eq(now.blocks.blocks),
-                given[0].eq(self.run.payload.read),
-                given[1].eq(self.run.payload.read2),
-                a_block.eq(now.a_base),
-                a_address.eq(now.a_base),
-                b_tile.eq(now.b_base),
-                b_address.eq(now.b_base),
-                k.eq(0),
-                k_final.eq(now.steps.k_steps <= 1),
-                half.eq(0),
-                tile.eq(0),
-                tile_final.eq(now.tiles <= 1),
-                block.eq(0),
-                block_final.eq(now.blocks.blocks <= 1),
-            ]
+            m.d.sync += [given[0].eq(self.run.payload.read), given[1].eq(self.run.payload.read2)]
+        return telling
 
-        over = self.release & (credit == self.tiles_waiting) & ~(go & last)
-        require(m, platform, self, "no more tiles leave the drain's queue than were sent", ~over)
-        if watched(platform):
-            rows_last = Signal.like(now.blocks.rows_last)
-            with m.If(self.accept):
-                m.d.sync += [self.running.eq(self.number), rows_last.eq(now.blocks.rows_last)]
-            m.d.comb += self.counting.eq(Mux(block_final, (1 << rows_last) - 1, (1 << self.rows) - 1))
-
-        step = Signal(Step)
-        m.d.comb += [
-            step.valid.eq(go),
-            step.first.eq((k == 0) & ~half),
-            step.last.eq(last),
-            step.shift.eq((k == 0) & half),
-            step.unsigned.eq(fixed.unsigned),
+    def _begin(self, m: Module, walk: _Walk) -> None:
+        """An operation is accepted: its first step, and its registers, which the sequencer may change from now on."""
+        now, fixed = self.registers, walk.fixed
+        m.d.sync += [
+            walk.active.eq(1),
+            fixed.a_stride.eq(now.a_block_stride),
+            fixed.b_base.eq(now.b_base),
+            fixed.b_stride.eq(now.b_tile_stride),
+            fixed.k_last.eq(Mux(now.steps.k_steps == 0, 0, now.steps.k_steps - 1)),
+            fixed.halves.eq(now.steps.halves),
+            fixed.unsigned.eq(now.steps.unsigned),
+            fixed.tiles.eq(now.tiles),
+            fixed.blocks.eq(now.blocks.blocks),
+            walk.a_block.eq(now.a_base),
+            walk.a_address.eq(now.a_base),
+            walk.b_tile.eq(now.b_base),
+            walk.b_address.eq(now.b_base),
+            walk.k.eq(0),
+            walk.k_final.eq(now.steps.k_steps <= 1),
+            walk.half.eq(0),
+            walk.tile.eq(0),
+            walk.tile_final.eq(now.tiles <= 1),
+            walk.block.eq(0),
+            walk.block_final.eq(now.blocks.blocks <= 1),
         ]
-        m.d.comb += self.step.eq(delayed(m, step, BUFFER_LATENCY, "step", reset=True))
-        return m
+
+    def _advance(self, m: Module, walk: _Walk, last: Signal) -> None:
+        """To the next step; ``last``: over to the next tile, or block."""
+        fixed = walk.fixed
+        m.d.sync += [
+            walk.k.eq(walk.k + 1),
+            walk.k_final.eq(walk.k + 1 == fixed.k_last),
+            walk.a_address.eq(walk.a_address + 1),
+            walk.b_address.eq(walk.b_address + 1),
+        ]
+        with m.If(walk.k_final):
+            m.d.sync += [
+                walk.k.eq(0),
+                walk.k_final.eq(fixed.k_last == 0),
+                walk.half.eq(1),
+                walk.b_address.eq(walk.b_tile),
+            ]
+        with m.If(last):
+            m.d.sync += [
+                walk.half.eq(0),
+                walk.a_address.eq(walk.a_block),
+                walk.b_tile.eq(walk.b_tile + fixed.b_stride),
+                walk.b_address.eq(walk.b_tile + fixed.b_stride),
+                walk.tile.eq(walk.tile + 1),
+                walk.tile_final.eq(walk.tile + 2 == fixed.tiles),
+            ]
+            with m.If(walk.tile_final):
+                m.d.sync += [
+                    walk.tile.eq(0),
+                    walk.tile_final.eq(fixed.tiles <= 1),
+                    walk.b_tile.eq(fixed.b_base),
+                    walk.b_address.eq(fixed.b_base),
+                    walk.a_block.eq(walk.a_block + fixed.a_stride),
+                    walk.a_address.eq(walk.a_block + fixed.a_stride),
+                    walk.block.eq(walk.block + 1),
+                    walk.block_final.eq(walk.block + 2 == fixed.blocks),
+                ]
