@@ -1,6 +1,6 @@
 """Mean and summed squared deviation of a row from its sums: serial, one row after the other."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,32 +54,13 @@ class RowVariance(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sums = data.StructLayout({"total": self.sum_bits, "squares": self.square_bits})
-        m.submodules.waiting = waiting = memory.Memory(shape=sums, depth=4, init=[])
-        writer, reader = waiting.write_port(), waiting.read_port(domain="comb")
         written, row = Signal(range(5)), Signal(2)
-        m.d.comb += [
-            writer.addr.eq(written),
-            writer.data.total.eq(self.total),
-            writer.data.squares.eq(self.squares),
-            writer.en.eq(self.sums_valid),
-            reader.addr.eq(row),
-        ]
-        with m.If(self.sums_valid):
-            m.d.sync += written.eq(written + 1)
-        fifth = self.sums_valid & (written == 4)
-        require(m, platform, self, "the sums of a group come after those of the group before have left", ~fifth)
-
+        sums = self._elaborate_waiting(m, platform, written, row)
         channels = Signal(self.channel_bits + 1)
         m.d.comb += channels.eq(self.half << 1)
-        total, squares = reader.data.total, reader.data.squares
         remainder = Signal(self.channel_bits + 1)
         quotient = Signal(MEAN_BITS)
-        factor = Signal(self.sum_bits)
-        product = Signal(self.square_bits)
-        low = Signal(MEAN_BITS)
         step = Signal(range(MEAN_BITS))
-
         shifted = Signal(self.channel_bits + 2)
         difference = Signal(self.channel_bits + 3)
         m.d.comb += [shifted.eq(Cat(quotient[-1], remainder)), difference.eq(shifted - channels)]
@@ -87,13 +68,12 @@ class RowVariance(wiring.Component):
         # r is then what remains less C/2, or C/2 after a corrected tie; and S is the total less C/2.
         tie = Signal()
         m.d.comb += tie.eq((remainder == 0) & quotient[0])
-
-        m.d.comb += [self.o.payload.row.eq(row), self.o.payload.mean.eq(quotient), self.o.payload.v.eq(product)]
+        sum_and_remainder = Mux(tie, sums.total, sums.total + remainder - channels)
         with m.FSM():
             with m.State("load"):
                 m.d.sync += [
-                    remainder.eq(total[MEAN_BITS:]),
-                    quotient.eq(total[:MEAN_BITS]),
+                    remainder.eq(sums.total[MEAN_BITS:]),
+                    quotient.eq(sums.total[:MEAN_BITS]),
                     step.eq(0),
                 ]
                 with m.If(written > row):
@@ -106,25 +86,7 @@ class RowVariance(wiring.Component):
                 ]
                 with m.If(step == MEAN_BITS - 1):
                     m.next = "round"
-            with m.State("round"):
-                m.d.sync += [
-                    factor.eq(Mux(tie, total, total + remainder - channels)),
-                    quotient[0].eq(quotient[0] & ~tie),
-                    product.eq(squares[MEAN_BITS:]),
-                    low.eq(squares[:MEAN_BITS]),
-                ]
-                m.next = "multiply"
-            with m.State("multiply"):
-                # Horner's scheme from the mean's upper bit down; Q's bits enter below, where the doubling leaves zeros.
-                # The quotient goes round once and is the mean again at the end.
-                m.d.sync += [
-                    product.eq(Cat(low[-1], product) - Mux(quotient[-1], factor, 0)),
-                    low.eq(low << 1),
-                    quotient.eq(Cat(quotient[-1], quotient[:-1])),
-                    step.eq(step + 1),
-                ]
-                with m.If(step == MEAN_BITS - 1):
-                    m.next = "offer"
+            product = self._elaborate_product(m, sums.squares, sum_and_remainder, tie, quotient, step)
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
@@ -133,4 +95,51 @@ class RowVariance(wiring.Component):
                         m.d.comb += self.done.eq(1)
                         m.d.sync += written.eq(0)
                     m.next = "load"
+        m.d.comb += [self.o.payload.row.eq(row), self.o.payload.mean.eq(quotient), self.o.payload.v.eq(product)]
         return m
+
+    def _elaborate_waiting(self, m: Module, platform: object, written: Signal, row: Signal) -> data.View:
+        """The sums of a group wait for their turn: those of ``row``."""
+        sums = data.StructLayout({"total": self.sum_bits, "squares": self.square_bits})
+        m.submodules.waiting = waiting = memory.Memory(shape=sums, depth=4, init=[])
+        writer, reader = waiting.write_port(), waiting.read_port(domain="comb")
+        m.d.comb += [
+            writer.addr.eq(written),
+            writer.data.total.eq(self.total),
+            writer.data.squares.eq(self.squares),
+            writer.en.eq(self.sums_valid),
+            reader.addr.eq(row),
+        ]
+        with m.If(self.sums_valid):
+            m.d.sync += written.eq(written + 1)
+        fifth = self.sums_valid & (written == 4)
+        require(m, platform, self, "the sums of a group come after those of the group before have left", ~fifth)
+        return reader.data
+
+    def _elaborate_product(
+        self, m: Module, squares: Value, sum_and_remainder: Value, tie: Signal, quotient: Signal, step: Signal
+    ) -> Signal:
+        """States after the division: ``quotient`` is rounded to the mean, less one in a ``tie``; v, which is returned."""
+        factor = Signal(self.sum_bits)
+        product = Signal(self.square_bits)
+        low = Signal(MEAN_BITS)
+        with m.State("round"):
+            m.d.sync += [
+                factor.eq(sum_and_remainder),
+                quotient[0].eq(quotient[0] & ~tie),
+                product.eq(squares[MEAN_BITS:]),
+                low.eq(squares[:MEAN_BITS]),
+            ]
+            m.next = "multiply"
+        with m.State("multiply"):
+            # Horner's scheme from the mean's upper bit down; Q's bits enter below, where the doubling leaves zeros.
+            # The quotient goes round once and is the mean again at the end.
+            m.d.sync += [
+                product.eq(Cat(low[-1], product) - Mux(quotient[-1], factor, 0)),
+                low.eq(low << 1),
+                quotient.eq(Cat(quotient[-1], quotient[:-1])),
+                step.eq(step + 1),
+            ]
+            with m.If(step == MEAN_BITS - 1):
+                m.next = "offer"
+        return product

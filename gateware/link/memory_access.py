@@ -89,7 +89,7 @@ class MemoryAccess(wiring.Component):
         beat_address, lane = Signal(self.address_bits), Signal(4)
         gathered, mask = Signal(BEAT_BITS), Signal(BEAT_BYTES)
         fetched = Signal(BEAT_BITS, reset_less=True)
-        owed, ending = Signal(), Signal()  # memory has a read to answer; the beat has the run's last byte
+        owed = Signal()  # memory has a read to answer
         m.d.comb += [
             self.read.cmd.payload.eq(beat_address),
             self.write.beat.payload.address.eq(beat_address),
@@ -108,52 +108,63 @@ class MemoryAccess(wiring.Component):
                 m.next = "ASK"
                 with m.If(transfer.writing):
                     m.next = "GATHER"
-            with m.State("GATHER"):
-                m.d.comb += transfer.source.ready.eq(1)
-                with m.If(transfer.source.valid):
-                    m.d.sync += [
-                        gathered.word_select(lane, 8).eq(transfer.source.payload),
-                        mask.bit_select(lane, 1).eq(1),
-                        lane.eq(lane + 1),
-                        ending.eq(transfer.last),
-                    ]
-                    with m.If(transfer.last | lane.all()):
-                        m.next = "STORE"
-            with m.State("STORE"):
-                m.d.comb += [
-                    self.write.beat.valid.eq(1),
-                    transfer.waits.eq(~self.write.beat.ready),
-                    transfer.done.eq(self.write.beat.ready & ending),
-                ]
-                with m.If(self.write.beat.ready):
-                    m.d.sync += [beat_address.eq(beat_address + 1), mask.eq(0)]
-                    m.next = "GATHER"
-                    with m.If(ending):
-                        m.next = "IDLE"
-                with m.Elif(transfer.abandon):
-                    m.next = "IDLE"
-            with m.State("ASK"):
-                m.d.comb += [self.read.cmd.valid.eq(~owed), transfer.waits.eq(owed | ~self.read.cmd.ready)]
-                with m.If(self.read.cmd.valid & self.read.cmd.ready):
-                    m.d.sync += owed.eq(1)
-                    m.next = "WAIT"
-                with m.Elif(transfer.abandon):
-                    m.next = "IDLE"
-            with m.State("WAIT"):
-                m.d.comb += transfer.waits.eq(owed)
-                with m.If(~owed):
-                    m.next = "BYTES"
-                with m.Elif(transfer.abandon):
-                    m.next = "IDLE"
-            with m.State("BYTES"):
-                m.d.comb += [transfer.sink.valid.eq(1), transfer.done.eq(transfer.sink.ready & transfer.last)]
-                with m.If(transfer.sink.ready):
-                    m.d.sync += lane.eq(lane + 1)
-                    with m.If(transfer.last):
-                        m.next = "IDLE"
-                    with m.Elif(lane.all()):
-                        m.d.sync += beat_address.eq(beat_address + 1)
-                        m.next = "ASK"
+            self._elaborate_write(m, beat_address, lane, gathered, mask)
+            self._elaborate_read(m, beat_address, lane, owed)
         idle = state.ongoing("IDLE")
         require(m, platform, self, "a transfer begins when none is under way", ~transfer.begin | idle)
         return m
+
+    def _elaborate_write(self, m: Module, beat_address: Signal, lane: Signal, gathered: Signal, mask: Signal) -> None:
+        """States of a write: bytes are gathered to a beat, which is stored."""
+        transfer = self.transfer
+        ending = Signal()  # the beat has the run's last byte
+        with m.State("GATHER"):
+            m.d.comb += transfer.source.ready.eq(1)
+            with m.If(transfer.source.valid):
+                m.d.sync += [
+                    gathered.word_select(lane, 8).eq(transfer.source.payload),
+                    mask.bit_select(lane, 1).eq(1),
+                    lane.eq(lane + 1),
+                    ending.eq(transfer.last),
+                ]
+                with m.If(transfer.last | lane.all()):
+                    m.next = "STORE"
+        with m.State("STORE"):
+            m.d.comb += [
+                self.write.beat.valid.eq(1),
+                transfer.waits.eq(~self.write.beat.ready),
+                transfer.done.eq(self.write.beat.ready & ending),
+            ]
+            with m.If(self.write.beat.ready):
+                m.d.sync += [beat_address.eq(beat_address + 1), mask.eq(0)]
+                m.next = "GATHER"
+                with m.If(ending):
+                    m.next = "IDLE"
+            with m.Elif(transfer.abandon):
+                m.next = "IDLE"
+
+    def _elaborate_read(self, m: Module, beat_address: Signal, lane: Signal, owed: Signal) -> None:
+        """States of a read: a beat is asked for and waited for, then its bytes leave."""
+        transfer = self.transfer
+        with m.State("ASK"):
+            m.d.comb += [self.read.cmd.valid.eq(~owed), transfer.waits.eq(owed | ~self.read.cmd.ready)]
+            with m.If(self.read.cmd.valid & self.read.cmd.ready):
+                m.d.sync += owed.eq(1)
+                m.next = "WAIT"
+            with m.Elif(transfer.abandon):
+                m.next = "IDLE"
+        with m.State("WAIT"):
+            m.d.comb += transfer.waits.eq(owed)
+            with m.If(~owed):
+                m.next = "BYTES"
+            with m.Elif(transfer.abandon):
+                m.next = "IDLE"
+        with m.State("BYTES"):
+            m.d.comb += [transfer.sink.valid.eq(1), transfer.done.eq(transfer.sink.ready & transfer.last)]
+            with m.If(transfer.sink.ready):
+                m.d.sync += lane.eq(lane + 1)
+                with m.If(transfer.last):
+                    m.next = "IDLE"
+                with m.Elif(lane.all()):
+                    m.d.sync += beat_address.eq(beat_address + 1)
+                    m.next = "ASK"

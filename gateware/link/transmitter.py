@@ -1,7 +1,8 @@
 """From an answer's bytes to a frame on the line, kept in block RAM to be sent again."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
+from amaranth.lib.crc import Processor
 from amaranth.lib.wiring import In, Out
 
 from gateware.contracts import require
@@ -67,83 +68,123 @@ class Transmitter(wiring.Component):
         answers = self.answers
         m.submodules.crc = crc = PACKET_CRC(8).create()
         m.submodules.ram = ram = memory.Memory(shape=8, depth=DEPTH, init=[])
-        writer, reader = ram.write_port(), ram.read_port()
-        place, code_place = Signal(range(DEPTH)), Signal(range(DEPTH))  # of the next byte, and of its run's code
-        reading, kept_end, kept = Signal(range(DEPTH)), Signal(range(DEPTH)), Signal()
-        code = Signal(8)  # of the run so far
-        crc_left = Signal(range(CRC_BYTES + 1))
-        put, value = Signal(), Signal(8)
-        base = Mux(answers.short, SHORT, 0)
-
-        def begin() -> None:
-            m.d.sync += [code_place.eq(base), place.eq(base + 1), code.eq(1), kept.eq(~answers.short), crc_left.eq(0)]
-            m.next = "FILL"
-
-        def next_run() -> None:
-            m.d.comb += [writer.addr.eq(code_place), writer.data.eq(code), writer.en.eq(1)]
-            m.d.sync += [code_place.eq(place), place.eq(place + 1), code.eq(1)]
-
-        with m.If(put):
-            with m.If(value == 0):
-                next_run()
-            with m.Else():
-                m.d.comb += [writer.addr.eq(place), writer.data.eq(value), writer.en.eq(1)]
-                m.d.sync += [place.eq(place + 1), code.eq(code + 1)]
-
-        split = Signal()  # a run is as long as it may be: its code is written before anything else
+        runs, reader = _Runs(ram.write_port()), ram.read_port()
+        reading = Signal(range(DEPTH))
+        runs.elaborate(m)
         m.d.comb += [
-            split.eq(code == LONGEST_RUN + 1),
             crc.data.eq(answers.data.payload),
             crc.start.eq(answers.begin),
             reader.addr.eq(reading),
         ]
         with m.FSM() as state:
-            with m.State("IDLE"):
-                m.d.comb += answers.ready.eq(1)
-                with m.If(answers.begin):
-                    begin()
-                with m.Elif(answers.again):
-                    m.d.sync += [reading.eq(0), place.eq(kept_end)]
-                    m.next = "SEND"
-            with m.State("FILL"):
-                m.d.comb += [answers.data.ready.eq(~split), value.eq(answers.data.payload)]
-                with m.If(answers.begin):
-                    begin()
-                with m.Elif(split):
-                    next_run()
-                with m.Else():
-                    m.d.comb += [put.eq(answers.data.valid), crc.valid.eq(answers.data.valid)]
-                    with m.If(answers.finish):
-                        m.next = "CRC"
-            with m.State("CRC"):
-                m.d.comb += value.eq(crc.crc.word_select(crc_left[:2], 8))
-                with m.If(split):
-                    next_run()
-                with m.Elif(crc_left == CRC_BYTES):
-                    m.d.comb += [writer.addr.eq(code_place), writer.data.eq(code), writer.en.eq(1)]
-                    m.d.sync += reading.eq(Mux(kept, 0, SHORT))
-                    with m.If(kept):
-                        m.d.sync += kept_end.eq(place)
-                    m.next = "SEND"
-                with m.Else():
-                    m.d.comb += put.eq(1)
-                    m.d.sync += crc_left.eq(crc_left + 1)
-            with m.State("SEND"):
-                m.d.sync += reading.eq(reading + 1)
-                m.next = "OFFER"
-            with m.State("OFFER"):
-                m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(reader.data), reader.en.eq(self.tx.ready)]
-                with m.If(self.tx.ready):
-                    m.d.sync += reading.eq(reading + 1)
-                    with m.If(reading == place):
-                        m.next = "END"
-            with m.State("END"):
-                m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(DELIMITER)]
-                with m.If(self.tx.ready):
-                    m.next = "IDLE"
+            self._elaborate_fill(m, runs, crc, reading)
+            self._elaborate_send(m, runs.place, reader, reading)
         filling = state.ongoing("FILL")
         begin, finish = ~answers.begin | answers.ready | filling, ~answers.finish | (filling & answers.data.ready)
         require(m, platform, self, "an answer begins before the one before is sent, or after", begin)
         require(m, platform, self, "an answer ends when its last byte has been taken", finish)
         require(m, platform, self, "an answer is repeated when none is under way", ~answers.again | answers.ready)
         return m
+
+    def _elaborate_fill(self, m: Module, runs: "_Runs", crc: Processor, reading: Signal) -> None:
+        """States from IDLE on, in which a frame is filled: an answer's bytes, then its CRC. Or the one kept goes again."""
+        answers = self.answers
+        kept_end, kept = Signal(range(DEPTH)), Signal()
+        crc_left = Signal(range(CRC_BYTES + 1))
+
+        def begin() -> None:
+            runs.begin(m, Mux(answers.short, SHORT, 0))
+            m.d.sync += [kept.eq(~answers.short), crc_left.eq(0)]
+            m.next = "FILL"
+
+        with m.State("IDLE"):
+            m.d.comb += answers.ready.eq(1)
+            with m.If(answers.begin):
+                begin()
+            with m.Elif(answers.again):
+                m.d.sync += [reading.eq(0), runs.place.eq(kept_end)]
+                m.next = "SEND"
+        with m.State("FILL"):
+            m.d.comb += [answers.data.ready.eq(~runs.split), runs.value.eq(answers.data.payload)]
+            with m.If(answers.begin):
+                begin()
+            with m.Elif(runs.split):
+                runs.next(m)
+            with m.Else():
+                m.d.comb += [runs.put.eq(answers.data.valid), crc.valid.eq(answers.data.valid)]
+                with m.If(answers.finish):
+                    m.next = "CRC"
+        with m.State("CRC"):
+            m.d.comb += runs.value.eq(crc.crc.word_select(crc_left[:2], 8))
+            with m.If(runs.split):
+                runs.next(m)
+            with m.Elif(crc_left == CRC_BYTES):
+                runs.write_code(m)
+                m.d.sync += reading.eq(Mux(kept, 0, SHORT))
+                with m.If(kept):
+                    m.d.sync += kept_end.eq(runs.place)
+                m.next = "SEND"
+            with m.Else():
+                m.d.comb += runs.put.eq(1)
+                m.d.sync += crc_left.eq(crc_left + 1)
+
+    def _elaborate_send(self, m: Module, end: Signal, reader: "memory.ReadPort", reading: Signal) -> None:
+        """States in which the frame goes out, from ``reading`` to ``end``, and its delimiter."""
+        with m.State("SEND"):
+            m.d.sync += reading.eq(reading + 1)
+            m.next = "OFFER"
+        with m.State("OFFER"):
+            m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(reader.data), reader.en.eq(self.tx.ready)]
+            with m.If(self.tx.ready):
+                m.d.sync += reading.eq(reading + 1)
+                with m.If(reading == end):
+                    m.next = "END"
+        with m.State("END"):
+            m.d.comb += [self.tx.valid.eq(1), self.tx.payload.eq(DELIMITER)]
+            with m.If(self.tx.ready):
+                m.next = "IDLE"
+
+
+class _Runs:
+    """The frame that is filled, run by run: a run's code goes to the place before it, when its end is known.
+
+    Attributes
+    ----------
+    place : Signal
+        Of the next byte; at the end, of the delimiter.
+    put, value : Signal
+        A byte is added.
+    split : Signal
+        The run is as long as it may be: ``next`` comes before anything else.
+    """
+
+    def __init__(self, writer: "memory.WritePort") -> None:
+        self._writer = writer
+        self.place, self._code_place = Signal(range(DEPTH), name="place"), Signal(range(DEPTH), name="code_place")
+        self._code = Signal(8, name="code")  # of the run so far
+        self.put, self.value, self.split = Signal(name="put"), Signal(8, name="value"), Signal(name="split")
+
+    def elaborate(self, m: Module) -> None:
+        with m.If(self.put):
+            with m.If(self.value == 0):
+                self.next(m)
+            with m.Else():
+                self._write(m, self.place, self.value)
+                m.d.sync += [self.place.eq(self.place + 1), self._code.eq(self._code + 1)]
+        m.d.comb += self.split.eq(self._code == LONGEST_RUN + 1)
+
+    def begin(self, m: Module, base: Value) -> None:
+        """A frame begins at ``base``."""
+        m.d.sync += [self._code_place.eq(base), self.place.eq(base + 1), self._code.eq(1)]
+
+    def next(self, m: Module) -> None:
+        """The run has ended, and another one begins."""
+        self.write_code(m)
+        m.d.sync += [self._code_place.eq(self.place), self.place.eq(self.place + 1), self._code.eq(1)]
+
+    def write_code(self, m: Module) -> None:
+        """The run has ended."""
+        self._write(m, self._code_place, self._code)
+
+    def _write(self, m: Module, place: Value, value: Value) -> None:
+        m.d.comb += [self._writer.addr.eq(place), self._writer.data.eq(value), self._writer.en.eq(1)]

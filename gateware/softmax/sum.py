@@ -82,12 +82,33 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        last_row = Signal.like(self.row, reset_less=True)
         last_column = Signal(len(self.word) + 2, reset_less=True)
-        last_word = last_column[2:]
+        negated_maximum = Signal(signed(8), reset_less=True)  # less one: the complement
         x0 = Signal(self.x0_bits, reset_less=True)
         ready = self.lanes.place(m, x0)
-        negated_maximum = Signal(signed(8), reset_less=True)  # less one: the complement
+        upper, valid, last = self._elaborate_rows(m, ready, x0, last_column, negated_maximum)
+        self._elaborate_arguments(m, upper, last_column, negated_maximum)
+        latency = 2 + self.lanes.latency
+        written = delayed(m, valid, latency, "lane_valid", reset=True)
+        last_written = delayed(m, last, latency, "lane_last")
+        m.d.comb += self.write.eq(written)
+        with m.If(written):
+            m.d.sync += self.pair.eq(self.pair + 1)
+            with m.If(last_written):
+                m.d.sync += [self.pair.eq(0), self.slot.eq(self.slot + 1)]
+        self._accumulate(m, written, last_written)
+        return m
+
+    def _elaborate_rows(
+        self, m: Module, ready: Value, x0: Signal, last_column: Signal, negated_maximum: Signal
+    ) -> tuple[Signal, Signal, Signal]:
+        """Jobs into rows, rows into pairs, of which the score memory is asked.
+
+        Of the pair that is asked for: whether it is its word's upper one, whether there is one, whether it is its
+        row's last.
+        """
+        last_row = Signal.like(self.row, reset_less=True)
+        last_word = last_column[2:]
         upper, final = Signal(), Signal()
         valid, last = Signal(), Signal()
         wait = Signal(range(self.row_cycles))
@@ -97,7 +118,6 @@ class RowSum(wiring.Component):
             self.descriptor.last_word.eq(last_word),
             self.descriptor.last.eq(final),
         ]
-
         with m.If(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.FSM():
@@ -130,8 +150,12 @@ class RowSum(wiring.Component):
                     with m.If(final):
                         m.d.sync += wait.eq(self.row_cycles - 1)
                         m.next = "idle"
+        return upper, valid, last
 
-        # One cycle later the word is here; the scores become arguments, and the lanes' latency later exponentials.
+    def _elaborate_arguments(self, m: Module, upper: Signal, last_column: Signal, negated_maximum: Signal) -> None:
+        """One cycle after its pair was asked for the word is here; the scores become arguments of the lanes, and these
+        exponentials, the lanes' latency later."""
+        last_word = last_column[2:]
         upper_here = Signal(reset_less=True)
         m.d.sync += upper_here.eq(upper)
         pair = self.data.as_value().word_select(upper_here, 16)
@@ -152,16 +176,6 @@ class RowSum(wiring.Component):
                 self.exponentials[index].mantissa.eq(lane.mantissa),
                 self.exponentials[index].shift.eq(lane.shift),
             ]
-        latency = 2 + self.lanes.latency
-        written = delayed(m, valid, latency, "lane_valid", reset=True)
-        last_written = delayed(m, last, latency, "lane_last")
-        m.d.comb += self.write.eq(written)
-        with m.If(written):
-            m.d.sync += self.pair.eq(self.pair + 1)
-            with m.If(last_written):
-                m.d.sync += [self.pair.eq(0), self.slot.eq(self.slot + 1)]
-        self._accumulate(m, written, last_written)
-        return m
 
     def _accumulate(self, m: Module, valid: Value, last: Value) -> None:
         """The sum of a row, from its pairs of exponentials."""

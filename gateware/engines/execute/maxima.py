@@ -67,8 +67,23 @@ class RowMaxima(wiring.Component):
         m.submodules.ram = ram = memory.Memory(shape=signed(8), depth=self.max_rows, init=[])
         writer = ram.write_port()
         before, reader = ram.read_port(), ram.read_port()
+        valid = self._elaborate_update(m, writer, before)
+        reading = self._elaborate_look_up(m, reader, valid)
+        watch_maxima(m, platform, self)
+        if watched(platform):
+            shared, looking = Shared("row maxima", self.max_rows), Signal(NUMBER_BITS)
+            with m.If(self.group.valid & self.group.ready):
+                m.d.sync += looking.eq(self.group_number)
+            number = delayed(m, self.number, len(valid), "number")
+            reads(m, platform, shared, "LOADT", reading, looking, reader.addr)
+            writes(m, platform, shared, "EXEC", writer.en, number, writer.addr)
+        return m
 
-        # Update: read the row and halve the values; then the greatest of the values; then compare, and write.
+    def _elaborate_update(self, m: Module, writer: "memory.WritePort", before: "memory.ReadPort") -> list[Signal]:
+        """Read the row and halve the values; then the greatest of the values; then compare, and write.
+
+        Whether an update is in each of the two stages.
+        """
         valid = [Signal(name=f"valid_{stage}") for stage in range(2)]
         row = [Signal(self.row_bits, name=f"row_{stage}", reset_less=True) for stage in range(2)]
         fresh = Signal(reset_less=True)
@@ -104,9 +119,14 @@ class RowMaxima(wiring.Component):
             writer.addr.eq(row[1]),
             writer.data.eq(top),
         ]
+        return valid
 
-        # Look-up: four reads, one after the other. An update of the cycle of the transfer is written two cycles later,
-        # and one of the cycle before in the next cycle; the first read comes after that.
+    def _elaborate_look_up(self, m: Module, reader: "memory.ReadPort", valid: list[Signal]) -> Signal:
+        """Four reads, one after the other, and whether there is one in this cycle.
+
+        An update of the cycle of the transfer is written two cycles later, and one of the cycle before in the next
+        cycle; the first read comes after that.
+        """
         index, collecting = Signal(range(LANES)), Signal()
         lane, arriving = Signal(range(LANES), reset_less=True), Signal()
         held, settling = Signal(self.row_bits - 2, reset_less=True), Signal(2, reset_less=True)
@@ -131,12 +151,4 @@ class RowMaxima(wiring.Component):
                 m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        watch_maxima(m, platform, self)
-        if watched(platform):
-            shared, looking = Shared("row maxima", self.max_rows), Signal(NUMBER_BITS)
-            with m.If(self.group.valid & self.group.ready):
-                m.d.sync += looking.eq(self.group_number)
-            number = delayed(m, self.number, len(valid), "number")
-            reads(m, platform, shared, "LOADT", reading, looking, reader.addr)
-            writes(m, platform, shared, "EXEC", writer.en, number, writer.addr)
-        return m
+        return reading
