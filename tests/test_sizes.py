@@ -9,7 +9,6 @@ from tests.import_graph import ROOMS, ROOT
 
 MOST_FILE_LINES = 300
 MOST_FUNCTION_LINES = 60  # its docstring not counted
-MOST_ELABORATE_LINES = 130  # of gateware: it states a circuit, whose statements share their signals
 FOLDERS = sorted({*ROOMS, "tests"})
 
 
@@ -20,14 +19,9 @@ def too_long(source: str, name: str) -> list[str]:
     if lines > MOST_FILE_LINES:
         found.append(f"{name} has {lines} lines, more than {MOST_FILE_LINES}: take out what is an idea of its own")
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > most_lines(node, name):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > MOST_FUNCTION_LINES:
             found.append(f"{name}, line {node.lineno}: {node.name} has {body_lines(node)} lines")
     return found
-
-
-def most_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> int:
-    circuit = name.startswith("gateware/") and function.name.lstrip("_").startswith("elaborate")
-    return MOST_ELABORATE_LINES if circuit else MOST_FUNCTION_LINES
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -61,8 +55,3 @@ def test_what_is_too_long_is_seen():
     assert too_long(function(60, "What it is."), "a.py") == []
     method = indent(f"async {function(61)}", "    ")
     assert too_long(f"class A:\n{method}", "a.py") == ["a.py, line 2: f has 61 lines"]
-    circuit = function(130).replace("def f", "def elaborate")
-    assert too_long(circuit, "gateware/a.py") == []
-    assert too_long(circuit, "host/a.py") == ["host/a.py, line 1: elaborate has 130 lines"]
-    assert too_long(function(61), "gateware/a.py") == ["gateware/a.py, line 1: f has 61 lines"]
-    assert too_long(circuit + "\n    pass", "gateware/a.py") == ["gateware/a.py, line 1: elaborate has 131 lines"]

@@ -102,6 +102,15 @@ class Semaphores(wiring.Component):
             m.d.comb += self.take[index].taken.eq(signal)
         with m.If(chosen.give & total[SEMAPHORE_COUNT_BITS] & ~never):
             m.d.sync += self.overflow.eq(1)
+        self._watch(m, platform)
+        with m.If(self.clear):
+            m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), self.overflow.eq(0)]
+            m.d.sync += chosen.semaphore.eq(chosen.semaphore + 1)
+            m.d.comb += [writer.data.eq(0), writer.en.eq(1)]
+        return m
+
+    def _watch(self, m: Module, platform: object) -> None:
+        """What the engines and whoever clears keep to."""
         both = [
             a.taking & b.taking & (a.take.semaphore == b.take.semaphore) & (a.take.semaphore != 0)
             for a, b in itertools.combinations(self.take, 2)
@@ -114,8 +123,3 @@ class Semaphores(wiring.Component):
                 m.d.sync += cleared.eq(1)
             ended = before & ~self.clear
             require(m, platform, self, "clear holds until all counts are 0", ~ended | (cleared == SWEEP))
-        with m.If(self.clear):
-            m.d.sync += [chosen.give.eq(0), chosen.take.eq(0), self.overflow.eq(0)]
-            m.d.sync += chosen.semaphore.eq(chosen.semaphore + 1)
-            m.d.comb += [writer.data.eq(0), writer.en.eq(1)]
-        return m

@@ -97,25 +97,7 @@ class RowNormaliser(wiring.Component):
         last = delay_line(pipeline, self.last, self.normalised_at, "last")
         pipeline.d.comb += [self.out_valid.eq(valid[-1]), self.active.eq(Cat(*valid[1:]).any())]
 
-        # Biases arrive where the product is added to, multipliers and shifts where the second product starts.
-        m.submodules.biases = biases = PairMemory(signed(32), self.channels)
-        m.submodules.scales = scales = PairMemory(dyadic_layout(self.multiplier_bits), self.channels)
-        bias_at = self.normalised_at - PAIR_DELAY - (1 if self.products else 2)
-        for memory, entry in ((biases, bias_at), (scales, self.normalised_at - PAIR_DELAY)):
-            m.d.comb += [
-                memory.write.en.eq(self.write.en),
-                memory.write.addr.eq(self.write.addr),
-                memory.en.eq(self.en),
-                memory.valid.eq(valid[entry]),
-                memory.row.eq(row[entry]),
-                memory.last.eq(last[entry]),
-            ]
-        m.d.comb += [
-            biases.write.data.eq(self.write.data.bias),
-            scales.write.data.multiplier.eq(self.write.data.multiplier),
-            scales.write.data.shift.eq(self.write.data.shift),
-        ]
-
+        biases, scales = self._elaborate_constants(m, valid, row, last)
         # The row's mean and factor are taken as the pair enters: the next rows' may come in the cycle after.
         mean, factor = Signal(MEAN_BITS), Signal(FACTOR_BITS)
         with pipeline.Switch(self.row):
@@ -150,6 +132,29 @@ class RowNormaliser(wiring.Component):
             ]
         m.submodules.pipeline = EnableInserter(self.en)(pipeline)
         return m
+
+    def _elaborate_constants(
+        self, m: Module, valid: list[Signal], row: list[Signal], last: list[Signal]
+    ) -> tuple[PairMemory, PairMemory]:
+        """Biases arrive where the product is added to, multipliers and shifts where the second product starts."""
+        m.submodules.biases = biases = PairMemory(signed(32), self.channels)
+        m.submodules.scales = scales = PairMemory(dyadic_layout(self.multiplier_bits), self.channels)
+        bias_at = self.normalised_at - PAIR_DELAY - (1 if self.products else 2)
+        for memory, entry in ((biases, bias_at), (scales, self.normalised_at - PAIR_DELAY)):
+            m.d.comb += [
+                memory.write.en.eq(self.write.en),
+                memory.write.addr.eq(self.write.addr),
+                memory.en.eq(self.en),
+                memory.valid.eq(valid[entry]),
+                memory.row.eq(row[entry]),
+                memory.last.eq(last[entry]),
+            ]
+        m.d.comb += [
+            biases.write.data.eq(self.write.data.bias),
+            scales.write.data.multiplier.eq(self.write.data.multiplier),
+            scales.write.data.shift.eq(self.write.data.shift),
+        ]
+        return biases, scales
 
     def _normalised(self, m: Module, pipeline: Module, index: int, y: Value, factor: Value, bias: Value) -> Value:
         """``((y * factor) >> 1) + bias`` at `normalised_at`."""

@@ -2,7 +2,7 @@
 
 from math import isqrt
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,8 +60,6 @@ class RowRoot(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # The register that a division's lower dividend bits leave at the top while quotient bits enter at the bottom.
-        shift_bits = max(FACTOR_BITS, self.quotient_bits, self.v_bits - 16)
         means = Array(Signal(MEAN_BITS, name=f"mean_{row}", reset_less=True) for row in range(4))
         loading, update, reciprocal, divide, last = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += loading.eq(self.i.valid & self.i.ready)
@@ -69,35 +67,8 @@ class RowRoot(wiring.Component):
             m.d.sync += means[self.i.payload.row].eq(self.i.payload.mean)
 
         for row in range(4):
-            v = Signal(self.v_bits, name=f"v_{row}", reset_less=True)
-            root = Signal(self.root_bits, name=f"root_{row}", reset_less=True)
-            quotient = Signal(shift_bits, name=f"quotient_{row}", reset_less=True)
-            # In [-root, root): negative where the last subtraction went too far, which the next step makes good. Its
-            # sign is kept as `positive`. Between two divisions both are 0, so that one adder loads and divides.
-            remainder, positive = Signal(self.root_bits, name=f"remainder_{row}"), Signal(name=f"positive_{row}")
-            first = Mux(reciprocal, ((1 << 31) - 1) >> FACTOR_BITS, v[self.quotient_bits :])
-            # The carry makes a complement a negation. The addend's sign bit is inverted, and so it is in the total.
-            addend = Signal(self.root_bits + 1, name=f"addend_{row}")
-            total = Signal(self.root_bits + 1, name=f"total_{row}")
-            m.d.comb += [
-                addend.eq(Cat(Mux(update, first, Mux(positive, ~root, root))[: self.root_bits], update | ~positive)),
-                total.eq(add(Cat(quotient[-1] & ~update, remainder), addend, positive)),
-            ]
-            with m.If(loading & (self.i.payload.row == row)):
-                m.d.sync += [v.eq(self.i.payload.v), root.eq(1 << 16), quotient.eq(self.i.payload.v[16:])]
-            with m.If(update):
-                aligned = Mux(
-                    reciprocal,
-                    Const((1 << FACTOR_BITS) - 1) << (shift_bits - FACTOR_BITS),
-                    v[: self.quotient_bits] << (shift_bits - self.quotient_bits),
-                )
-                m.d.sync += [root.eq((root + quotient) >> 1), quotient.eq(aligned)]
-            with m.Elif(divide):
-                m.d.sync += quotient.eq(Cat(total[-1], quotient))
-            with m.If(last):
-                m.d.sync += [remainder.eq(0), positive.eq(0)]
-            with m.Elif(update | divide):
-                m.d.sync += [remainder.eq(total), positive.eq(total[-1])]
+            loaded = loading & (self.i.payload.row == row)
+            quotient = self._elaborate_row(m, row, loaded, (update, divide, last), reciprocal)
             m.d.comb += [
                 self.o.payload[row].mean.eq(means[row]),
                 self.o.payload[row].factor.eq(quotient[:FACTOR_BITS]),
@@ -132,3 +103,41 @@ class RowRoot(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "collect"
         return m
+
+    def _elaborate_row(
+        self, m: Module, row: int, loaded: Value, steps: tuple[Signal, Signal, Signal], reciprocal: Signal
+    ) -> Signal:
+        """One row's root and its divisions, all rows in the same ``steps``; the quotient, at the end the factor."""
+        update, divide, last = steps
+        # The register that a division's lower dividend bits leave at the top while quotient bits enter at the bottom.
+        shift_bits = max(FACTOR_BITS, self.quotient_bits, self.v_bits - 16)
+        v = Signal(self.v_bits, name=f"v_{row}", reset_less=True)
+        root = Signal(self.root_bits, name=f"root_{row}", reset_less=True)
+        quotient = Signal(shift_bits, name=f"quotient_{row}", reset_less=True)
+        # In [-root, root): negative where the last subtraction went too far, which the next step makes good. Its
+        # sign is kept as `positive`. Between two divisions both are 0, so that one adder loads and divides.
+        remainder, positive = Signal(self.root_bits, name=f"remainder_{row}"), Signal(name=f"positive_{row}")
+        first = Mux(reciprocal, ((1 << 31) - 1) >> FACTOR_BITS, v[self.quotient_bits :])
+        # The carry makes a complement a negation. The addend's sign bit is inverted, and so it is in the total.
+        addend = Signal(self.root_bits + 1, name=f"addend_{row}")
+        total = Signal(self.root_bits + 1, name=f"total_{row}")
+        m.d.comb += [
+            addend.eq(Cat(Mux(update, first, Mux(positive, ~root, root))[: self.root_bits], update | ~positive)),
+            total.eq(add(Cat(quotient[-1] & ~update, remainder), addend, positive)),
+        ]
+        with m.If(loaded):
+            m.d.sync += [v.eq(self.i.payload.v), root.eq(1 << 16), quotient.eq(self.i.payload.v[16:])]
+        with m.If(update):
+            aligned = Mux(
+                reciprocal,
+                Const((1 << FACTOR_BITS) - 1) << (shift_bits - FACTOR_BITS),
+                v[: self.quotient_bits] << (shift_bits - self.quotient_bits),
+            )
+            m.d.sync += [root.eq((root + quotient) >> 1), quotient.eq(aligned)]
+        with m.Elif(divide):
+            m.d.sync += quotient.eq(Cat(total[-1], quotient))
+        with m.If(last):
+            m.d.sync += [remainder.eq(0), positive.eq(0)]
+        with m.Elif(update | divide):
+            m.d.sync += [remainder.eq(total), positive.eq(total[-1])]
+        return quotient

@@ -119,7 +119,7 @@ class RowVariance(wiring.Component):
     def _elaborate_product(
         self, m: Module, squares: Value, sum_and_remainder: Value, tie: Signal, quotient: Signal, step: Signal
     ) -> Signal:
-        """States after the division: ``quotient`` is rounded to the mean, less one in a ``tie``; v, which is returned."""
+        """States after the division: ``quotient`` becomes the mean, less one in a ``tie``; then v is returned."""
         factor = Signal(self.sum_bits)
         product = Signal(self.square_bits)
         low = Signal(MEAN_BITS)

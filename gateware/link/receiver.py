@@ -77,10 +77,7 @@ class Receiver(wiring.Component):
         m.submodules.crc = crc = PACKET_CRC(8).create()
         m.submodules.ram = ram = memory.Memory(shape=8, depth=2 * SLOT_BYTES, init=[])
         writer, reader = ram.write_port(), ram.read_port()
-        filling, reading = Signal(), Signal()  # slots
-        full = Signal(2)
-        lengths = [Signal(range(SLOT_BYTES + 1), name=f"length_{slot}") for slot in range(2)]
-
+        filling, full = Signal(), Signal(2)  # the slot that is filled, and those that hold a packet
         count, too_long = Signal(range(SLOT_BYTES + 1)), Signal()
         run, owed = Signal(8), Signal()  # bytes that the run still has; whether it stands for a zero at its end
         begun, idle = Signal(), Signal(self.timeout_bits)
@@ -121,6 +118,16 @@ class Receiver(wiring.Component):
             m.d.sync += [count.eq(0), too_long.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
         good = Signal()
         m.d.comb += good.eq(end & is_code & crc.match_detected & (count >= LEAST) & (count <= MAX_PACKET) & ~too_long)
+        self._elaborate_slots(m, reader, count, good, filling, full)
+        require(m, platform, self, "only a packet that is there is released", ~packets.release | packets.present)
+        return m
+
+    def _elaborate_slots(
+        self, m: Module, reader: "memory.ReadPort", count: Signal, good: Signal, filling: Signal, full: Signal
+    ) -> None:
+        """A ``good`` packet is handed on, and the other slot filled."""
+        packets, reading = self.packets, Signal()
+        lengths = [Signal(range(SLOT_BYTES + 1), name=f"length_{slot}") for slot in range(2)]
         for slot in range(2):
             with m.If(good & (filling == slot)):
                 m.d.sync += [full[slot].eq(1), lengths[slot].eq(count)]
@@ -133,5 +140,3 @@ class Receiver(wiring.Component):
             reader.addr.eq(Cat(packets.address, reading)),
             packets.byte.eq(reader.data),
         ]
-        require(m, platform, self, "only a packet that is there is released", ~packets.release | packets.present)
-        return m

@@ -87,7 +87,7 @@ class Transmitter(wiring.Component):
         return m
 
     def _elaborate_fill(self, m: Module, runs: "_Runs", crc: Processor, reading: Signal) -> None:
-        """States from IDLE on, in which a frame is filled: an answer's bytes, then its CRC. Or the one kept goes again."""
+        """States from IDLE on: a frame is filled with an answer's bytes and its CRC. Or the one kept goes again."""
         answers = self.answers
         kept_end, kept = Signal(range(DEPTH)), Signal()
         crc_left = Signal(range(CRC_BYTES + 1))

@@ -1,6 +1,6 @@
 """Shares the memory port between the accelerator's readers and writers, and guests."""
 
-from amaranth.hdl import Array, Const, Module, Signal
+from amaranth.hdl import Array, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -86,7 +86,6 @@ class MemoryArbiter(wiring.Component):
         valid = [port.cmd.valid for port in self.read] + [port.beat.valid for port in self.write]
         wants = [asks & ~stop for asks, stop in zip(valid, stopped, strict=True)]
         owner = Signal(range(clients))
-        budget = Signal(range(self.burst))
         asking, transfer, is_read, counted = Signal(), Signal(), Signal(), Signal()
         reader = owner[: max(1, (self.readers - 1).bit_length())]
         room = commands.i.ready & tags.i.ready & words.i.ready
@@ -105,8 +104,7 @@ class MemoryArbiter(wiring.Component):
         ]
         addresses = [port.cmd.payload for port in self.read] + [port.beat.payload.address for port in self.write]
         m.d.comb += commands.i.payload.address.eq(Array(addresses)[owner])
-        # Not from the owner, of whom enough depends: a register of its own chooses among the data.
-        writer = Signal(range(max(2, self.writers)), reset_less=True)
+        writer = self._elaborate_turns(m, wants, owner, asking, transfer, room)
         beats = [port.beat.payload for port in self.write]
         m.d.comb += [
             words.i.payload.data.eq(Array([b.data for b in beats])[writer]),
@@ -117,13 +115,23 @@ class MemoryArbiter(wiring.Component):
         for index, write_port in enumerate(self.write):
             place = self.readers + index
             m.d.comb += write_port.beat.ready.eq(room & (owner == place) & ~stopped[place])
+        arrived, unanswered = self._elaborate_answers(m, platform, tags)
+        m.d.comb += [
+            self.answered.eq((unanswered == 0) & ~arrived),
+            self.quiet.eq(self.answered & ~commands.o.valid & (words.level == 0) & ~words.o.valid),
+        ]
+        return m
 
-        others = Signal()
+    def _elaborate_turns(
+        self, m: Module, wants: list[Value], owner: Signal, asking: Signal, transfer: Signal, room: Value
+    ) -> Signal:
+        """The next ``owner``, and the writer whose data are chosen: a register of its own, as much depends on owner."""
+        clients = len(wants)
+        budget, writer = Signal(range(self.burst)), Signal(range(max(2, self.writers)), reset_less=True)
+        others, following = Signal(), Signal(range(clients))
         with m.If(transfer & (budget != 0)):
             m.d.sync += budget.eq(budget - 1)
-        m.d.comb += others.eq(0)
-        following = Signal(range(clients))
-        m.d.comb += following.eq(owner)
+        m.d.comb += [others.eq(0), following.eq(owner)]
         # The first client after the owner that asks: later entries of this chain are nearer, and win.
         for distance in range(clients - 1, 0, -1):
             candidate = Array([(index + distance) % clients for index in range(clients)])[owner]
@@ -131,8 +139,10 @@ class MemoryArbiter(wiring.Component):
                 m.d.comb += [following.eq(candidate), others.eq(1)]
         with m.If(others & (~asking | ((budget == 0) & (transfer | ~room)))):
             m.d.sync += [owner.eq(following), budget.eq(self.burst - 1), writer.eq(following - self.readers)]
+        return writer
 
-        # Answers come in the order of their tags.
+    def _elaborate_answers(self, m: Module, platform: object, tags: StreamFifo) -> tuple[Signal, Signal]:
+        """Answers come in the order of their tags: whether one has arrived, and how many have not."""
         back = self.memory.rdata
         m.d.comb += [back.ready.eq(1), tags.o.ready.eq(back.valid)]
         arrived, beat = Signal(), Signal(BEAT_BITS, reset_less=True)
@@ -148,8 +158,4 @@ class MemoryArbiter(wiring.Component):
         require(m, platform, self, "memory brings only what was asked for", ~back.valid | tags.o.valid)
         unanswered = Signal(range(self.in_flight + 4))
         m.d.sync += unanswered.eq(unanswered + self.reads - (back.valid & ~foreign))
-        m.d.comb += [
-            self.answered.eq((unanswered == 0) & ~arrived),
-            self.quiet.eq(self.answered & ~commands.o.valid & (words.level == 0) & ~words.o.valid),
-        ]
-        return m
+        return arrived, unanswered

@@ -110,8 +110,6 @@ class OperandA(wiring.Component):
         m = Module()
         address_bits = (self.depth - 1).bit_length()
         multiplier, shift = _divider_constants(self.rows)
-        m.d.comb += self.word.ready.eq(1)
-
         entry, word_here = self._entry(m)
         inside, lanes_layout = entry.shape(), data.ArrayLayout(self.word_layout, LANES)
 
@@ -145,10 +143,6 @@ class OperandA(wiring.Component):
             stride.eq(second.stride),
             base_k.eq(second.base + second.k),
         ]
-        # Rotate the lanes: place p of `rotated` holds lane (p - start) mod 4.
-        rotated = Signal(lanes_layout, reset_less=True)
-        for place in range(LANES):
-            m.d.sync += rotated[place].eq(Array(lanes[(place - s) % LANES].as_value() for s in range(LANES))[start[:2]])
         address, address_next = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
         start_rotated, enables = Signal.like(start, reset_less=True), Signal(LANES)
         counts = Cat((limit_room > lane) & (negative + lane >= 0) for lane in range(LANES))
@@ -159,15 +153,18 @@ class OperandA(wiring.Component):
             enables.eq(Mux(single, 1, counts)),
         ]
 
-        # To the banks: bank b takes lane (b - start) mod rows, if that is one of the four.
-        hits: list[Signal] = []
-        overs: list[Signal] = []
-        for bank in range(self.rows):
-            hit, over = self._elaborate_bank(m, bank, rotated, start_rotated, enables, valid, (address, address_next))
-            hits.append(hit)
-            overs.append(over)
+        # Place p of `rotated` holds lane (p - start) mod 4; bank b takes lane (b - start) mod rows, if there is one.
+        rotated = Signal(lanes_layout, reset_less=True)
+        for place in range(LANES):
+            m.d.sync += rotated[place].eq(Array(lanes[(place - s) % LANES].as_value() for s in range(LANES))[start[:2]])
+        addresses = (address, address_next)
+        landed = [
+            self._elaborate_bank(m, bank, rotated, start_rotated, enables, valid, addresses)
+            for bank in range(self.rows)
+        ]
         if watched(platform):
-            self._watch(m, platform, word_here, valids, Cat(hits), Cat(overs), (address, address_next))
+            hits, overs = (Cat(bank[index] for bank in landed) for index in range(2))
+            self._watch(m, platform, word_here, valids, hits, overs, addresses)
         return m
 
     def _entry(self, m: Module) -> tuple[data.View, Signal]:
@@ -177,7 +174,7 @@ class OperandA(wiring.Component):
         # meet it is held up by a register.
         word, word_here = Signal(self.word.payload.shape(), reset_less=True), Signal()
         m.d.sync += [word.eq(self.word.payload), word_here.eq(self.word.valid)]
-        m.d.comb += self.beat.ready.eq(~word_here)
+        m.d.comb += [self.word.ready.eq(1), self.beat.ready.eq(~word_here)]
         inside = data.StructLayout(
             {
                 "lanes": data.ArrayLayout(self.word_layout, LANES),

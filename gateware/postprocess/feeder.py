@@ -1,7 +1,7 @@
 """What the lanes work with next: jobs, constants and residual factors, fetched one set ahead of their use."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from gateware.arith.checks import require_range
@@ -99,16 +99,7 @@ class Feeder(wiring.Component):
                 skip_factor.eq(self.skip_factor),
             ]
 
-        # One way in for all factors, so that there is one conversion to sign and magnitude.
-        chosen = Signal(dyadic_layout(self.multiplier_bits))
-        with m.Switch(part):
-            with m.Case(Part.ACCUMULATORS):
-                record = self.constants.payload
-                m.d.comb += [chosen["multiplier"].eq(record["multiplier"]), chosen["shift"].eq(record["shift"])]
-            with m.Case(Part.SKIP):
-                m.d.comb += chosen.eq(skip_factor)
-            with m.Default():
-                m.d.comb += chosen.eq(branch)
+        chosen = self._elaborate_choice(m, part, branch, skip_factor)
         negative = chosen["multiplier"][-1]
         for lane in range(LANES):
             bias, factor = self.o.payload.bias[lane], self.o.payload.factor[lane]
@@ -120,3 +111,16 @@ class Feeder(wiring.Component):
                     factor.shift.eq(chosen["shift"]),
                 ]
         return m
+
+    def _elaborate_choice(self, m: Module, part: Signal, branch: data.View, skip_factor: data.View) -> data.View:
+        """One way in for all factors, so that there is one conversion to sign and magnitude."""
+        chosen = Signal(dyadic_layout(self.multiplier_bits))
+        with m.Switch(part):
+            with m.Case(Part.ACCUMULATORS):
+                record = self.constants.payload
+                m.d.comb += [chosen["multiplier"].eq(record["multiplier"]), chosen["shift"].eq(record["shift"])]
+            with m.Case(Part.SKIP):
+                m.d.comb += chosen.eq(skip_factor)
+            with m.Default():
+                m.d.comb += chosen.eq(branch)
+        return chosen

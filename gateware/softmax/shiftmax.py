@@ -175,7 +175,16 @@ class Shiftmax(wiring.Component):
             factors.o.ready.eq(output.row.ready & descriptors.o.valid),
         ]
 
-        pairs = pair_layout(self._sum.mantissa_bits)
+        self._elaborate_exponentials(m, row_sum, output)
+        connect(m, output.o, register.i)
+        connect(m, register.o, flipped(self.o))
+        m.d.comb += self.done.eq(self.o.valid & self.o.ready & self.o.payload.last)
+        self._watch(m, platform, scores, row_sum, divider, descriptors, output)
+        return m
+
+    def _elaborate_exponentials(self, m: Module, row_sum: RowSum, output: RowOutput) -> None:
+        """Those of the first pass are kept for the second."""
+        pairs = pair_layout(row_sum.mantissa_bits)
         m.submodules.exponentials = exponentials = memory.Memory(
             shape=pairs.size,
             depth=SLOTS << (2 * words(self.max_length) - 1).bit_length(),
@@ -193,12 +202,6 @@ class Shiftmax(wiring.Component):
             reader.en.eq(output.read),
             output.exponentials.eq(reader.data),
         ]
-
-        connect(m, output.o, register.i)
-        connect(m, register.o, flipped(self.o))
-        m.d.comb += self.done.eq(self.o.valid & self.o.ready & self.o.payload.last)
-        self._watch(m, platform, scores, row_sum, divider, descriptors, output)
-        return m
 
     def _watch(
         self,

@@ -106,15 +106,9 @@ class ResidualRequests(wiring.Component):
                 m.d.sync += [here.eq(first), group.eq(group + 1), base.eq(base + 4), place.eq(base + 4 + first)]
             with m.If(last):
                 m.d.sync += [asking.eq(0), page.eq(~page)]
-        tag = data.StructLayout({"cell": self.cell, "last": 1})
-        question = Signal(tag)
-        m.d.comb += [
-            question.cell.column.eq(here),
-            question.cell.group.eq(group),
-            question.cell.page.eq(page),
-            question.last.eq(last),
-        ]
-        answer = self._elaborate_answers(m, asked, question)
+        cell = Signal(self.cell)
+        m.d.comb += [cell.column.eq(here), cell.group.eq(group), cell.page.eq(page)]
+        answer = self._elaborate_answers(m, asked, cell, last)
         if watched(platform):
             first_lane, last_lane = Signal(2), Signal(2)
             with m.If(claim):
@@ -124,9 +118,9 @@ class ResidualRequests(wiring.Component):
             self._watch_answers(m, platform, asked, answer)
         return m
 
-    def _elaborate_answers(self, m: Module, asked: Value, question: data.View) -> data.View:
-        """What an answer is, in the order of the questions; fills the pages."""
-        tag = question.shape()
+    def _elaborate_answers(self, m: Module, asked: Value, cell: data.View, last: Signal) -> data.View:
+        """Answers, in the order of the questions, fill the pages: the cell of an answer, and whether it is the last."""
+        tag = data.StructLayout({"cell": self.cell, "last": 1})
         m.submodules.tags = tags = memory.Memory(
             shape=tag, depth=1 << self.cell.size, init=[], attrs={"ram_style": "distributed"}
         )
@@ -136,7 +130,8 @@ class ResidualRequests(wiring.Component):
         m.d.comb += [
             writer.en.eq(asked),
             writer.addr.eq(head),
-            writer.data.eq(question),
+            writer.data.cell.eq(cell),
+            writer.data.last.eq(last),
             reader.addr.eq(tail),
             self.fill.en.eq(self.memory.valid),
             self.fill.addr.eq(answer.cell),

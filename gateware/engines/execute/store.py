@@ -88,14 +88,9 @@ class RowStore(wiring.Component):
         # Fill: lane word by lane word.
         page, occupied = Signal(), Signal(2)
         phase = Signal(2)
-        place, row = Signal(cell), self.row
+        place, row, word = Signal(cell), self.row, self._word(m, phase)
         group = Signal(ROW_BITS - 2)
         phase_last, put, row_done = Signal(), Signal(), Signal()
-        values = self.i.payload.data
-        int8 = Cat(value[:8] for value in values)
-        halves = Array(Cat(values[2 * p][:16], values[2 * p + 1][:16]) for p in range(2))
-        words = Array(value.as_unsigned() for value in values)
-        word = Signal(32)
         m.d.comb += [
             row.eq(at.row + self.i.payload.row),
             group.eq(row[2:] - at.row[2:]),
@@ -106,13 +101,11 @@ class RowStore(wiring.Component):
             place.page.eq(page),
             place.group.eq(Mux(self.scatter, self.i.payload.row[2:], group[: len(place.group)])),
             place.column.eq(Mux(self.scatter, self.i.payload.row[:2], at.column + phase)),
-            word.eq(Mux(self.columns[0], int8, Mux(self.columns[1], halves[phase[0]], words[phase]))),
         ]
         with m.If(put):
             m.d.sync += phase.eq(Mux(phase_last, 0, phase + 1))
         # One cycle between the row and the page: addition and multiplexers before, memory behind.
-        put_next, place_next, word_next, lane_next = Signal(), Signal(cell), Signal(32), Signal(2)
-        to_all = Signal()
+        put_next, to_all, place_next, word_next, lane_next = Signal(), Signal(), Signal(cell), Signal(32), Signal(2)
         m.d.sync += [
             put_next.eq(put),
             place_next.eq(place),
@@ -141,6 +134,15 @@ class RowStore(wiring.Component):
         m.d.sync += occupied.eq((occupied | (page_done << page)) & ~freed)
         self._elaborate_burst(m, occupied, freed, waiting, cell, [reader for _, reader in lanes], targets_reader)
         return m
+
+    def _word(self, m: Module, phase: Signal) -> Signal:
+        """What of a row goes to a page in that phase: all of it as int8, half of it as int16, or one value as int32."""
+        values, word = self.i.payload.data, Signal(32)
+        int8 = Cat(value[:8] for value in values)
+        halves = Array(Cat(values[2 * p][:16], values[2 * p + 1][:16]) for p in range(2))
+        words = Array(value.as_unsigned() for value in values)
+        m.d.comb += word.eq(Mux(self.columns[0], int8, Mux(self.columns[1], halves[phase[0]], words[phase])))
+        return word
 
     def _elaborate_pages(self, m: Module, row_done: Value, page: Signal) -> "tuple[Array[data.View], Signal]":
         """What waits for a burst: the place of each page, set when ``page`` is full, which is told in that cycle."""
@@ -195,50 +197,30 @@ class RowStore(wiring.Component):
     ) -> None:
         """Beats of the pages in turn, one a cycle: prepare for a cycle, then row groups, beat columns inside."""
         turn, preparing, sending = Signal(), Signal(), Signal()
-        slab, base_group = Signal(PLACE_BITS, reset_less=True), Signal(ROW_BITS - 2, reset_less=True)
-        group, last_group = Signal(range(self.groups)), Signal(range(self.groups))
-        column, first_column, last_column = Signal(2), Signal(2), Signal(2)
-        first_lane, last_lane, final, scatter = Signal(2), Signal(2), Signal(), Signal()
-        end = Signal(ROW_BITS)
-        page = waiting[turn]
-        m.d.comb += end.eq(page.row + page.rows - 1)
+        now, page = _Burst(self.groups), waiting[turn]
         with m.If(occupied.bit_select(turn, 1) & ~preparing & ~sending):
             m.d.sync += preparing.eq(1)
         with m.If(preparing):
-            m.d.sync += [
-                preparing.eq(0),
-                sending.eq(1),
-                slab.eq(page.slab),
-                base_group.eq(page.row[2:]),
-                group.eq(0),
-                last_group.eq(end[2:] - page.row[2:]),
-                column.eq(page.column),
-                first_column.eq(page.column),
-                last_column.eq(page.column_end),
-                first_lane.eq(page.row[:2]),
-                last_lane.eq(end[:2]),
-                final.eq(page.final),
-                scatter.eq(page.scatter),
-            ]
+            m.d.sync += [preparing.eq(0), sending.eq(1)]
+        now.begin(m, page, preparing)
         out = self.memory.beat
         read = Signal(cell)
-        m.d.comb += [read.page.eq(turn), read.group.eq(group), read.column.eq(column)]
+        m.d.comb += [read.page.eq(turn), read.group.eq(now.group), read.column.eq(now.column)]
         for reader in readers:
             m.d.comb += reader.addr.eq(read)
         place, outside = Signal(PLACE_BITS), Signal()
+        column_group = Cat(now.column, (now.base_group + now.group)[: ROW_BITS - 2])
         m.d.comb += [
             targets.addr.eq(read),
-            place.eq(
-                slab
-                + Mux(scatter, Cat(Const(0, 2), targets.data[2:]), Cat(column, (base_group + group)[: ROW_BITS - 2]))
-            ),
+            place.eq(now.slab + Mux(now.scatter, Cat(Const(0, 2), targets.data[2:]), column_group)),
             outside.eq(place[self.address_bits :].any()),
         ]
         mask, block = Signal(LANES), Signal(LANES)
-        m.d.comb += block.eq(counting_lanes(group, last_group, first_lane, last_lane))
-        m.d.comb += mask.eq(Cat(Mux(scatter, targets.data[:2] == lane, block[lane]) for lane in range(LANES)))
+        m.d.comb += block.eq(counting_lanes(now.group, now.last_group, now.first_lane, now.last_lane))
+        m.d.comb += mask.eq(Cat(Mux(now.scatter, targets.data[:2] == lane, block[lane]) for lane in range(LANES)))
         last, out_final = Signal(), Signal()
-        m.d.comb += last.eq((group == last_group) & (column == Mux(scatter, last_lane, last_column)))
+        last_column = Mux(now.scatter, now.last_lane, now.last_column)
+        m.d.comb += last.eq((now.group == now.last_group) & (now.column == last_column))
         m.d.comb += self.stored.eq(out.valid & out.ready & out_final)
         with m.If(out.ready | ~out.valid):
             m.d.sync += [
@@ -247,13 +229,49 @@ class RowStore(wiring.Component):
                 out.payload.data.eq(Cat(reader.data for reader in readers)),
                 out.payload.mask.eq(Cat(lane.replicate(LANE_BYTES) for lane in mask)),
                 out.payload.address.eq(place),
-                out_final.eq(final & last),
+                out_final.eq(now.final & last),
             ]
             with m.If(sending):
-                m.d.sync += column.eq(column + 1)
-                with m.If(column == last_column):
-                    m.d.sync += [column.eq(first_column), group.eq(group + 1)]
+                m.d.sync += now.column.eq(now.column + 1)
+                with m.If(now.column == now.last_column):
+                    m.d.sync += [now.column.eq(now.first_column), now.group.eq(now.group + 1)]
                 with m.If(last):
                     m.d.sync += [sending.eq(0), turn.eq(~turn)]
                     m.d.comb += freed.eq(Mux(turn, 0b10, 0b01))
         m.d.comb += self.idle.eq((occupied == 0) & ~out.valid & ~preparing & ~sending)
+
+
+class _Burst:
+    """The page whose beats leave: which of its cells hold some, where they go, and the cell whose turn it is."""
+
+    def __init__(self, groups: int) -> None:
+        self.slab = Signal(PLACE_BITS, reset_less=True)
+        self.base_group = Signal(ROW_BITS - 2, reset_less=True)
+        self.group = Signal(range(groups))
+        self.last_group = Signal(range(groups))
+        self.column = Signal(2)
+        self.first_column = Signal(2)
+        self.last_column = Signal(2)
+        self.first_lane = Signal(2)
+        self.last_lane = Signal(2)
+        self.final = Signal()
+        self.scatter = Signal()
+
+    def begin(self, m: Module, page: data.View, now: Signal) -> None:
+        """Takes up a page in the cycle of ``now``."""
+        end = Signal(ROW_BITS)
+        m.d.comb += end.eq(page.row + page.rows - 1)
+        with m.If(now):
+            m.d.sync += [
+                self.slab.eq(page.slab),
+                self.base_group.eq(page.row[2:]),
+                self.group.eq(0),
+                self.last_group.eq(end[2:] - page.row[2:]),
+                self.column.eq(page.column),
+                self.first_column.eq(page.column),
+                self.last_column.eq(page.column_end),
+                self.first_lane.eq(page.row[:2]),
+                self.last_lane.eq(end[:2]),
+                self.final.eq(page.final),
+                self.scatter.eq(page.scatter),
+            ]

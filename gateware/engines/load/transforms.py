@@ -1,6 +1,6 @@
 """What LOADT does to beats between memory and a buffer: nothing, LayerNorm, or ShiftGELU."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -110,8 +110,12 @@ class Transforms(wiring.Component):
                     self.i.ready.eq(self.o.ready),
                 ]
 
-        # ShiftGELU's row groups, asked for as fast as it takes them.
-        left = Signal(10)
+        self._elaborate_groups(m, platform, kind)
+        return m
+
+    def _elaborate_groups(self, m: Module, platform: object, kind: Value) -> None:
+        """ShiftGELU's row groups, asked for as fast as it takes them."""
+        job, left = self.job, Signal(10)
         m.d.comb += self.group.valid.eq(left != 0)
         begins = self.start & (kind == Transform.SHIFTGELU)
         text = "an operation begins when all row maxima of the one before have been asked for"
@@ -120,4 +124,3 @@ class Transforms(wiring.Component):
             m.d.sync += [left.eq(job.groups.groups), self.group.payload.eq(job.max_group)]
         with m.Elif(self.group.valid & self.group.ready):
             m.d.sync += [left.eq(left - 1), self.group.payload.eq(self.group.payload + 1)]
-        return m

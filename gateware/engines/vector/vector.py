@@ -76,7 +76,7 @@ class VectorEngine(wiring.Component):
         connect(m, sequencer.give, flipped(self.signal))
         connect(m, flipped(self.scores), softmax.scores)
         now = sequencer.registers
-        half, started, ended = Signal(), Signal(), Signal()
+        half, started = Signal(), Signal()
         under_way = Signal(range(AHEAD + 3))
         m.d.comb += [
             self.semaphore.take.eq(sequencer.take),
@@ -100,7 +100,18 @@ class VectorEngine(wiring.Component):
         with m.If(started):
             m.d.sync += half.eq(~half)
 
-        # Words to their banks. The operation at the head of `places` is the one that they belong to.
+        ended = self._elaborate_words(m, places)
+        if watching:
+            m.d.comb += [places.i.payload.number.eq(self.number), self.writing.eq(places.o.payload.number)]
+            with m.If(started):
+                m.d.sync += softmax.number.eq(self.number)
+        m.d.sync += under_way.eq(under_way + started - ended)
+        m.d.comb += self.idle.eq(under_way == 0)
+        return m
+
+    def _elaborate_words(self, m: Module, places: StreamFifo) -> Signal:
+        """Words to their banks, those of the operation at the head of ``places``; whether its end is taken note of."""
+        softmax, ended = self.softmax, Signal()
         word = softmax.o.payload
         settling, giving = Signal(SETTLE), Signal()
         m.d.comb += [
@@ -114,10 +125,6 @@ class VectorEngine(wiring.Component):
             self.o.payload.bank.eq(word.row),
             self.o.payload.address.eq(base + word.word + Mux(word.low, places.o.payload.low, 0)),
         ]
-        if watching:
-            m.d.comb += [places.i.payload.number.eq(self.number), self.writing.eq(places.o.payload.number)]
-            with m.If(started):
-                m.d.sync += softmax.number.eq(self.number)
         m.d.sync += settling.eq(settling << 1)
         with m.If(softmax.done):
             m.d.sync += [giving.eq(1), settling.eq(1)]
@@ -129,6 +136,4 @@ class VectorEngine(wiring.Component):
         ]
         with m.If(ended):
             m.d.sync += giving.eq(0)
-        m.d.sync += under_way.eq(under_way + started - ended)
-        m.d.comb += self.idle.eq(under_way == 0)
-        return m
+        return ended
