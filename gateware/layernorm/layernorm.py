@@ -9,7 +9,8 @@ from gateware.arith.dyadic import channel_write_port
 from gateware.config import BEAT_BITS
 from gateware.contracts import require, require_held, watched
 from gateware.layernorm.constants import constant_values
-from gateware.layernorm.l1 import DIVISION_CYCLES, L1Statistics
+from gateware.layernorm.l1 import L1Statistics
+from gateware.layernorm.l1_divisions import DIVISION_CYCLES
 from gateware.layernorm.lanes import LanePacker, LaneUnpacker
 from gateware.layernorm.normalise import RowNormaliser
 from gateware.layernorm.root import RESULT, RowRoot, root_cycles
