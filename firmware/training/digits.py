@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from sim.reference.errors import UserError, filled_when_complete
 
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 IMAGE_SIZE = 32
@@ -78,20 +79,20 @@ def load(split: str) -> DigitSet:
 
 def write_images(digits: DigitSet, folder: Path) -> None:
     """Writes `digit_NNNN.png` (NNNN: position in scikit-learn's set), `labels.csv` (file, 0-based class) and the
-    classes' names, `class_names.txt`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "class_names.txt").write_text("".join(f"{name}\n" for name in CLASS_NAMES))
-    with (folder / "labels.csv").open("w", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(("file", "label"))
-        for image, label, index in zip(digits.images, digits.labels, digits.indices, strict=True):
-            name = f"digit_{index:04d}.png"
-            Image.fromarray(image).save(folder / name)
-            table.writerow((name, int(label)))
+    classes' names, `class_names.txt`: all of them or none. Raises UserError where the folder cannot be written."""
+    with filled_when_complete(folder) as temporary:
+        (temporary / "class_names.txt").write_text("".join(f"{name}\n" for name in CLASS_NAMES))
+        with (temporary / "labels.csv").open("w", newline="") as stream:
+            table = csv.writer(stream)
+            table.writerow(("file", "label"))
+            for image, label, index in zip(digits.images, digits.labels, digits.indices, strict=True):
+                name = f"digit_{index:04d}.png"
+                Image.fromarray(image).save(temporary / name)
+                table.writerow((name, int(label)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit status."""
+    """The command; 0. Raises UserError without scikit-learn, or where the folder cannot be written."""
     parser = argparse.ArgumentParser(prog="python -m firmware.digits", description=__doc__.splitlines()[0])
     parser.add_argument("--split", choices=SPLITS, default="held-out", help="default: %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images")
@@ -101,14 +102,15 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--limit must be at least 1, not {options.limit}.")
     try:
         digits = load(options.split)
-        keep = slice(options.limit)
-        digits = DigitSet(digits.images[keep], digits.labels[keep], digits.indices[keep])
+    except ImportError as error:
+        raise UserError(
+            "The digits come with scikit-learn, which is not installed; run `pip install scikit-learn`."
+        ) from error
+    keep = slice(options.limit)
+    digits = DigitSet(digits.images[keep], digits.labels[keep], digits.indices[keep])
+    try:
         write_images(digits, options.output)
-    except ImportError:
-        print("The digits come with scikit-learn, which is not installed: pip install scikit-learn.", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"Cannot write the images to {options.output}: {error.strerror or error}.", file=sys.stderr)
-        return 2
+        raise UserError(f"The images cannot be written to {options.output}: {error.strerror or error}.") from error
     print(f"{len(digits)} images and labels.csv in {options.output}")
     return 0

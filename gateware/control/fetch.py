@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.config import BEAT_BITS, AcceleratorConfig
 from gateware.contracts import NUMBER_BITS, begins, require, watched
-from gateware.isa import ADDRESS_BITS, COUNT_BITS, Engine, InstructionWord, Op, register
+from gateware.isa import ADDRESS_BITS, COUNT_BITS, VALUE_BITS, Engine, InstructionWord, Op, low_and_high, register
 from gateware.memory.port import ReadPort
 from gateware.memory.reader import StridedReader
 from gateware.stream.fifo import StreamFifo
@@ -140,13 +140,12 @@ class Fetch(wiring.Component):
 
     def _execute(self, m: Module, word: data.View, valid: Value, checked: Signal) -> None:
         """A word for the fetch itself."""
-        low = Signal(24)
-        fingerprint = self.config.fingerprint
+        low, (wanted_low, wanted_high) = Signal(VALUE_BITS), low_and_high(self.config.fingerprint)
         with m.Switch(word.op):
             with m.Case(register(Engine.CONTROL, "FINGERPRINT_LO").number), m.If(valid):
                 m.d.sync += low.eq(word.value)
             with m.Case(register(Engine.CONTROL, "FINGERPRINT_HI").number):
-                right = (low == fingerprint & 0xFFFFFF) & (word.value == fingerprint >> 24)
+                right = (low == wanted_low) & (word.value == wanted_high)
                 m.d.comb += self.mismatch.eq(valid & ~right)
                 with m.If(valid):
                     m.d.sync += checked.eq(right)

@@ -38,7 +38,9 @@ class Comparison:
 
 
 @dataclass
-class _Tally:
+class _Differences:
+    """Of one tensor: how many integers were compared, how many are wrong, and the first of these."""
+
     compared: int = 0
     wrong: int = 0
     first: str = ""
@@ -89,7 +91,7 @@ def compare(
     found, integers = [], 0
     windowed = _windowed(compiled)
     for name in order:
-        tally = _Tally()
+        differences = _Differences()
         if name in windowed:
             # A score that is masked is the least one in the machine, which never has its sum without the mask.
             wanted = np.where(windowed[name], LEAST_SCORE, expected[name])
@@ -99,14 +101,14 @@ def compare(
             got, lines = stored[name], compiled.orders.get(name)
             tokens = expected[name].reshape(-1, expected[name].shape[-1])
             got = got[: len(wanted)] if lines is None else got[lines]
-            tally.add(got[:, : wanted.shape[-1]], wanted if lines is None else tokens, (0, 0))
+            differences.add(got[:, : wanted.shape[-1]], wanted if lines is None else tokens, (0, 0))
         for piece in pieces.get(name, ()):
             part = piece.shown(wanted[piece.place])
             origin = [along.start for along in piece.place] + [0] * (part.ndim - len(piece.place))
-            tally.add(piece.values[tuple(slice(size) for size in part.shape)], part, tuple(origin))
-        integers += tally.compared
-        if tally.wrong:
-            found.append(f"{name}: {tally.wrong} of {tally.compared} integers differ, {tally.first}")
+            differences.add(piece.values[tuple(slice(size) for size in part.shape)], part, tuple(origin))
+        integers += differences.compared
+        if differences.wrong:
+            found.append(f"{name}: {differences.wrong} of {differences.compared} integers differ, {differences.first}")
     found += [f"{name}: it was not seen" for name in _expected_on_chip(compiled) if name not in pieces]
     return Comparison(len(order), integers, found)
 

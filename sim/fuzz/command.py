@@ -19,26 +19,26 @@ from sim.fuzz.machines import MACHINES, choice, of_board
 from sim.fuzz.plan import Plan
 from sim.fuzz.runner import run_case
 from sim.fuzz.shrink import shrunk
-from sim.fuzz.tally import Failure, Tally
+from sim.fuzz.totals import Failure, Totals
 from sim.reference.errors import UserError, exit_status
 
 DIFFERENT = 1  # exit status
 MOST_FRAMES = 1_000_000
 
 
-def fuzz(plan: Plan, progress: Progress | None = None) -> Tally:
+def fuzz(plan: Plan, progress: Progress | None = None) -> Totals:
     """Runs a plan up to its first failure, which is shrunk. Raises UserError where a program cannot be compiled."""
-    tally = Tally()
+    totals = Totals()
     task = None if progress is None else progress.add_task("fuzz", total=plan.frames)
     for case in plan.cases():
         if progress is not None and task is not None:
-            progress.update(task, completed=tally.frames, description=f"{case.network} with {case.memory}")
+            progress.update(task, completed=totals.frames, description=f"{case.network} with {case.memory}")
         outcome = run_case(case)
-        tally.add(case, outcome)
+        totals.add(case, outcome)
         if outcome.failure is not None:
-            tally.failure = _failure(case, outcome.step, outcome.failure)
+            totals.failure = _failure(case, outcome.step, outcome.failure)
             break
-    return tally
+    return totals
 
 
 def _failure(case: Case, step: int, sentence: str) -> Failure:
@@ -48,13 +48,13 @@ def _failure(case: Case, step: int, sentence: str) -> Failure:
     return Failure(case, smallest, run_case(smallest).failure or sentence)
 
 
-def one_case(case: Case) -> Tally:
+def one_case(case: Case) -> Totals:
     """Runs one case."""
-    tally, outcome = Tally(), run_case(case)
-    tally.add(case, outcome)
+    totals, outcome = Totals(), run_case(case)
+    totals.add(case, outcome)
     if outcome.failure is not None:
-        tally.failure = Failure(case, case, outcome.failure)
-    return tally
+        totals.failure = Failure(case, case, outcome.failure)
+    return totals
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
@@ -77,18 +77,18 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
 def run(arguments: argparse.Namespace) -> int:
     """0 when all is equal, 1 when not."""
     if arguments.case is not None:
-        plan, tally = None, one_case(parse_case(arguments.case))
+        plan, totals = None, one_case(parse_case(arguments.case))
     else:
         plan, console = plan_of(arguments), Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            tally = fuzz(plan, progress)
+            totals = fuzz(plan, progress)
     if arguments.json:
-        print(json.dumps(tally.values(plan)))
+        print(json.dumps(totals.values(plan)))
     else:
-        for sentence in tally.sentences(plan):
+        for sentence in totals.sentences(plan):
             print(sentence)
-    return DIFFERENT if tally.failure else 0
+    return DIFFERENT if totals.failure else 0
 
 
 def parser() -> argparse.ArgumentParser:

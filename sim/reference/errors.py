@@ -72,3 +72,20 @@ def replaced_when_complete(output: Path) -> Iterator[Path]:
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def filled_when_complete(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` whose files move there on success and vanish on any exception.
+
+    `folder` is made where it is not there. The files move in the order of their names, so a reader who waits for the
+    last one finds all of them.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, but the output must be a folder.")
+    made_folder(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        yield Path(name)
+        made_folder(folder)
+        for path in sorted(Path(name).iterdir()):
+            path.replace(folder / path.name)

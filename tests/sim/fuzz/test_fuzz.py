@@ -31,11 +31,11 @@ EXACT = Case(
 def test_random_networks_with_random_memories_are_exact(number: int):
     """Half of the short form on each of two machines: rows 4 and 5, two products a DSP and one."""
     plan = Plan(FRAMES // 2, 1, [choice(number)], largest=LARGEST)
-    tally = fuzz(plan)
-    print("\n".join(tally.sentences(plan)))
-    assert tally.failure is None
-    assert tally.frames >= FRAMES // 2 and tally.cuts >= 20
-    assert len(tally.shapes) >= SHAPES // 2 and len(tally.memories) >= MEMORIES
+    totals = fuzz(plan)
+    print("\n".join(totals.sentences(plan)))
+    assert totals.failure is None
+    assert totals.frames >= FRAMES // 2 and totals.cuts >= 20
+    assert len(totals.shapes) >= SHAPES // 2 and len(totals.memories) >= MEMORIES
     assert plan.residues == plan.reachable
 
 

@@ -10,7 +10,7 @@ from sim.fuzz.case import Case
 from sim.fuzz.plan import Plan
 from sim.fuzz.runner import Outcome
 
-__all__ = ["Failure", "Tally"]
+__all__ = ["Failure", "Totals"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Failure:
 
 
 @dataclass
-class Tally:
+class Totals:
     """Counts of all cases so far."""
 
     frames: int = 0
