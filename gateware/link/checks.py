@@ -9,13 +9,30 @@ from gateware.config import BEAT_BYTES
 from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, REQUEST, Command, Status
 from gateware.link.receiver import SLOT_BYTES
 
-__all__ = ["WORD_BYTES", "RequestChecks"]
+__all__ = ["WORD_BYTES", "RequestChecks", "RequestPort"]
 
 OVERHEAD = REQUEST.size + CRC_BYTES
 WORD_BYTES = 4
 PAGE_BITS = 10
 CONTROL_COMMANDS = (Command.CONTROL_READ, Command.CONTROL_WRITE)
 SPECIAL = {Command.WRITE, Command.READ, Command.CONTROL_WRITE, Command.RUN}
+
+
+class RequestPort(wiring.Signature):
+    """A request, as whoever has it shows it.
+
+    Members
+    -------
+    header : Out(REQUEST.layout), packet_length : Out(11)
+        The header, and the whole packet's bytes.
+    running : Out(1)
+        A program runs; this one is looked at without delay.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"header": Out(REQUEST.layout), "packet_length": Out(range(SLOT_BYTES + 1)), "running": Out(1)}
+        )
 
 
 class RequestChecks(wiring.Component):
@@ -28,12 +45,9 @@ class RequestChecks(wiring.Component):
 
     Members
     -------
-    request : In(REQUEST.layout), packet_length : In(11)
-        The header, and the whole packet's bytes.
+    request : In(RequestPort)
     session : In(16), opened : In(1), following : In(8)
         The device's session, if there is one, and the number that it waits for.
-    running : In(1)
-        A program runs; this one is looked at without delay.
     verdict : Out(Status)
         What the request deserves if it is its turn.
     same : Out(1)
@@ -52,12 +66,10 @@ class RequestChecks(wiring.Component):
         self.memory_beats = memory_beats
         super().__init__(
             {
-                "request": In(REQUEST.layout),
-                "packet_length": In(range(SLOT_BYTES + 1)),
+                "request": In(RequestPort()),
                 "session": In(16),
                 "opened": In(1),
                 "following": In(8),
-                "running": In(1),
                 "verdict": Out(4),
                 "same": Out(1),
                 "behind": Out(8),
@@ -66,7 +78,7 @@ class RequestChecks(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        request = self.request
+        request = self.request.header
         command, address, length = request.command, request.address, request.length
         # Memory is whole pages and a request shorter than one: its end is in the page that it begins in, or the next.
         page, pages = address[PAGE_BITS:], self.memory_beats * BEAT_BYTES >> PAGE_BITS
@@ -79,8 +91,8 @@ class RequestChecks(wiring.Component):
             outside.eq(page[pages.bit_length() - 1 :].any() if pages & (pages - 1) == 0 else page >= pages),
             in_last.eq((page ^ (pages - 1))[: pages.bit_length()] == 0),
             end.eq(address[:PAGE_BITS] + length[:PAGE_BITS]),
-            matches.eq(self.packet_length == length + OVERHEAD),
-            bare.eq(self.packet_length == OVERHEAD),
+            matches.eq(self.request.packet_length == length + OVERHEAD),
+            bare.eq(self.request.packet_length == OVERHEAD),
             fits.eq((length != 0) & (length <= MAX_PAYLOAD)),
             misaligned.eq(0),
         ]
@@ -114,6 +126,6 @@ class RequestChecks(wiring.Component):
             m.d.comb += self.verdict.eq(Status.MISALIGNED)
         with m.Elif(bounded & (outside | (in_last & end[PAGE_BITS] & (end[:PAGE_BITS] != 0)))):
             m.d.comb += self.verdict.eq(Status.ADDRESS_RANGE)
-        with m.Elif((command == Command.RUN) & self.running):
+        with m.Elif((command == Command.RUN) & self.request.running):
             m.d.comb += self.verdict.eq(Status.BUSY)
         return m

@@ -89,9 +89,9 @@ class Executor(wiring.Component):
         m.d.comb += [
             # The byte at `index` is always there: its address goes out the cycle before.
             packets.address.eq(Mux(packets.release, 0, index + self._advance)),
-            self.session.request.eq(request),
-            self.session.packet_length.eq(packets.length),
-            self.session.running.eq(self.machine.busy),
+            self.session.request.header.eq(request),
+            self.session.request.packet_length.eq(packets.length),
+            self.session.request.running.eq(self.machine.busy),
             self.transfer.address.eq(request.address),
             self.transfer.last.eq(self._left == 1),
             self.transfer.source.payload.eq(packets.byte),

@@ -2,11 +2,10 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from gateware.link.checks import RequestChecks
-from gateware.link.packets import REQUEST, WINDOW, Command, Status
-from gateware.link.receiver import SLOT_BYTES
+from gateware.link.checks import RequestChecks, RequestPort
+from gateware.link.packets import WINDOW, Command, Status
 
 __all__ = ["Session"]
 
@@ -23,8 +22,7 @@ class Session(wiring.Component):
 
     Members
     -------
-    request : In(REQUEST.layout), packet_length : In(11), running : In(1)
-        As of `RequestChecks`.
+    request : In(RequestPort)
     fresh : Out(1)
         It is the request's turn; ``enter`` : In(1): so it is, and the session waits for the next one.
     accepted : Out(1)
@@ -43,9 +41,7 @@ class Session(wiring.Component):
         self.checks = RequestChecks(memory_beats)
         super().__init__(
             {
-                "request": In(REQUEST.layout),
-                "packet_length": In(range(SLOT_BYTES + 1)),
-                "running": In(1),
+                "request": In(RequestPort()),
                 "enter": In(1),
                 "fresh": Out(1),
                 "accepted": Out(1),
@@ -60,7 +56,7 @@ class Session(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        request, opened = self.request, Signal()
+        request, opened = self.request.header, Signal()
         m.submodules.checks = checks = self.checks
         m.submodules.history = history = memory.Memory(
             shape=4, depth=WINDOW, init=[], attrs={"ram_style": "distributed"}
@@ -68,13 +64,11 @@ class Session(wiring.Component):
         remember, recall = history.write_port(), history.read_port(domain="comb")
         verdict, same, behind = checks.verdict, checks.same, checks.behind
         may_open = (request.command == Command.OPEN) & (verdict == Status.DONE)
+        connect(m, flipped(self.request), checks.request)
         m.d.comb += [
-            checks.request.eq(request),
-            checks.packet_length.eq(self.packet_length),
             checks.session.eq(self.number),
             checks.opened.eq(opened),
             checks.following.eq(self.following),
-            checks.running.eq(self.running),
             self.fresh.eq(Mux(same, behind == 0xFF, may_open)),
             self.accepted.eq(self.fresh & (verdict == Status.DONE)),
             self.repeated.eq(same & (behind == 0)),

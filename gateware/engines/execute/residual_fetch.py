@@ -2,15 +2,13 @@
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from gateware.config import BEAT_BITS, LANES
 from gateware.contracts import NUMBER_BITS
 from gateware.engines.execute.pages import page_cell_layout
-from gateware.engines.execute.residual_requests import ResidualRequests
+from gateware.engines.execute.residual_requests import ResidualPort, ResidualRequests
 from gateware.engines.execute.residual_rows import ResidualRows
-from gateware.engines.execute.tile_iterator import iteration_layout
-from gateware.memory.port import ReadPort
 
 __all__ = ["ResidualFetch"]
 
@@ -30,14 +28,10 @@ class ResidualFetch(wiring.Component):
 
     Members
     -------
-    iteration : In(iteration_layout())
-        Must hold while ``idle`` is low; ``columns`` is 2.
-    start : In(1)
-    memory : Out(ReadPort)
+    iteration, start, memory, outside : as of `ResidualPort`
+        ``iteration`` must hold while ``idle`` is low.
     o : Out(stream of 4 x signed(16))
         The rows that count, in order.
-    outside : Out(1)
-        A beat is not in memory; it is not asked for.
     idle : Out(1)
 
     Attributes
@@ -51,11 +45,8 @@ class ResidualFetch(wiring.Component):
         self.number = Signal(NUMBER_BITS)
         super().__init__(
             {
-                "iteration": In(iteration_layout()),
-                "start": In(1),
-                "memory": Out(ReadPort(address_bits)),
+                **ResidualPort(address_bits).members,
                 "o": Out(stream.Signature(data.ArrayLayout(signed(16), LANES))),
-                "outside": Out(1),
                 "idle": Out(1),
             }
         )

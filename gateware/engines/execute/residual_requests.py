@@ -10,7 +10,36 @@ from gateware.engines.execute.pages import PAGES, block_groups, counting_lanes, 
 from gateware.engines.execute.tile_iterator import PLACE_BITS, ROW_BITS, TileIterator, iteration_layout
 from gateware.memory.port import ReadPort
 
-__all__ = ["ResidualRequests"]
+__all__ = ["ResidualPort", "ResidualRequests"]
+
+
+class ResidualPort(wiring.Signature):
+    """The skip operand of an operation, as whoever fetches it sees it.
+
+    Parameters
+    ----------
+    address_bits : int
+        Bits of a beat address of the memory.
+
+    Members
+    -------
+    iteration : In(iteration_layout())
+        Must hold until the end; ``columns`` is 2.
+    start : In(1)
+    memory : Out(ReadPort)
+    outside : Out(1)
+        A beat is not in memory; it is not asked for.
+    """
+
+    def __init__(self, address_bits: int) -> None:
+        super().__init__(
+            {
+                "iteration": In(iteration_layout()),
+                "start": In(1),
+                "memory": Out(ReadPort(address_bits)),
+                "outside": Out(1),
+            }
+        )
 
 
 class ResidualRequests(wiring.Component):
@@ -25,17 +54,13 @@ class ResidualRequests(wiring.Component):
 
     Members
     -------
-    iteration, start : In
-        As of `ResidualFetch`.
-    memory : Out(ReadPort)
+    iteration, start, memory, outside : as of `ResidualPort`.
     fill : In(memory.WritePort.Signature)
         Of the pages: each answer with its place.
     complete : Out(2)
         The pages whose beats have all come.
     freed : In(2)
         The pages that have been handed out in this cycle.
-    outside : Out(1)
-        A beat is not in memory; it is not asked for.
 
     Attributes
     ----------
@@ -49,13 +74,10 @@ class ResidualRequests(wiring.Component):
         self.number = Signal(NUMBER_BITS)
         super().__init__(
             {
-                "iteration": In(iteration_layout()),
-                "start": In(1),
-                "memory": Out(ReadPort(address_bits)),
+                **ResidualPort(address_bits).members,
                 "fill": In(memory.WritePort.Signature(addr_width=self.cell.size, shape=BEAT_BITS)),
                 "complete": Out(PAGES),
                 "freed": In(PAGES),
-                "outside": Out(1),
             }
         )
 
