@@ -16,10 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.quantiser.agreement import compare
 from firmware.quantiser.labels import labels_of
 from firmware.quantiser.paired_logits import cores, paired_logits
-from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError, exit_status
 from sim.reference.model_file import load_model
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--processes must be at least 1, not {arguments.processes}.")
     model = load_model(arguments.model)
     shape = model.shape
-    weights = load_weights(arguments.weights, shape)
+    weights = load_weights(arguments.weights, shape, resample=True)
     stop = None if arguments.limit is None else arguments.skip + arguments.limit
     files = image_files(arguments.images)[arguments.skip : stop]
     if not files:
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m firmware.compare", description=(__doc__ or "").splitlines()[0])
     result.add_argument("model", type=Path, metavar="MODEL", help="integer model file")
     result.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help="the float weights it was made from"
+        "--weights", type=Path, required=True, metavar="PATH", help="the float weights it was made from"
     )
     result.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images")
     result.add_argument("--labels", type=Path, required=True, metavar="CSV", help="columns file and label")

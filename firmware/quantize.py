@@ -1,6 +1,6 @@
-"""Turns a float checkpoint of a ViT, DeiT or Swin into an integer model.
+"""Turns a float checkpoint of a ViT, DeiT, DINOv2, CLIP or Swin into an integer model.
 
-python -m firmware.quantize ARCH --weights FILE --calibrate DIR -o MODEL
+python -m firmware.quantize [ARCH] --weights PATH --calibrate DIR -o MODEL
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from firmware.checkpoints.checkpoint import open_checkpoint
 from firmware.float_models.blocks import FloatModel
 from firmware.float_models.registry import float_model
 from firmware.quantiser.calibration import METHODS, Calibration
 from firmware.quantiser.network_error import network_errors
 from firmware.quantiser.post_training import Quantised, attention_warnings, quantise_model
 from firmware.quantiser.preprocess_options import add_preprocessing_options, preprocessing_from
-from firmware.quantiser.timm_names import load_weights
-from sim.reference.architecture import parse_architecture
+from sim.reference.architecture import spelled_out
 from sim.reference.arithmetic import preset
 from sim.reference.errors import UserError, exit_status, replaced_when_complete
 from sim.reference.model_file import IntegerModel
@@ -78,14 +78,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Calibrates, quantises, writes the model, prints the report; 0."""
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit must be at least 1, not {arguments.limit}.")
-    shape = parse_architecture(arguments.arch)
+    if arguments.image is not None and arguments.image < 1:
+        raise UserError(f"--image must be at least 1, not {arguments.image}.")
     try:
         preset(arguments.arithmetic)
     except ValueError as error:
         raise UserError(f"--arithmetic: {error}.") from error
-    preprocessing = preprocessing_from(arguments, shape.image)
-    class_names = read_class_names(arguments.class_names, shape.classes) if arguments.class_names else ()
-    weights = load_weights(arguments.weights, shape)
+    checkpoint = open_checkpoint(arguments.weights, arguments.arch, arguments.image)
+    shape, weights = checkpoint.shape, checkpoint.weights
+    preprocessing = preprocessing_from(arguments, shape.image, checkpoint.preprocessing)
+    notes = [*checkpoint.notes, f"Of each picture: {preprocessing.describe()}."]
+    class_names = checkpoint.class_names
+    if arguments.class_names:
+        class_names = read_class_names(arguments.class_names, shape.classes)
     images = image_files(arguments.calibrate)[: arguments.limit]
     model = float_model(shape, weights)
     calibration = calibrated(shape, model, preprocessing, images)
@@ -96,7 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     network = network_errors(model, integer, sample)
     summary = {
         "model": str(arguments.output),
-        "architecture": arguments.arch,
+        "architecture": spelled_out(shape),
+        "notes": notes,
         "arithmetic": arguments.arithmetic,
         "calibration": arguments.calibration,
         "snapped": arguments.snap,
@@ -113,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(summary))
         return 0
     print(report_table(result, network))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{arguments.output}: {len(images)} images, arithmetic {arguments.arithmetic}, {summary['checksum']:.16}")
@@ -122,8 +130,22 @@ def run(arguments: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(prog="python -m firmware.quantize", description=(__doc__ or "").splitlines()[0])
-    result.add_argument("arch", metavar="ARCH", help="timm name, or vit:image=... or swin:image=...")
-    result.add_argument("--weights", type=Path, required=True, metavar="FILE", help=".safetensors or .npz, timm names")
+    result.add_argument(
+        "arch",
+        metavar="ARCH",
+        nargs="?",
+        help="timm name, or vit:image=... or swin:image=...; left out for a folder that says it itself",
+    )
+    result.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a folder as Hugging Face, timm or open_clip write it, or a .safetensors, .npz, .pth or .bin file",
+    )
+    result.add_argument(
+        "--image", type=int, metavar="PIXELS", help="fit the positions to images of another size than trained with"
+    )
     result.add_argument("--calibrate", type=Path, required=True, metavar="DIR", help="folder of images")
     result.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="the integer model to write")
     result.add_argument(

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from firmware import quantize
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.registry import float_model
-from firmware.quantiser.timm_names import load_weights
 from firmware.training import digits
 from host.devices.registry import open_device
 from sim.reference.architecture import parse_architecture

@@ -116,18 +116,12 @@ def load_program(path: Path) -> Program:
 
 
 def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Program:
-    preprocessing = json.loads(header["preprocessing"])
     return Program(
         board=header["board"],
         settings=tuple(map(str, json.loads(header["settings"]))),
         arithmetic=header["arithmetic"],
         architecture=header["architecture"],
-        preprocessing=Preprocessing(
-            resize=int(preprocessing["resize"]),
-            crop=int(preprocessing["crop"]),
-            mean=tuple(map(float, preprocessing["mean"])),  # type: ignore[arg-type]
-            std=tuple(map(float, preprocessing["std"])),  # type: ignore[arg-type]
-        ),
+        preprocessing=Preprocessing.from_dict(json.loads(header["preprocessing"])),
         class_names=tuple(map(str, json.loads(header["class_names"]))),
         image_scale=float(header["image_scale"]),
         logit_scales=tensors["logit_scales"],

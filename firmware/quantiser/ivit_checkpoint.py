@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from firmware.checkpoints.arrays import load_arrays
+from firmware.checkpoints.checked import check_buffers
+from firmware.checkpoints.torch_file import load_state, tensors_of
 from firmware.quantiser.norm_constants import norm_constants
-from firmware.quantiser.weights import check_buffers, load_arrays
 from sim.reference.errors import UserError
 from sim.reference.model_check import check_tensors
 from sim.reference.model_shape import INTEGERS, ModelShape, NormLayer
@@ -39,7 +41,7 @@ def load_checkpoint(path: Path) -> dict[str, Array]:
         arrays = load_arrays(path)
         prefixed = {key.removeprefix(NPZ_PREFIX): array for key, array in arrays.items() if key.startswith(NPZ_PREFIX)}
         return prefixed or arrays
-    return _load_torch(path)
+    return tensors_of(load_state(path), path)
 
 
 def _is_npz(path: Path) -> bool:
@@ -50,36 +52,6 @@ def _is_npz(path: Path) -> bool:
             return all(name.endswith(".npy") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
-
-
-def _load_torch(path: Path) -> dict[str, Array]:
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            f"{path} is a PyTorch file and PyTorch is not installed; get it with `pip install torch==2.13.0`."
-        ) from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged or hostile file makes the unpickler raise nearly anything; all of it means the same to the user.
-    except Exception as error:
-        raise UserError(
-            f"{path} is not a PyTorch file of plain tensors ({type(error).__name__}); "
-            "it is damaged, or holds objects whose loading would run code, which is refused."
-        ) from error
-    if not isinstance(state, Mapping):
-        raise UserError(
-            f"{path} holds a {type(state).__name__}, but the authors' state_dict (key to tensor) is expected."
-        )
-    arrays: dict[str, Array] = {}
-    for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-            raise UserError(f"{path}: {key!r} is a {type(value).__name__}, but a dense tensor is expected.")
-        try:
-            arrays[key] = value.detach().numpy()
-        except (TypeError, RuntimeError) as error:
-            raise UserError(f"{path}: {key!r} holds {value.dtype}, but float32 is expected.") from error
-    return arrays
 
 
 def import_checkpoint(

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.blocks import FloatArray
 from firmware.float_models.registry import float_model
 from firmware.quantiser.calibration import Calibration
 from firmware.quantiser.post_training import quantise_model
 from firmware.quantiser.preprocess_options import add_preprocessing_options, preprocessing_from
-from firmware.quantiser.weights import checked_weights, load_arrays
 from firmware.training import training_checkpoint as checkpoint
 from firmware.training.data import AUGMENTATIONS, Images, batch, open_images
 from firmware.training.network import IntegerNetwork, weights_of
@@ -94,7 +94,7 @@ def _started(arguments: argparse.Namespace) -> tuple[IntegerModel | None, Weight
         if model is None:
             raise UserError(f"{arguments.start} is no model file; an architecture needs --weights FILE beside it.")
         return model, None
-    return model, checked_weights(load_arrays(arguments.weights), shape.weight_shapes(), arguments.weights)
+    return model, load_weights(arguments.weights, shape, resample=model is not None)
 
 
 def run(arguments: argparse.Namespace, workers: Workers) -> int:

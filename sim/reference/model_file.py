@@ -174,9 +174,7 @@ def _arithmetic(header: Mapping[str, str]) -> str:
 
 def _preprocessing(text: str, path: Path) -> Preprocessing:
     try:
-        fields = json.loads(text)
-        means, stds = (tuple(float(value) for value in fields.pop(name)) for name in ("mean", "std"))
-        return Preprocessing(**{key: int(value) for key, value in fields.items()}, mean=means, std=stds)  # type: ignore[arg-type]
+        return Preprocessing.from_dict(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path}: the header's preprocessing {text!r} is not understood; resize, crop, mean and std are expected."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +21,40 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 """What counts as an image in a folder; a file named by itself may have any name."""
 
 
+INTERPOLATIONS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
+}
+LARGEST_SIDE = 1 << 14  # pixels that a picture is resized to
+
+
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize the short side to `resize` pixels (bicubic), crop the centre `crop` x `crop`, scale to 0..1, normalise."""
+    """Resize, crop the centre, scale to 0..1, normalise.
+
+    Parameters
+    ----------
+    resize : pixels of the short side; with `squash` of both sides
+    crop : side of the square that is cut out
+    mean, std : are taken off, and divided by, one a colour
+    interpolation : one of INTERPOLATIONS
+    squash : the picture's proportions are not kept
+    """
 
     resize: int
     crop: int
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bicubic"
+    squash: bool = False
 
     def __post_init__(self) -> None:
+        if self.resize > LARGEST_SIDE:
+            raise UserError(f"resize must be at most {LARGEST_SIDE} pixels, not {self.resize}.")
+        if self.interpolation not in INTERPOLATIONS:
+            raise UserError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, not {self.interpolation!r}.")
         if not 1 <= self.crop <= self.resize:
             raise UserError(f"resize must be at least the image's side of {self.crop} pixels, not {self.resize}.")
         for name in ("mean", "std"):
@@ -45,8 +70,36 @@ class Preprocessing:
         return cls(resize=256 if image == 224 else image, crop=image)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for a file's metadata."""
-        return asdict(self)
+        """Plain values for a file's metadata: size, mean and deviation, and what else is not as it is by default."""
+        extra = {one.name: one.default for one in fields(self)[4:]}
+        return {name: value for name, value in asdict(self).items() if extra.get(name, MISSING) != value}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """What `to_dict` gave, from a file that nobody has checked.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError : it is something else
+        UserError : a value that no preprocessing has
+        """
+        mean, std = (tuple(map(float, values[name])) for name in ("mean", "std"))
+        known = {one.name for one in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"{unknown[0]!r} is not known")
+        interpolation, squash = values.get("interpolation", cls.interpolation), values.get("squash", cls.squash)
+        if not isinstance(interpolation, str) or not isinstance(squash, bool):
+            raise TypeError("interpolation must be a name, squash true or false")
+        return cls(int(values["resize"]), int(values["crop"]), mean, std, interpolation, squash)  # type: ignore[arg-type]
+
+    def describe(self) -> str:
+        """In words, for a command to print."""
+        what = "both sides" if self.squash else "the short side"
+        mean, std = (",".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return (
+            f"{what} to {self.resize} pixels ({self.interpolation}), the centre of {self.crop}, mean {mean}, "
+            f"deviation {std}"
+        )
 
     def load(self, path: Path) -> npt.NDArray[np.float32]:
         """The image file as float32 (3, crop, crop), red first. Raises UserError as `read_picture`."""
@@ -55,9 +108,9 @@ class Preprocessing:
     def apply(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         """A decoded picture (RGB) as float32 (3, crop, crop), red first."""
         scale = self.resize / min(picture.size)
-        width, height = (max(self.resize, round(side * scale)) for side in picture.size)
+        width, height = (self.resize if self.squash else max(self.resize, round(s * scale)) for s in picture.size)
         if (width, height) != picture.size:
-            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+            picture = picture.resize((width, height), INTERPOLATIONS[self.interpolation])
         left, top = (width - self.crop) // 2, (height - self.crop) // 2
         picture = picture.crop((left, top, left + self.crop, top + self.crop))
         pixels = np.asarray(picture, dtype=np.float32) / np.float32(255)

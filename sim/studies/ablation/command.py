@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.blocks import FloatArray
 from firmware.quantiser.labels import labels_of
-from firmware.quantiser.timm_names import load_weights
 from firmware.training import digits
 from gateware.config import ALIASES, PRESETS, ConfigError, config
 from hw.units.errors import UnitsError
@@ -81,7 +81,7 @@ def accuracy(
     files: Sequence[Path],
 ) -> None:  # fmt: skip
     """Fills the rows' accuracy from labelled images."""
-    weights: dict[str, FloatArray] = load_weights(arguments.weights, model.shape)
+    weights: dict[str, FloatArray] = load_weights(arguments.weights, model.shape, resample=True)
     images = Images(tuple(files), labels_of(arguments.labels, files, model.shape.classes))
     names = {variant.name: variant_arithmetic(arguments.arithmetic, variant).name for variant in variants}
     found = logits(

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.blocks import erf, layer_norm, softmax
 from firmware.float_models.registry import float_model
 from firmware.float_models.vit import FloatVit
-from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import parse_architecture
 from sim.reference.preprocess import Preprocessing, image_files
 from tests.firmware.quantiser import small_vit

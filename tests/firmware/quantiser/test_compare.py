@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from firmware import compare
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.registry import float_model
 from firmware.quantiser.network_error import network_errors
-from firmware.quantiser.timm_names import load_weights
 from firmware.training import digits
 from sim.reference.model_file import load_model
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from firmware.checkpoints.arrays import load_arrays
 from firmware.float_models.blocks import FloatArray
 from firmware.quantiser.random_model import random_model
-from firmware.quantiser.weights import load_arrays
 from firmware.training import digits
 from firmware.training import training_checkpoint as checkpoint
 from firmware.training.data import Grey, batch, open_images, read_idx

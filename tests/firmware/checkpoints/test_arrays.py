@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from firmware.quantiser.weights import checked_weights, load_arrays
+from firmware.checkpoints.arrays import load_arrays
+from firmware.checkpoints.checked import checked_weights
 from sim.reference.errors import UserError
 from sim.reference.preprocess import Preprocessing, image_files
 from tests.firmware.quantiser import small_vit

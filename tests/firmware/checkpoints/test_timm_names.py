@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from firmware.checkpoints.checkpoint import load_weights
 from firmware.float_models.registry import float_model
 from firmware.quantiser.random_model import random_weights
-from firmware.quantiser.timm_names import load_weights
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from sim.reference.model_shape import ModelShape
