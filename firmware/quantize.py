@@ -9,15 +9,17 @@ import argparse
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from firmware.checkpoints.checkpoint import open_checkpoint
 from firmware.float_models.blocks import FloatModel
 from firmware.float_models.registry import float_model
+from firmware.quantiser.bias_correction import corrected_biases
 from firmware.quantiser.calibration import METHODS, Calibration
 from firmware.quantiser.network_error import network_errors
 from firmware.quantiser.post_training import Quantised, attention_warnings, quantise_model
@@ -45,6 +47,17 @@ def calibrated(
     for start in track(starts, "calibrating", console=console, disable=not console.is_terminal):
         model.forward(preprocessing.load_batch(images[start : start + BATCH]), calibration.observe)
     return calibration
+
+
+def with_corrected_biases(model: FloatModel, integer: IntegerModel, images: Sequence[Path]) -> IntegerModel:
+    """The integer model with biases that take up its mean errors, with a progress bar when stderr is a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("correcting biases")
+        biases = corrected_biases(
+            model, integer, images, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    return dataclasses.replace(integer, tensors={**integer.tensors, **biases})
 
 
 def read_class_names(path: Path, classes: int) -> tuple[str, ...]:
@@ -97,6 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
     result = quantise_model(shape, weights, calibration, arguments.calibration, arguments.snap)
     result.warnings += attention_warnings(shape, preset(arguments.arithmetic))
     integer = IntegerModel(shape, arguments.arithmetic, preprocessing, result.tensors, class_names)
+    started = time.perf_counter()
+    corrected = arguments.bias_correction and len(images) > 1
+    if corrected:
+        integer = with_corrected_biases(model, integer, images)
+    seconds = time.perf_counter() - started
     sample = preprocessing.load_batch(images[:NETWORK_IMAGES])
     network = network_errors(model, integer, sample)
     summary = {
@@ -106,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         "arithmetic": arguments.arithmetic,
         "calibration": arguments.calibration,
         "snapped": arguments.snap,
+        "bias_correction_seconds": round(seconds, 1) if corrected else None,
         "images": len(images),
         "checksum": integer.checksum(),
         "warnings": result.warnings,
@@ -123,7 +142,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{arguments.output}: {len(images)} images, arithmetic {arguments.arithmetic}, {summary['checksum']:.16}")
+    biases = f"biases corrected in {seconds:.1f} s" if corrected else "biases as they are"
+    print(
+        f"{arguments.output}: {len(images)} images, {biases}, arithmetic {arguments.arithmetic}, "
+        f"{summary['checksum']:.16}"
+    )
     return 0
 
 
@@ -154,6 +177,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--calibration", choices=METHODS, default="minmax")
     result.add_argument(
         "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"
+    )
+    result.add_argument(
+        "--no-bias-correction",
+        dest="bias_correction",
+        action="store_false",
+        help="leave the biases as the float model has them",
     )
     result.add_argument("--limit", "--max-images", type=int, metavar="N", help="only the first N images in name order")
     result.add_argument("--report", type=Path, metavar="FILE", help="also write the report as JSON")
