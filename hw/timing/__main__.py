@@ -1,4 +1,4 @@
-"""`python -m hw.timing [BOARD]`: how late a board's longest paths are, unit by unit, without place and route."""
+"""`python -m hw.timing [BOARD]`: how late a board's longest paths are, and what makes it hard to place."""
 
 import argparse
 import sys
@@ -9,7 +9,8 @@ from rich.console import Console
 
 from hw.timing.analysis import analyse
 from hw.timing.delays import Wires
-from hw.timing.report import by_unit, print_table, print_worst, to_json, write_docs
+from hw.timing.placing import placing
+from hw.timing.report import by_unit, placing_lines, print_table, print_worst, to_json, write_docs
 from hw.toolchains.errors import ToolError
 from sim.reference.errors import UserError, exit_status
 
@@ -42,17 +43,20 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{netlist} is no file; {how}.")
     with Console(stderr=True).status("following every path"):
         try:
-            rows = by_unit(analyse(netlist.read_text(errors="replace"), options.top, Wires(options.wire)))
+            text = netlist.read_text(errors="replace")
+            rows = by_unit(analyse(text, options.top, Wires(options.wire)))
+            found = placing(text, options.top)
         except ToolError as error:
             raise UserError(f"{netlist}: {error}") from error
     if not rows:
         raise UserError(f"{netlist} has no xc7 registers; give the netlist of an xc7 board.")
     if options.docs:
-        write_docs(rows)
+        write_docs(rows, found)
     if options.json:
-        print(to_json(rows))
+        print(to_json(rows, found))
         return 0
     print_table(rows, Console())
+    print("\n".join(placing_lines(found)))
     for row in rows[: options.paths]:
         print_worst(row.worst, Console())
     return 0

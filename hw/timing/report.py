@@ -14,9 +14,10 @@ from rich.table import Table
 
 from hw.timing.analysis import Analysis, Path
 from hw.timing.cells import Pin
+from hw.timing.placing import Placing
 from sim.reference.errors import replaced_when_complete
 
-__all__ = ["DOCS", "UnitTiming", "by_unit", "print_table", "print_worst", "to_json", "write_docs"]
+__all__ = ["DOCS", "UnitTiming", "by_unit", "placing_lines", "print_table", "print_worst", "to_json", "write_docs"]
 
 DOCS = File(__file__).resolve().parents[2] / "docs" / "timing.md"
 BEGIN, END = "<!-- the table: `python -m hw.timing --docs` -->", "<!-- end of the table -->"
@@ -98,12 +99,29 @@ def print_worst(path: Path, console: Console) -> None:
         print(f"  {wire}{step.kind} {step.delay:.2f}  {step.cell}", file=console.file)
 
 
-def to_json(rows: Sequence[UnitTiming]) -> str:
-    """A list of objects, one a unit."""
-    return json.dumps([dataclasses.asdict(row) for row in rows], indent=1)
+def placing_lines(found: Placing) -> list[str]:
+    """What makes the netlist hard to place, a sentence each."""
+    enables, resets = (
+        ", ".join(f"{loads:,}" for loads in wide) for wide in (found.widest_enables, found.widest_resets)
+    )
+    return [
+        f"{found.registers:,} registers; {found.fed_by_registers:,} are fed by registers and {found.fed_otherwise:,} by "
+        "memories, multipliers and the like: each of these takes a LUT's position of its own.",
+        f"{found.control_sets:,} control sets; {found.small_sets:,} have at most 8 registers, "
+        f"{found.in_small_sets:,} together.",
+        f"{found.enables:,} enables, the widest with {enables} loads.",
+        f"{found.resets:,} resets, the widest with {resets} loads.",
+        f"{found.inverters:,} inverters.",
+    ]
 
 
-def write_docs(rows: Sequence[UnitTiming], page: File = DOCS) -> None:
+def to_json(rows: Sequence[UnitTiming], found: Placing) -> str:
+    """An object: `units`, a list of objects, and `placing`."""
+    units = [dataclasses.asdict(row) for row in rows]
+    return json.dumps({"units": units, "placing": dataclasses.asdict(found)}, indent=1)
+
+
+def write_docs(rows: Sequence[UnitTiming], found: Placing, page: File = DOCS) -> None:
     """Brings the table of docs/timing.md up to date."""
     text = page.read_text()
     head, tail = text[: text.index(BEGIN)], text[text.index(END) :]
@@ -111,4 +129,6 @@ def write_docs(rows: Sequence[UnitTiming], page: File = DOCS) -> None:
     lines = [" | ".join(columns), " | ".join(["---", *["---:"] * (len(columns) - 1)])]
     lines += [" | ".join(_cells(row)[: len(columns)]) for row in rows]
     with replaced_when_complete(page) as temporary:
-        temporary.write_text(head + BEGIN + "\n" + "\n".join(f"| {line} |" for line in lines) + "\n" + tail)
+        table = "\n".join(f"| {line} |" for line in lines)
+        sentences = "\n".join(f"- {line}" for line in placing_lines(found))
+        temporary.write_text(f"{head}{BEGIN}\n{table}\n\n{sentences}\n{tail}")

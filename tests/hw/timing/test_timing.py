@@ -9,6 +9,7 @@ import pytest
 from hw.timing.__main__ import main
 from hw.timing.analysis import Analysis, analyse
 from hw.timing.delays import Wires
+from hw.timing.placing import placing
 from hw.timing.report import by_unit
 from hw.toolchains.errors import ToolError
 
@@ -138,10 +139,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     netlist = tmp_path / "netlist.json"
     netlist.write_text(text({"a": register(10, 99), "b": register(11, 10)}, {"machine.uart.bit": 11}))
     assert main(["--netlist", str(netlist), "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    (row,) = json.loads(capsys.readouterr().out)["units"]
     assert row["unit"] == "uart" and row["worst"]["total"] == pytest.approx(0.456 + 0.6 + 0.07)
     assert main(["--netlist", str(netlist), "--wire", "0.2", "--paths", "1"]) == 0
-    assert "0.73 ns from a to machine.uart.bit/D" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "0.73 ns from a to machine.uart.bit/D" in shown and "2 registers; 1 are fed by registers and 1 by" in shown
 
 
 @pytest.mark.parametrize(
@@ -163,3 +165,19 @@ def test_mistakes_are_one_sentence(
     assert main([str(file) if one == "FILE" else one for one in arguments]) == 2
     captured = capsys.readouterr()
     assert sentence in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+def test_what_makes_placing_hard():
+    cells: dict[str, Any] = {f"long{index}": register(100 + index, 50, CE=20, R=21) for index in range(9)}
+    cells |= {
+        "lut": cell("LUT1", {"O": [50]}, {"I0": [60]}),
+        "ram": cell("RAMB18E1", {"DOADO": [60]}, {"CLKARDCLK": [CLOCK]}),
+        "behind_ram": register(61, 60, CE=22),
+        "behind_register": register(62, 61),
+        "inverter": cell("INV", {"O": [63]}, {"I": [62]}),
+    }
+    found = placing(text(cells, {}), "top")
+    assert (found.registers, found.fed_by_registers, found.fed_otherwise, found.inverters) == (11, 1, 1, 1)
+    assert (found.control_sets, found.small_sets, found.in_small_sets) == (3, 2, 2)
+    assert (found.widest_enables, found.widest_resets) == ((9, 1), (9,))
+    assert (found.enables, found.resets) == (2, 1)
