@@ -105,8 +105,8 @@ def placing_lines(found: Placing) -> list[str]:
         ", ".join(f"{loads:,}" for loads in wide) for wide in (found.widest_enables, found.widest_resets)
     )
     return [
-        f"{found.registers:,} registers; {found.fed_by_registers:,} are fed by registers and {found.fed_otherwise:,} by "
-        "memories, multipliers and the like: each of these takes a LUT's position of its own.",
+        f"{found.registers:,} registers; {found.fed_by_registers:,} are fed by registers and {found.fed_otherwise:,} "
+        "by memories, multipliers and the like: each of these takes a LUT's position of its own.",
         f"{found.control_sets:,} control sets; {found.small_sets:,} have at most 8 registers, "
         f"{found.in_small_sets:,} together.",
         f"{found.enables:,} enables, the widest with {enables} loads.",
