@@ -10,6 +10,7 @@ from firmware.float_models.registry import float_model
 from firmware.quantiser.bias_correction import corrected_biases
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.model_shape import LinearLayer
 from sim.reference.preprocess import image_files
 from tests.firmware.quantiser import small_vit
 
@@ -35,9 +36,9 @@ def mean_error(model: IntegerModel, images: np.ndarray, weights: dict, product: 
     float_model(model.shape, weights).forward(images, exact.__setitem__)
     vit = IntegerVit(model)
     found = vit.run(vit.quantised(images), capture=[product])[product]
-    layer = next(layer for layer in model.shape.layers() if layer.name == product)
-    scale = model.tensors[layer.scale] * model.tensors[f"{layer.source}.act_scaling_factor"]
-    error = found * scale.astype(np.float64) - exact[shown]
+    layer = next(layer for layer in model.shape.layers() if isinstance(layer, LinearLayer) and layer.name == product)
+    scale = np.asarray(model.tensors[layer.scale], np.float64)
+    error = found * scale * float(model.tensors[f"{layer.source}.act_scaling_factor"]) - exact[shown]
     return float(np.sqrt(np.mean(np.square(error.mean(axis=(0, 1))))))
 
 
