@@ -11,6 +11,7 @@ from gateware.isa import ErrorCode
 from gateware.link.control_port import ControlPort
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
+from gateware.link.peer_port import PeerPort
 from gateware.memory.port import MemoryPort
 from gateware.taps import tap_layouts, tap_members
 
@@ -43,11 +44,14 @@ class Machine(wiring.Component):
     observed : bool
         Have ports for a simulation that goes past the link: the accelerator's `start`, `stop`, `program` and
         `counters`, and `taps.tap_layouts`.
+    peer_bits : int
+        As of `PeerPort`: 0 where only one partner can be at the other end of the link.
 
     Members
     -------
     link : Out(ByteStreams)
         ``rx`` and ``tx``, for a UART or anything else that carries bytes.
+    peers : Out(PeerPort)
     memory : Out(MemoryPort)
     control : Out(ControlPort)
         Registers outside the machine.
@@ -55,14 +59,21 @@ class Machine(wiring.Component):
         The accelerator's, for lamps and simulations.
     """
 
-    def __init__(self, config: AcceleratorConfig, memory_bytes: int | None = None, observed: bool = False) -> None:
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        memory_bytes: int | None = None,
+        observed: bool = False,
+        peer_bits: int = 0,
+    ) -> None:
         self.accelerator, self._observed = Accelerator(config, taps=observed), observed
         self._taps = tuple(tap_layouts(config)) if observed else ()
         size = BEAT_BYTES << config.address_bits if memory_bytes is None else memory_bytes
-        self.link_unit = Link(identity(config, size), config.address_bits)
+        self.link_unit = Link(identity(config, size), config.address_bits, peer_bits=peer_bits)
         super().__init__(
             {
                 "link": Out(ByteStreams()),
+                "peers": Out(PeerPort(peer_bits)),
                 "memory": Out(MemoryPort(config.address_bits)),
                 "control": Out(ControlPort()),
                 "busy": Out(1),
@@ -79,6 +90,7 @@ class Machine(wiring.Component):
         connect(m, link.write, accelerator.write)
         connect(m, accelerator.memory, flipped(self.memory))
         connect(m, link.link, flipped(self.link))
+        connect(m, link.peers, flipped(self.peers))
         connect(m, link.control, flipped(self.control))
         start, stop, program = link.machine.start, link.machine.stop, link.machine.program
         if self._observed:

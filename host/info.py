@@ -1,4 +1,4 @@
-"""Says what a device is, what a program or model file is, and which known boards are plugged in.
+"""Says what a device is, what a program or model file is, and which boards are on USB and on the own network.
 
     python -m host.info [--device DEVICE] [--board BOARD] [--json] [PROGRAM]
 
@@ -24,6 +24,8 @@ from host.command.terminal import output
 from host.devices.model_file import MODEL_FORMAT, kind_of
 from host.devices.registry import DEVICES, open_device
 from host.devices.serial_port import known_ports
+from host.devices.udp import SEARCH_SECONDS, described_board
+from host.link.udp import found_boards
 from sim.reference.architecture import spelled_out
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
@@ -114,7 +116,7 @@ def shown(section: Section, title: str) -> Table:
 
 def info(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status: 1 where the program is not for the device."""
-    ports = known_ports()
+    ports, network = known_ports(), found_boards(SEARCH_SECONDS)
     device = about_device(options.device) if options.device else None
     file = about_file(options.program, options.board) if options.program else None
     fits = None
@@ -122,10 +124,15 @@ def info(options: argparse.Namespace) -> int:
         fits = device["fingerprint"] == file["fingerprint"]
     if options.json:
         boards = [{"port": port, "board": board} for port, board in ports]
-        print(json.dumps({"boards": boards, "device": device, "file": file, "fits": fits}, indent=1))
+        answered = [{"device": f"udp:{found.host}", "configuration": described_board(found)} for found in network]
+        print(
+            json.dumps({"boards": boards, "network": answered, "device": device, "file": file, "fits": fits}, indent=1)
+        )
     else:
         console = output()
         print("boards on USB: " + (", ".join(f"{board} at serial:{port}" for port, board in ports) or "none known"))
+        there = ", ".join(f"{described_board(found)} at udp:{found.host}" for found in network)
+        print(f"boards on the network: {there or 'none answers'}")
         for title, section in (("device", device), ("file", file)):
             if section:
                 console.print(shown(section, title))

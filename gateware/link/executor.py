@@ -32,6 +32,8 @@ class Executor(wiring.Component):
         Bits of a beat address.
     timeout_bits : int
         Memory may take 2 to this many cycles for a beat, and the control bus for a register.
+    peer_bits : int
+        As of `PeerPort`.
 
     Members
     -------
@@ -40,15 +42,17 @@ class Executor(wiring.Component):
     transfer : Out(TransferPort)
     control : Out(ControlPort)
     machine : Out(MachinePort)
+    peer : Out(peer_bits)
+        From whom the request is that is under way, or was last.
     """
 
-    def __init__(self, identity: Identity, address_bits: int, timeout_bits: int = 16) -> None:
+    def __init__(self, identity: Identity, address_bits: int, timeout_bits: int = 16, peer_bits: int = 0) -> None:
         require_range("Executor", "address_bits", address_bits, 1, 28)
         require_range("Executor", "memory_beats", identity.memory_beats, 1, 1 << address_bits)
         require_range("Executor", "counters", identity.counters, 1, MAX_PAYLOAD // WORD_BYTES)
         require_range("Executor", "timeout_bits", timeout_bits, 2, 32)
         self.identity, self.timeout_bits = identity, timeout_bits
-        self.session, self.bytes = Session(identity.memory_beats), AnswerBytes(identity)
+        self.session, self.bytes = Session(identity.memory_beats, peer_bits), AnswerBytes(identity)
         # The request, the place of its next byte, whether that byte is taken, and whether the answer is to be kept.
         self._request, self._index = Signal(REQUEST.layout, name="request"), Signal(range(SLOT_BYTES), name="index")
         self._advance, self._kept = Signal(name="advance"), Signal(name="kept")
@@ -57,11 +61,12 @@ class Executor(wiring.Component):
         self._left = Signal(range(MAX_PAYLOAD + 1), name="left")
         super().__init__(
             {
-                "packets": Out(PacketPort()),
+                "packets": Out(PacketPort(peer_bits)),
                 "answers": Out(AnswerPort()),
                 "transfer": Out(TransferPort(address_bits)),
                 "control": Out(ControlPort()),
                 "machine": Out(MachinePort(address_bits, identity.counters)),
+                "peer": Out(peer_bits),
             }
         )
 
@@ -92,6 +97,7 @@ class Executor(wiring.Component):
             self.session.request.header.eq(request),
             self.session.request.packet_length.eq(packets.length),
             self.session.request.running.eq(self.machine.busy),
+            self.session.peer.eq(self.peer),
             self.transfer.address.eq(request.address),
             self.transfer.last.eq(self._left == 1),
             self.transfer.source.payload.eq(packets.byte),
@@ -121,6 +127,7 @@ class Executor(wiring.Component):
     def _receive(self, m: Module) -> None:
         """The header of a packet, and two cycles in which it is checked."""
         with m.State("IDLE"), m.If(self.packets.present & self.answers.ready):
+            m.d.sync += self.peer.eq(self.packets.peer)
             m.next = "HEADER"
         with m.State("HEADER"):
             m.d.comb += self._advance.eq(1)
@@ -142,6 +149,8 @@ class Executor(wiring.Component):
             with m.Else():
                 m.d.sync += self._status.eq(session.status)
                 m.next = "BEGIN"
+            with m.If(session.greeting):
+                m.d.sync += self._left.eq(IDENTITY.size)
             with m.If(session.accepted):
                 self._begin_command(m, forgiven)
 

@@ -4,11 +4,16 @@ A zero byte never stands inside a frame, so whoever lost the thread finds it aga
 and at most one more for every 254.
 """
 
-__all__ = ["DELIMITER", "LONGEST_RUN", "FramingError", "decode", "encode", "frame"]
+__all__ = ["DELIMITER", "LONGEST_RUN", "FramingError", "decode", "encode", "frame", "frame_bytes"]
 
 DELIMITER = 0
 LONGEST_RUN = 254
 """Bytes that follow one code at most."""
+
+
+def frame_bytes(packet_bytes: int) -> int:
+    """The most bytes of a packet's frame, the delimiter among them."""
+    return packet_bytes + packet_bytes // LONGEST_RUN + 2
 
 
 class FramingError(ValueError):

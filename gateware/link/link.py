@@ -9,6 +9,7 @@ from gateware.link.executor import Executor
 from gateware.link.machine_port import MachinePort
 from gateware.link.memory_access import MemoryAccess
 from gateware.link.packets import Identity
+from gateware.link.peer_port import PeerPort
 from gateware.link.receiver import Receiver
 from gateware.link.transmitter import Transmitter
 from gateware.memory.port import ReadPort, WritePort
@@ -47,24 +48,32 @@ class Link(wiring.Component):
         A frame whose next byte takes longer than 2 to this many cycles is dropped.
     access_timeout_bits : int
         So long may memory take for a beat, and the control bus for a register.
+    peer_bits : int
+        As of `PeerPort`.
 
     Members
     -------
-    link : Out(ByteStreams)
+    link : Out(ByteStreams), peers : Out(PeerPort)
     read : Out(ReadPort), write : Out(WritePort)
     control : Out(ControlPort)
     machine : Out(MachinePort)
     """
 
     def __init__(
-        self, identity: Identity, address_bits: int, frame_timeout_bits: int = 23, access_timeout_bits: int = 16
+        self,
+        identity: Identity,
+        address_bits: int,
+        frame_timeout_bits: int = 23,
+        access_timeout_bits: int = 16,
+        peer_bits: int = 0,
     ) -> None:
-        self.receiver = Receiver(frame_timeout_bits)
-        self.executor = Executor(identity, address_bits, access_timeout_bits)
+        self.receiver = Receiver(frame_timeout_bits, peer_bits)
+        self.executor = Executor(identity, address_bits, access_timeout_bits, peer_bits)
         self.access = MemoryAccess(address_bits)
         super().__init__(
             {
                 "link": Out(ByteStreams()),
+                "peers": Out(PeerPort(peer_bits)),
                 "read": Out(ReadPort(address_bits)),
                 "write": Out(WritePort(address_bits)),
                 "control": Out(ControlPort()),
@@ -83,6 +92,11 @@ class Link(wiring.Component):
         connect(m, executor.answers, transmitter.answers)
         connect(m, executor.transfer, access.transfer)
         connect(m, transmitter.tx, flipped(self.link.tx))
+        m.d.comb += [
+            receiver.sender.eq(self.peers.sender),
+            self.peers.receiver.eq(executor.peer),
+            self.peers.length.eq(transmitter.length),
+        ]
         connect(m, access.read, flipped(self.read))
         connect(m, access.write, flipped(self.write))
         connect(m, executor.control, flipped(self.control))

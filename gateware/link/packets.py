@@ -51,7 +51,7 @@ CRC_BYTES = 4
 WINDOW = 32
 """Requests under way at most, and how many outcomes the device remembers."""
 NO_SESSION = 0
-"""The device's session after power-on; no host chooses it."""
+"""The device's session after power-on; no host chooses it. IDENTIFY in it is answered to anybody, in any session."""
 
 
 class Command(enum.IntEnum):

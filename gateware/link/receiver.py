@@ -18,6 +18,11 @@ LEAST = REQUEST.size + CRC_BYTES
 class PacketPort(wiring.Signature):
     """Packets as their user sees them, one at a time.
 
+    Parameters
+    ----------
+    peer_bits : int
+        As of `PeerPort`.
+
     Members
     -------
     present : In(1)
@@ -26,15 +31,18 @@ class PacketPort(wiring.Signature):
         Its bytes, the CRC among them.
     address : Out(10), byte : In(8)
         The packet's byte at ``address`` one cycle ago.
+    peer : In(peer_bits)
+        From whom it is.
     release : Out(1)
         The packet is not needed any more. ``byte`` is of the next one two cycles later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peer_bits: int = 0) -> None:
         super().__init__(
             {
                 "present": In(1),
                 "length": In(range(SLOT_BYTES + 1)),
+                "peer": In(peer_bits),
                 "address": Out(range(SLOT_BYTES)),
                 "byte": In(8),
                 "release": Out(1),
@@ -53,21 +61,26 @@ class Receiver(wiring.Component):
     ----------
     timeout_bits : int
         2 to 32.
+    peer_bits : int
+        As of `PeerPort`.
 
     Members
     -------
     rx : In(stream of 8 bits)
         Not ready while two packets wait.
+    sender : In(peer_bits)
+        From whom the packet is whose delimiter is taken.
     packets : In(PacketPort)
     """
 
-    def __init__(self, timeout_bits: int = 23) -> None:
+    def __init__(self, timeout_bits: int = 23, peer_bits: int = 0) -> None:
         require_range("Receiver", "timeout_bits", timeout_bits, 2, 32)
-        self.timeout_bits = timeout_bits
+        self.timeout_bits, self.peer_bits = timeout_bits, peer_bits
         super().__init__(
             {
                 "rx": In(stream.Signature(8)),
-                "packets": In(PacketPort()),
+                "sender": In(peer_bits),
+                "packets": In(PacketPort(peer_bits)),
             }
         )
 
@@ -128,15 +141,17 @@ class Receiver(wiring.Component):
         """A ``good`` packet is handed on, and the other slot filled."""
         packets, reading = self.packets, Signal()
         lengths = [Signal(range(SLOT_BYTES + 1), name=f"length_{slot}") for slot in range(2)]
+        peers = [Signal(self.peer_bits, name=f"peer_{slot}") for slot in range(2)]
         for slot in range(2):
             with m.If(good & (filling == slot)):
-                m.d.sync += [full[slot].eq(1), lengths[slot].eq(count)]
+                m.d.sync += [full[slot].eq(1), lengths[slot].eq(count), peers[slot].eq(self.sender)]
             with m.If(packets.release & (reading == slot)):
                 m.d.sync += full[slot].eq(0)
         m.d.sync += [filling.eq(filling ^ good), reading.eq(reading ^ packets.release)]
         m.d.comb += [
             packets.present.eq(full.bit_select(reading, 1)),
             packets.length.eq(Array(lengths)[reading]),
+            packets.peer.eq(Array(peers)[reading]),
             reader.addr.eq(Cat(packets.address, reading)),
             packets.byte.eq(reader.data),
         ]

@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.link.checks import RequestChecks, RequestPort
-from gateware.link.packets import WINDOW, Command, Status
+from gateware.link.packets import NO_SESSION, WINDOW, Command, Status
 
 __all__ = ["Session"]
 
@@ -19,16 +19,22 @@ class Session(wiring.Component):
     ----------
     memory_beats : int
         Size of the memory, a multiple of 64.
+    peer_bits : int
+        As of `PeerPort`.
 
     Members
     -------
     request : In(RequestPort)
+    peer : In(peer_bits)
+        From whom the request is. A session is that of the peer who opened it, and of nobody else.
     fresh : Out(1)
         It is the request's turn; ``enter`` : In(1): so it is, and the session waits for the next one.
     accepted : Out(1)
         It is its turn, and it may be carried out.
     repeated : Out(1)
         It is the last request once more: the last answer is still there.
+    greeting : Out(1)
+        It only asks what the device is, outside of any session: it may, and changes nothing.
     status : Out(4)
         How it is answered, unless it fails later; of no meaning with ``repeated``.
     remember : In(1), outcome : In(4)
@@ -37,15 +43,17 @@ class Session(wiring.Component):
         The session, and the sequence number that it waits for.
     """
 
-    def __init__(self, memory_beats: int) -> None:
-        self.checks = RequestChecks(memory_beats)
+    def __init__(self, memory_beats: int, peer_bits: int = 0) -> None:
+        self.checks, self.peer_bits = RequestChecks(memory_beats), peer_bits
         super().__init__(
             {
                 "request": In(RequestPort()),
+                "peer": In(peer_bits),
                 "enter": In(1),
                 "fresh": Out(1),
                 "accepted": Out(1),
                 "repeated": Out(1),
+                "greeting": Out(1),
                 "status": Out(4),
                 "remember": In(1),
                 "outcome": In(4),
@@ -56,7 +64,7 @@ class Session(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        request, opened = self.request.header, Signal()
+        request, opened, owner = self.request.header, Signal(), Signal(self.peer_bits)
         m.submodules.checks = checks = self.checks
         m.submodules.history = history = memory.Memory(
             shape=4, depth=WINDOW, init=[], attrs={"ram_style": "distributed"}
@@ -67,11 +75,17 @@ class Session(wiring.Component):
         connect(m, flipped(self.request), checks.request)
         m.d.comb += [
             checks.session.eq(self.number),
-            checks.opened.eq(opened),
+            checks.opened.eq(opened & (owner == self.peer)),
             checks.following.eq(self.following),
             self.fresh.eq(Mux(same, behind == 0xFF, may_open)),
             self.accepted.eq(self.fresh & (verdict == Status.DONE)),
             self.repeated.eq(same & (behind == 0)),
+            self.greeting.eq(
+                ~same
+                & (request.session == NO_SESSION)
+                & (request.command == Command.IDENTIFY)
+                & (verdict == Status.DONE)
+            ),
             recall.addr.eq(request.sequence),
             remember.addr.eq(request.sequence),
             remember.data.eq(self.outcome),
@@ -80,11 +94,12 @@ class Session(wiring.Component):
         with m.If(self.fresh):
             m.d.comb += self.status.eq(verdict)
         with m.Elif(~same):
-            m.d.comb += self.status.eq(Status.WRONG_SESSION)
+            m.d.comb += self.status.eq(Mux(self.greeting, Status.DONE, Status.WRONG_SESSION))
         with m.Elif(behind < WINDOW):
             m.d.comb += self.status.eq(recall.data)
         with m.Else():
             m.d.comb += self.status.eq(Status.OUT_OF_ORDER)
         with m.If(self.enter):
-            m.d.sync += [self.number.eq(request.session), opened.eq(1), self.following.eq(request.sequence + 1)]
+            m.d.sync += [self.number.eq(request.session), owner.eq(self.peer), opened.eq(1)]
+            m.d.sync += self.following.eq(request.sequence + 1)
         return m

@@ -6,15 +6,16 @@ from amaranth.lib.crc import Processor
 from amaranth.lib.wiring import In, Out
 
 from gateware.contracts import require
-from gateware.link.framing import DELIMITER, LONGEST_RUN
-from gateware.link.packets import ANSWER, CRC_BYTES, MAX_PAYLOAD, PACKET_CRC
+from gateware.link.framing import DELIMITER, LONGEST_RUN, frame_bytes
+from gateware.link.packets import ANSWER, CRC_BYTES, IDENTITY, PACKET_CRC
+from gateware.link.peer_port import LONGEST_ANSWER
 
 __all__ = ["AnswerPort", "Transmitter"]
 
 DEPTH = 2048
-SHORT = DEPTH - 16  # where short answers lie
-LONGEST = ANSWER.size + MAX_PAYLOAD + CRC_BYTES
-assert LONGEST + LONGEST // LONGEST_RUN + 1 <= SHORT and ANSWER.size + CRC_BYTES + 1 <= 16
+SHORT_BITS = 6
+SHORT = DEPTH - (1 << SHORT_BITS)  # where short answers lie
+assert LONGEST_ANSWER <= SHORT and frame_bytes(ANSWER.size + IDENTITY.size + CRC_BYTES) <= 1 << SHORT_BITS
 
 
 class AnswerPort(wiring.Signature):
@@ -23,7 +24,7 @@ class AnswerPort(wiring.Signature):
     Members
     -------
     begin : Out(1), short : Out(1)
-        Forget what was given so far and begin an answer; ``short``: one without payload that is not kept. While
+        Forget what was given so far and begin an answer; ``short``: one that is not kept, with an identity at most. While
         ``ready``, or between ``begin`` and ``finish``.
     data : Out(stream of 8 bits)
         Bytes of the answer, after ``begin``.
@@ -58,10 +59,13 @@ class Transmitter(wiring.Component):
     -------
     answers : In(AnswerPort)
     tx : Out(stream of 8 bits)
+    length : Out(11)
+        Bytes of the frame on ``tx``, from its first one on.
     """
 
     answers: In(AnswerPort())
     tx: Out(stream.Signature(8))
+    length: Out(range(LONGEST_ANSWER + 1))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -69,16 +73,18 @@ class Transmitter(wiring.Component):
         m.submodules.crc = crc = PACKET_CRC(8).create()
         m.submodules.ram = ram = memory.Memory(shape=8, depth=DEPTH, init=[])
         runs, reader = _Runs(ram.write_port()), ram.read_port()
-        reading = Signal(range(DEPTH))
+        reading, end = Signal(range(DEPTH)), runs.place
         runs.elaborate(m)
         m.d.comb += [
             crc.data.eq(answers.data.payload),
             crc.start.eq(answers.begin),
             reader.addr.eq(reading),
+            # The end of a short answer, and of no other, is behind SHORT.
+            self.length.eq(Mux(end[SHORT_BITS:].all(), end[:SHORT_BITS], end) + 1),
         ]
         with m.FSM() as state:
             self._elaborate_fill(m, runs, crc, reading)
-            self._elaborate_send(m, runs.place, reader, reading)
+            self._elaborate_send(m, end, reader, reading)
         filling = state.ongoing("FILL")
         begin, finish = ~answers.begin | answers.ready | filling, ~answers.finish | (filling & answers.data.ready)
         require(m, platform, self, "an answer begins before the one before is sent, or after", begin)

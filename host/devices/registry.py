@@ -41,11 +41,18 @@ def _tcp(argument: str) -> Device:
     return tcp_device(argument)
 
 
+def _udp(argument: str) -> Device:
+    from host.devices.udp import udp_device
+
+    return udp_device(argument)
+
+
 DEVICES: dict[str, Callable[[str], Device]] = {
     "reference": _reference,
     "sim": _emulated,
     "serial": _serial,
     "tcp": _tcp,
+    "udp": _udp,
 }
 """Opens each kind of device from its argument (empty where none was given)."""
 

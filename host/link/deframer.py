@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateware.link.framing import DELIMITER, LONGEST_RUN, FramingError, decode
-from gateware.link.packets import ANSWER, CRC_BYTES, MAX_PAYLOAD, Answer, PacketError
+from gateware.link.framing import DELIMITER, FramingError, decode
+from gateware.link.packets import Answer, PacketError
+from gateware.link.peer_port import LONGEST_ANSWER
 
 __all__ = ["Deframer"]
 
-PACKET = ANSWER.size + MAX_PAYLOAD + CRC_BYTES
-LONGEST = PACKET + PACKET // LONGEST_RUN + 1
+LONGEST = LONGEST_ANSWER - 1
+"""Bytes of a frame without its delimiter."""
 
 
 class Deframer:

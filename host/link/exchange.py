@@ -201,7 +201,7 @@ class Exchange:
     def _no_answer(self, times: int) -> NoAnswer:
         return NoAnswer(
             f"The device does not answer ({times} times {self._timeout} s, {self.statistics.damaged} damaged packets "
-            "so far): check the cable, the baud rate and that its gateware is loaded."
+            f"so far): {self._transport.advice}."
         )
 
     def _send(self, run: Run) -> None:

@@ -28,10 +28,16 @@ STEP_SECONDS = 1e-4
 
 
 class Transport(ABC):
-    """Bytes each way, in order, with possible losses; a context manager that closes it.
+    """Bytes each way, with possible losses; a context manager that closes it.
 
     Time is the transport's: a simulated one may count its own.
+
+    Members
+    -------
+    advice : what to look at when nothing answers
     """
+
+    advice = "check the cable, the baud rate and that its gateware is loaded"
 
     @abstractmethod
     def write(self, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from gateware.config import BEAT_BYTES, AcceleratorConfig
+from gateware.link.datagrams import PEER_BITS
 from gateware.machine import Machine
 from sim.emulator.emulation import Emulation
 from sim.emulator.profiles import MemoryProfile
@@ -15,7 +16,7 @@ __all__ = ["emulated_machine"]
 @functools.lru_cache(maxsize=4)
 def _machine(configuration: AcceleratorConfig) -> Machine:
     """Elaborated once for all boards of a process."""
-    return Machine(configuration, observed=True)
+    return Machine(configuration, observed=True, peer_bits=PEER_BITS)
 
 
 def emulated_machine(

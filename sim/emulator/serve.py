@@ -1,6 +1,6 @@
-"""An emulated board as a process of its own: its link is a pseudo-terminal or a TCP port, so any serial client can try.
+"""An emulated board as a process of its own: its link is a pseudo-terminal, a TCP port or a UDP port.
 
-python -m sim.emulator.serve [--board BOARD] [--arithmetic NAME] [--tcp [HOST:]PORT]
+python -m sim.emulator.serve [--board BOARD] [--arithmetic NAME] [--tcp [HOST:]PORT | --udp [HOST:]PORT]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateware.config import ALIASES, PRESETS, ConfigError, config
 from sim.emulator.emulation import Emulation
 from sim.emulator.machine import emulated_machine
 from sim.emulator.memories import MEMORY_HELP, memory_option
+from sim.emulator.serve_udp import UdpLine, serve_datagrams
 from sim.reference.errors import UserError, exit_status
 
 __all__ = ["PtyLine", "TcpLine", "serve"]
@@ -160,26 +161,35 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         raise UserError(f"{error}.") from error
     memory_option(arguments.memory)
-    line: Line
-    if arguments.tcp is None:
-        line = PtyLine()
-    else:
-        host, _, port = arguments.tcp.rpartition(":")
-        if not port.isdecimal() or int(port) > MOST_PORT:
-            raise UserError(f"--tcp takes PORT or HOST:PORT, a port of 0 to {MOST_PORT}, not {arguments.tcp!r}.")
-        line = TcpLine(host or "127.0.0.1", int(port))
-    with (
-        line,
-        emulated_machine(machine, arguments.memory) as board,
-    ):
-        kind = "serial" if arguments.tcp is None else "tcp"
+    kind, line = opened_line(arguments)
+    with line, emulated_machine(machine, arguments.memory) as board:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"{machine.name}, {machine.arithmetic.name}: --device {kind}:{line.name}", flush=True)
         try:
-            serve(board, line)
+            if isinstance(line, UdpLine):
+                serve_datagrams(board, line)
+            else:
+                serve(board, line)
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def opened_line(arguments: argparse.Namespace) -> tuple[str, Line | UdpLine]:
+    """The kind of device that opens it, and the line that was asked for."""
+    if arguments.tcp is not None:
+        return "tcp", TcpLine(*place("--tcp", arguments.tcp))
+    if arguments.udp is not None:
+        return "udp", UdpLine(*place("--udp", arguments.udp))
+    return "serial", PtyLine()
+
+
+def place(option: str, text: str) -> tuple[str, int]:
+    """Host, by default this computer, and port."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > MOST_PORT:
+        raise UserError(f"{option} takes PORT or HOST:PORT, a port of 0 to {MOST_PORT}, not {text!r}.")
+    return host or "127.0.0.1", int(port)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -193,7 +203,9 @@ def parser() -> argparse.ArgumentParser:
         "--arithmetic", metavar="NAME", default="lean", help="lean, official, or a variant (default: %(default)s)"
     )
     result.add_argument("--memory", default="arty_a7", metavar="PROFILE", help=MEMORY_HELP)
-    result.add_argument("--tcp", metavar="[HOST:]PORT", help="listen there (port 0: any), instead of a pseudo-terminal")
+    where = result.add_mutually_exclusive_group()
+    where.add_argument("--tcp", metavar="[HOST:]PORT", help="listen there (port 0: any), instead of a pseudo-terminal")
+    where.add_argument("--udp", metavar="[HOST:]PORT", help="the same for UDP, as a board on Ethernet does")
     return result
 
 

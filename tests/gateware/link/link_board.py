@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
+from gateware.link.peer_port import PeerPort
 from gateware.link.uart import Uart
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.port import MemoryPort
@@ -20,6 +21,7 @@ __all__ = [
     "CONSTANT",
     "FRAME_TIMEOUT_BITS",
     "IDENTITY",
+    "PEER_BITS",
     "REGISTERS",
     "Counter",
     "LinkBoard",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 ADDRESS_BITS = 12
+PEER_BITS = 5
 REGISTERS = 4  # on the control bus, from address 0 on
 BUS_ERROR, BUS_SILENT = 0x100, 0x200  # addresses that answer with an error, and never
 FRAME_TIMEOUT_BITS, ACCESS_TIMEOUT_BITS = 12, 9
@@ -56,6 +59,7 @@ class LinkBoard(wiring.Component):
         super().__init__(
             {
                 "link": Out(ByteStreams()),
+                "peers": Out(PeerPort(PEER_BITS)),
                 "memory": Out(MemoryPort(ADDRESS_BITS)),
                 "busy": Out(1),
                 "duration": In(24),
@@ -66,9 +70,10 @@ class LinkBoard(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.link = link = Link(IDENTITY, ADDRESS_BITS, FRAME_TIMEOUT_BITS, ACCESS_TIMEOUT_BITS)
+        m.submodules.link = link = Link(IDENTITY, ADDRESS_BITS, FRAME_TIMEOUT_BITS, ACCESS_TIMEOUT_BITS, PEER_BITS)
         m.submodules.arbiter = arbiter = MemoryArbiter(ADDRESS_BITS, 1, 1, guests=1)
         connect(m, link.link, flipped(self.link))
+        connect(m, link.peers, flipped(self.peers))
         connect(m, link.read, arbiter.read[0])
         connect(m, link.write, arbiter.write[0])
         connect(m, arbiter.memory, flipped(self.memory))

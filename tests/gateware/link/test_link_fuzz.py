@@ -5,7 +5,7 @@ import struct
 import zlib
 
 from gateware.link.framing import frame
-from gateware.link.packets import MAX_PAYLOAD, Command, Request
+from gateware.link.packets import MAX_PAYLOAD, NO_SESSION, Command, Request
 from tests.gateware.link.link_board import ADDRESS_BITS, REGISTERS, Counter
 from tests.host.devices.link_devices import CLOCK_HZ, DeviceModel, EmulatedDevice
 from tests.host.faults.faulty_channel import spoiled
@@ -37,7 +37,7 @@ def request(rng: random.Random, following: int) -> bytes:
     else:
         inside = memory - min(length, memory)
         address = rng.choice([*[rng.randrange(inside)] * 5, inside, inside + 1, rng.getrandbits(32)])
-    session = SESSION if rng.random() < 0.97 else rng.getrandbits(16)
+    session = SESSION if rng.random() < 0.97 else rng.choice([NO_SESSION, rng.getrandbits(16)])
     if command == Command.OPEN and rng.random() < 0.8:
         session = SESSION
     number = (following + rng.choice([0] * 25 + [-1, -2, -20, -32, -33, 1, rng.randrange(256)])) % 256

@@ -7,6 +7,7 @@ from typing import Protocol
 from gateware.link import framing
 from gateware.link.packets import (
     MAX_PAYLOAD,
+    NO_SESSION,
     WINDOW,
     Answer,
     Command,
@@ -53,6 +54,7 @@ class DeviceModel:
 
     def restart(self) -> None:
         self.session: int | None = None
+        self.peer = self.owner = 0  # who sends, and whose the session is
         self.following = 0
         self.last = b""
         self.counters = [0] * len(Counter)
@@ -88,8 +90,10 @@ class DeviceModel:
             request = Request.from_bytes(packet)
         except (framing.FramingError, PacketError):
             return b""
-        same = request.session == self.session
+        same = (request.session, self.peer) == (self.session, self.owner)
         verdict = self._verdict(request)
+        if not same and (request.session, request.command, verdict) == (NO_SESSION, Command.IDENTIFY, Status.DONE):
+            return self._answer(request, Status.DONE, IDENTITY.to_bytes())
         if not same and (request.command != Command.OPEN or verdict != Status.DONE):
             return self._short(request, Status.WRONG_SESSION)
         behind = (self.following - request.sequence) % 256 if same else 0
@@ -99,7 +103,7 @@ class DeviceModel:
             return self._short(request, self.history[request.sequence % WINDOW])
         if behind:
             return self._short(request, Status.OUT_OF_ORDER)
-        self.session, self.following = request.session, (request.sequence + 1) % 256
+        self.session, self.owner, self.following = request.session, self.peer, (request.sequence + 1) % 256
         status, payload = (verdict, b"") if verdict else self._act(request)
         self.history[request.sequence % WINDOW] = status
         self.last = self._answer(request, status, payload)

@@ -26,7 +26,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=[[], ["--tcp", "0"]], ids=["pty", "tcp"])
+@pytest.fixture(params=[[], ["--tcp", "0"], ["--udp", "0"]], ids=["pty", "tcp", "udp"])
 def spec(request: pytest.FixtureRequest) -> Iterator[str]:
     """The device's name, as the process says it."""
     command = [sys.executable, "-m", "sim.emulator.serve", "--board", "tiny", *request.param]
@@ -65,6 +65,11 @@ def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, progr
         ("serial:/dev/nothing,baud=12", "no option 'baud=12'"),
         ("tcp:nowhere", "takes HOST:PORT"),
         ("tcp:127.0.0.1:1", "Nothing answers"),
+        ("udp:127.0.0.1:1", "Nothing listens at 127.0.0.1:1"),
+        ("udp:127.0.0.1:x", "takes HOST or HOST:PORT, a port of 1 to 65535, not '127.0.0.1:x'"),
+        ("udp::7", "takes HOST or HOST:PORT"),
+        ("udp:no.such.host.invalid", "There is no host 'no.such.host.invalid'"),
+        ("udp:255.255.255.255", "Datagrams to 255.255.255.255:49768 fail"),
         ("sim:tiny,fast", "no option 'fast'"),
         ("sim:tiny,baud=7", "no option 'baud=7'"),
     ],
@@ -81,6 +86,8 @@ def test_a_wrong_device_is_one_sentence(spec: str, sentence: str):
         (["--memory", "core"], "--memory: memory must be one of"),
         (["--tcp", "here"], "--tcp takes PORT"),
         (["--tcp", "99999999"], "a port of 0 to 65535"),
+        (["--udp", "here"], "--udp takes PORT"),
+        (["--udp", "192.0.2.1:4000"], "--udp: nobody can listen"),
         (["--tcp", "192.0.2.1:4000"], "nobody can listen"),
     ],
 )
