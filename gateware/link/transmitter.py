@@ -24,8 +24,8 @@ class AnswerPort(wiring.Signature):
     Members
     -------
     begin : Out(1), short : Out(1)
-        Forget what was given so far and begin an answer; ``short``: one that is not kept, with an identity at most. While
-        ``ready``, or between ``begin`` and ``finish``.
+        Forget what was given so far and begin an answer; ``short``: one that is not kept, with an identity at most.
+        While ``ready``, or between ``begin`` and ``finish``.
     data : Out(stream of 8 bits)
         Bytes of the answer, after ``begin``.
     finish : Out(1)

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 Item = TypeVar("Item")
 
@@ -37,6 +45,19 @@ def tracker(what: str, total: int | None = None) -> Iterator[Callable[[int, int]
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def transfer(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    """The same for bytes, with their rate; what is given takes how many more are done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda more: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda more: progress.advance(task, more)
 
 
 def percent(share: float) -> str:

@@ -17,6 +17,7 @@ from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, AcceleratorConfig
 from gateware.counters import COUNTERS
 from host.command.errors import HostError
+from host.command.terminal import transfer
 from host.devices.base import Answer, Device, LoadedModel
 from host.devices.compiled import program_of_file
 from host.devices.prediction import Prediction
@@ -30,6 +31,8 @@ __all__ = ["ConnectedDevice", "LinkedDevice", "described"]
 FRAME_SECONDS = 600.0
 """A program that runs longer is given up. On a board a frame takes far less, and the machine has a watchdog of its own;
 an emulated board in another process may need minutes."""
+SHOWN_BYTES = 1 << 20
+"""Of a program between two looks at how far it is; between two the line waits for an answer once."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,14 @@ class LinkedDevice(Device):
         return self._model
 
     def upload(self, program: Program) -> None:
-        """Everything that stands in memory beforehand."""
-        for base, content in program.pieces():
-            self.connection.write(base * BEAT_BYTES, content)
+        """Everything that stands in memory beforehand; on a terminal one sees how far it is, and its rate."""
+        pieces = program.pieces()
+        with transfer("loading", sum(len(content) for _, content in pieces)) as moved:
+            for base, content in pieces:
+                for first in range(0, len(content), SHOWN_BYTES):
+                    piece = content[first : first + SHOWN_BYTES]
+                    self.connection.write(base * BEAT_BYTES + first, piece)
+                    moved(len(piece))
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         return list(self.answers(iter(images)))

@@ -28,8 +28,9 @@ from host.demo import SHIPPED_MODEL
 from host.faults.bench import Bench, Row
 from host.faults.cases import CASES
 from host.faults.served import served_rows
+from host.faults.served_udp import served_udp_rows
 
-SERVED = 2  # rows of a board in another process
+SERVED = 5  # rows of a board in another process
 COLUMNS = ("fault", "faults", "exact", "errors", "wrong", "seconds", "of", "next frame", "")
 
 
@@ -76,6 +77,7 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
                     case.__qualname__, problems=[f"{type(error).__name__}: {error} ({trace.name}:{trace.lineno})"]
                 )
         yield from served_rows(bench)
+        yield from served_udp_rows(bench)
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from host.devices.emulated_link import EmulatedLink
 from host.devices.linked import ConnectedDevice
 from host.devices.reference import ReferenceDevice
 from host.faults.channel import FaultyTransport
+from host.faults.ethernet import FaultyEthernet
 from host.link.connection import Connection
 from sim.emulator.emulation import Emulation
 from sim.reference.architecture import parse_architecture
 
-__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "BoardOnALine", "Row"]
+__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "BoardOnALine", "Case", "Row"]
 
 TIMEOUT = 0.0003
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""
@@ -141,7 +143,7 @@ class Bench:
         """A line to the board."""
         return FaultyTransport(EmulatedLink(self.emulation, self.machine.clock_mhz), self.rng, kind, rate)
 
-    def device(self, line: FaultyTransport, *, upload: bool = False) -> BoardOnALine:
+    def device(self, line: FaultyTransport | FaultyEthernet, *, upload: bool = False) -> BoardOnALine:
         """The board behind the line, which is sound until the session is open; a program's upload takes it only if
         asked. The emulation outlives the device.
         """
@@ -159,6 +161,11 @@ class Bench:
         self.turn = (self.turn + 1) % PICTURES
         answer = device.run(self.images[self.turn : self.turn + 1])[0]
         return bool(np.array_equal(answer.logits, self.wanted[self.turn]))
+
+    def loaded(self, device: BoardOnALine) -> bool:
+        """Loads the program; whether the next picture is then exact."""
+        device.load_program(self.program, "the program")
+        return self.exact(device)
 
     def attempt(self, row: Row, device: BoardOnALine, action: Callable[[], bool]) -> bool:
         """Does something on a bad line and enters what came of it; whether it was no error.
@@ -178,6 +185,25 @@ class Bench:
             requests = link.statistics.sent - link.statistics.resent - before
             row.took(link.now() - begun, SLACK + max(1, requests) * TIMEOUT * ATTEMPTS)
 
+    def frames_at_fault(
+        self, row: Row, line: FaultyTransport | FaultyEthernet, rate: float, frames: int, *, load: bool = True
+    ) -> None:
+        """Frames on a bad line, the program's upload too if asked, and after each error a frame on a sound one."""
+        device = self.device(line, upload=True)
+        if not load:
+            device.load_program(self.program, "the program")
+        for number in range(frames):
+            line.rate = rate
+            action = self.loaded if load and number == 0 else self.exact
+            done = self.attempt(row, device, partial(action, device))
+            line.rate = 0.0
+            if not done:
+                self.recover(row, device)
+        self.recover(row, device, load=False)
+        row.faults = line.faults
+        row.require(row.faults > 0, "there was no fault")
+        row.require(row.exact > row.errors, "most frames should have been labelled")
+
     def recover(self, row: Row, device: BoardOnALine, *, load: bool = True) -> None:
         """The next frame on a line that is sound again must be exact."""
         try:
@@ -188,3 +214,7 @@ class Bench:
             row.problems.append(f"the next frame: {error}")
             right = False
         row.recovered, row.not_recovered = row.recovered + right, row.not_recovered + (not right)
+
+
+Case = Callable[[Bench, bool], Row]
+"""A fault, tried; the flag asks for few frames."""

@@ -6,7 +6,6 @@ import dataclasses
 import random
 import struct
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,15 +14,15 @@ from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, PRESETS, config
 from gateware.link.packets import ErrorCode
 from host.command.errors import HostError
-from host.faults.bench import ATTEMPTS, SLACK, TIMEOUT, Bench, BoardOnALine, Row
+from host.faults.bench import ATTEMPTS, SLACK, TIMEOUT, Bench, Case, Row
 from host.faults.channel import BYTE_FAULTS, FaultyTransport
+from host.faults.ethernet import DATAGRAM_FAULTS, FaultyEthernet
 from host.faults.packets import packets_to_the_device, packets_to_the_host
 from host.link.connection import Connection
 from host.link.errors import MachineStopped
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES"]
 
-Case = Callable[[Bench, bool], Row]
 SILENCE = TIMEOUT * ATTEMPTS
 FINGERPRINT_BITS = 24  # of an instruction's value
 FINGERPRINT_WITHIN = 64  # instructions from the program's first
@@ -37,32 +36,25 @@ def bytes_at_fault(kind: str, one_in: int) -> Case:
     def case(bench: Bench, short: bool) -> Row:
         row = Row(f"bytes: {kind}, 1 in {one_in:,}")
         bench.fresh()
-        line = bench.line(kind)
-        device = bench.device(line, upload=True)
-        device.load_program(bench.program, "the program")
-        frames = 2 if short else 40 if one_in > 1000 else 10
-
-        for number in range(frames):
-            line.rate = 1 / one_in
-            # The first one's program goes over the bad line, too; in the short form not over the worst.
-            action = partial(loaded, bench) if number == 0 and (one_in > 1000 or not short) else bench.exact
-            done = bench.attempt(row, device, partial(action, device))
-            line.rate = 0.0
-            if not done:
-                bench.recover(row, device)
-        bench.recover(row, device, load=False)
-        row.faults = line.faults
-        row.require(row.faults > 0, "there was no fault")
-        row.require(row.exact > row.errors, "most frames should have been labelled")
+        # The program goes over the bad line, too; in the short form not over the worst.
+        frames, load = 2 if short else 40 if one_in > 1000 else 10, one_in > 1000 or not short
+        bench.frames_at_fault(row, bench.line(kind), 1 / one_in, frames, load=load)
         return row
 
     return case
 
 
-def loaded(bench: Bench, device: BoardOnALine) -> bool:
-    """Loads the program; whether the next picture is then exact."""
-    device.load_program(bench.program, "the program")
-    return bench.exact(device)
+def datagrams_at_fault(kind: str, one_in: int) -> Case:
+    """Datagrams at fault while frames run; a program's upload too."""
+
+    def case(bench: Bench, short: bool) -> Row:
+        row = Row(f"datagrams: {kind}, 1 in {one_in}")
+        bench.fresh()
+        line = FaultyEthernet(bench.emulation, bench.machine.clock_mhz, bench.rng, kind)
+        bench.frames_at_fault(row, line, 1 / one_in, one_in // 3 if short else 20)
+        return row
+
+    return case
 
 
 def cable_pulled(seconds: float | None) -> Case:
@@ -77,7 +69,7 @@ def cable_pulled(seconds: float | None) -> Case:
             device = bench.device(line, upload=True)
             line.pull_at, line.pull_seconds = line.sent + int(part * bench.program.memory.size), seconds
 
-            done = bench.attempt(row, device, partial(loaded, bench, device))
+            done = bench.attempt(row, device, partial(bench.loaded, device))
             row.require(done == (seconds is not None), "a pulled cable must be noticed, and a short pull survived")
             line.pulled, row.faults = False, row.faults + 1
             row.require(line.faults > 0, "no byte was lost")
@@ -248,6 +240,7 @@ def stopped_machine(bench: Bench, short: bool) -> Row:
 
 CASES: tuple[Case, ...] = (
     *(bytes_at_fault(kind, one_in) for one_in in (10_000, 100) for kind in BYTE_FAULTS),
+    *(datagrams_at_fault(kind, one_in) for one_in in (100, 10) for kind in DATAGRAM_FAULTS),
     cable_pulled(3 * TIMEOUT),
     cable_pulled(None),
     second_host,

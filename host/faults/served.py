@@ -1,4 +1,4 @@
-"""Faults of an emulated board in a process of its own, on a TCP port: the operating system's part of the way."""
+"""Faults of an emulated board in a process of its own, on a port: the operating system's part of the way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from host.link.connection import Connection
 from host.link.exchange import ATTEMPTS
 from host.link.transport import SocketTransport
 
-__all__ = ["served_rows"]
+__all__ = ["REFUSED_SECONDS", "UPLOAD_SECONDS", "exact", "reopened", "served", "served_rows"]
 
 ROOT = Path(__file__).resolve().parents[2]
 REFUSED_SECONDS = ATTEMPTS * TCP_TIMEOUT + 1.0  # without an answer, and the way there
@@ -34,15 +34,15 @@ RETRY_SECONDS = 0.1
 
 
 @contextmanager
-def served(bench: Bench) -> Iterator[str]:
-    """The device's name of such a process.
+def served(bench: Bench, option: str) -> Iterator[str]:
+    """The device's name of such a process, which listens as the option (`--tcp`, `--udp`) says.
 
     Raises
     ------
     HostError : it does not start
     """
     machine = bench.machine
-    command = [sys.executable, "-m", "sim.emulator.serve", "--tcp", "0"]
+    command = [sys.executable, "-m", "sim.emulator.serve", option, "0"]
     command += ["--board", machine.name, "--arithmetic", machine.arithmetic.name]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -67,7 +67,7 @@ def exact(bench: Bench, device: Device, number: int) -> bool:
 
 def served_rows(bench: Bench) -> Iterator[Row]:
     """Two clients at once; a connection that is cut in mid-upload. Seconds are those of a clock on the wall."""
-    with tempfile.TemporaryDirectory() as folder, served(bench) as spec:
+    with tempfile.TemporaryDirectory() as folder, served(bench, "--tcp") as spec:
         path = Path(folder) / "program"
         save_program(bench.program, path)
         yield two_clients(bench, spec, path)

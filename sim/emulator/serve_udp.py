@@ -110,5 +110,6 @@ def serve_datagrams(emulation: Emulation, line: UdpLine) -> None:
             emulation.set_input("peers__sender", peer)
             emulation.send(content)
             awake = emulation.cycles + AWAKE
-            busy = True
-        answers.run(STEP if busy else IDLE_CYCLES)
+            answers.run(min(STEP, len(content)))
+        else:
+            answers.run(STEP if busy else IDLE_CYCLES)

@@ -71,6 +71,7 @@ def test_a_traceback_is_a_failed_row_and_a_wrong_label_an_exit_status(capsys, mo
 
     monkeypatch.setattr(faults, "Bench", Bench)
     monkeypatch.setattr(faults, "served_rows", lambda bench: iter(()))
+    monkeypatch.setattr(faults, "served_udp_rows", lambda bench: iter(()))
     monkeypatch.setattr(faults, "CASES", (crashes, lambda bench, short: Row("fine", recovered=1)))
     assert faults.main(["--short"]) == 1
     out, err = capsys.readouterr()
