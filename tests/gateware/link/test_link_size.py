@@ -7,6 +7,7 @@ import pytest
 from amaranth.lib import wiring
 
 from gateware.config import config
+from gateware.link.datagrams import PEER_BITS
 from gateware.link.link import Link
 from gateware.link.uart import Uart
 from gateware.machine import identity
@@ -15,7 +16,7 @@ from hw.units.synthesis import synthesise
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "link.md").read_text()
 BOARD = config("arty_a7")
 UNITS = {
-    "link": lambda: Link(identity(BOARD, 16 << BOARD.address_bits), BOARD.address_bits),
+    "link": lambda: Link(identity(BOARD, 16 << BOARD.address_bits), BOARD.address_bits, peer_bits=PEER_BITS),
     "UART at 12 Mbaud": lambda: Uart(100_000_000, 12_000_000),
 }
 
