@@ -10,8 +10,10 @@ import pytest
 from firmware.compile import main as compile_main
 from gateware.config import PRESETS, config
 from gateware.link.packets import ErrorCode, MachineState
+from gateware.machine import identity
 from host import info
 from host.link.device_info import configuration_name, state_text
+from host.link.udp import FoundBoard
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 
@@ -81,8 +83,15 @@ def test_known_boards(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         SimpleNamespace(device="/dev/ttyS0", vid=None, pid=None, location=None),
     ]
     monkeypatch.setattr("serial.tools.list_ports.comports", lambda: ports)
+    here = dataclasses.replace(identity(config("tiny"), 1 << 20), clock_khz=1)
+    found = [FoundBoard("10.0.0.7", here), FoundBoard("10.0.0.9", None)]
+    monkeypatch.setattr(info, "found_boards", lambda seconds: found)
     assert info.main([]) == 0
-    assert capsys.readouterr().out == ("boards on USB: Arty A7 at serial:/dev/ttyUSB1, ULX3S at serial:/dev/ttyUSB2\n")
+    assert capsys.readouterr().out == (
+        "boards on USB: Arty A7 at serial:/dev/ttyUSB1, ULX3S at serial:/dev/ttyUSB2\n"
+        "boards on the network: tiny, lean arithmetic at udp:10.0.0.7, another version of the link's protocol at "
+        "udp:10.0.0.9\n"
+    )
 
 
 def test_names_of_configurations():
