@@ -21,7 +21,7 @@ __all__ = ["Executor"]
 class Executor(wiring.Component):
     """One request at a time, from the first byte of its packet to the last of its answer.
 
-    Cycles from a packet to the end of its answer's bytes: 34, and what the request itself takes: for WRITE and READ a
+    Cycles from a packet to the end of its answer's bytes: 31, and what the request itself takes: for WRITE and READ a
     cycle a byte and memory's time for each beat, for IDENTIFY and COUNTERS 2 a byte, for the control bus its own.
 
     Parameters

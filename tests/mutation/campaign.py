@@ -1,5 +1,6 @@
 """Runs the trials of a unit on its mutants; what is known already is not run again."""
 
+import ast
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.cocotb.runner import run_bench
+from tests.import_graph import ROOT, imported
 from tests.mutation.inside import JOB
 from tests.mutation.netlist import Mutant, Netlist, make_netlist
 from tests.mutation.units import Unit
@@ -36,7 +38,7 @@ def run_unit(unit: Unit, count: int, seed: int) -> tuple[Netlist, list[Outcome]]
     """
     name = f"mutation_{unit.name}"
     component = unit.make()
-    netlist = make_netlist(component, name, count, seed, unit.part, unit.without)
+    netlist = make_netlist(component, name, count, seed, unit.without)
     trials = [{"bench": t.bench, "test": t.test, "parameters": t.parameters} for t in unit.trials]
     key = hashlib.sha256((json.dumps(trials) + _sources(unit)).encode()).hexdigest()[:16]
     results = netlist.folder / f"results-{key}.jsonl"
@@ -62,10 +64,17 @@ def run_unit(unit: Unit, count: int, seed: int) -> tuple[Netlist, list[Outcome]]
 
 
 def _sources(unit: Unit) -> str:
-    """The benches' text: what they found holds for as long as they stay the same."""
-    root = Path(__file__).resolve().parents[2]
-    modules = sorted({trial.bench for trial in unit.trials})
-    return "".join((root / f"{module.replace('.', '/')}.py").read_text() for module in modules)
+    """The text of the benches and of what they import of the tests: what they found holds as long as it is the same."""
+    texts: dict[str, str] = {}
+    waiting = sorted({trial.bench for trial in unit.trials})
+    while waiting:
+        module = waiting.pop()
+        path = ROOT / f"{module.replace('.', '/')}.py"
+        if module.startswith("tests.") and module not in texts and path.exists():
+            texts[module] = path.read_text()
+            for _, name in imported(ast.parse(texts[module]), module, is_package=False):
+                waiting += [name, name.rpartition(".")[0]]
+    return "".join(texts[module] for module in sorted(texts))
 
 
 def _read(results: Path) -> dict[int, dict[str, str]]:

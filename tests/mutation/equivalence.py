@@ -60,17 +60,14 @@ def _attempt(netlist: Netlist, mutant: Mutant, folder: Path, stage: str) -> bool
 
 def _both(netlist: Netlist, mutant: Mutant, folder: Path) -> Any:
     """Unit and mutant as modules `gold` and `gate` whose cells have the same names."""
-    found = re.search(r"-module (\S+)", mutant.command)
-    module = found[1] if found else TOP
-    command = mutant.command.replace(f"-module {module} ", "-module gate ")
+    command = mutant.command.replace(f"-module {TOP} ", "-module gate ")
 
     def script(*prepare: str) -> list[str]:
         return [
             f"read_rtlil ../../{netlist.flat.name}",
             *prepare,
-            f"copy {module} gate",
-            f"rename {module} gold",
-            "delete A:top gold gate %u %d" if module != TOP else "select -clear",
+            f"copy {TOP} gate",
+            f"rename {TOP} gold",
             f"mutate {command}",
             "select gold gate",
             "dffunmap",

@@ -75,9 +75,9 @@ def _rtlil(component: Elaboratable) -> str:
     return str(OTHER_SOURCES.sub("", text))
 
 
-def _flatten(part: str, without: Sequence[str]) -> list[str]:
-    """Word-level cells, memories whole; a part that is mutated alone, or not, stays a module of its own."""
-    keep = [f"setattr -mod -set keep_hierarchy 1 {TOP}.{name}" for name in (part, *without) if name]
+def _flatten(without: Sequence[str]) -> list[str]:
+    """Word-level cells, memories whole; a submodule that is not mutated stays a module of its own."""
+    keep = [f"setattr -mod -set keep_hierarchy 1 {TOP}.{name}" for name in without]
     return [
         "read_rtlil unit.il",
         f"hierarchy -check -top {TOP}",
@@ -94,28 +94,24 @@ def _flatten(part: str, without: Sequence[str]) -> list[str]:
     ]
 
 
-def make_netlist(
-    component: Elaboratable, name: str, count: int, seed: int, part: str = "", without: Sequence[str] = ()
-) -> Netlist:
+def make_netlist(component: Elaboratable, name: str, count: int, seed: int, without: Sequence[str] = ()) -> Netlist:
     """The netlist of a component with ``count`` mutants chosen by ``seed``, made once.
 
     Parameters
     ----------
     component : elaboratable with a signature
     name : of the bench's top module
-    part : the submodule, as a path with dots, that the mutants are of; all of the component by default
     without : submodules that none is of
     """
     text = _rtlil(component)
-    script = _flatten(part, without)
+    script = _flatten(without)
     key = hashlib.sha256("\n".join([text, *script, VERSION, str(count), str(seed)]).encode()).hexdigest()[:16]
     folder = CACHE / f"{name}-{key}"
     if not (folder / BENCH).exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "unit.il").write_text(text)
-        module = f"{TOP}.{part}" if part else TOP
         # A third more than wanted, for those that are left out.
-        listing = f"mutate -list {count + count // 3 + 20} -seed {seed} -module {module} -o {LIST}"
+        listing = f"mutate -list {count + count // 3 + 20} -seed {seed} -module {TOP} -o {LIST}"
         _run(folder, "list", [*script, f"write_rtlil {FLAT}", listing], [FLAT, LIST])
         commands = _chosen((folder / LIST).read_text(), count)
         (folder / LIST).write_text("\n".join(commands) + "\n")

@@ -17,6 +17,7 @@ from gateware.engines.load.loader import Loader
 from gateware.gelu.shiftgelu import ShiftGELU
 from gateware.isa import Engine
 from gateware.layernorm.layernorm import LayerNorm
+from gateware.link.executor import Executor
 from gateware.link.receiver import Receiver
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.operand_a import OperandA
@@ -26,7 +27,10 @@ from gateware.postprocess.postprocessor import PostProcessor
 from gateware.softmax.shiftmax import Shiftmax
 from sim.reference.arithmetic import LEAN
 from tests.gateware.engines.tile_writer import TileWriter
-from tests.gateware.link.link_board import LinkBoard
+from tests.gateware.gelu.test_shiftgelu import SCALES
+from tests.gateware.link.executor_model import identity_of
+from tests.gateware.link.link_board import ADDRESS_BITS
+from tests.gateware.link.test_executor import TIMEOUT_BITS, TOOK
 
 __all__ = ["UNITS", "Trial", "Unit"]
 
@@ -44,14 +48,12 @@ class Trial:
 class Unit:
     """A unit at the size at which it is tested, and its trials, those that find most in the least time first.
 
-    ``part`` is the submodule that is mutated, where the bench is one of the unit among its neighbours;
     ``without`` are submodules that another unit's bench tests.
     """
 
     name: str
     make: Callable[[], wiring.Component]
     trials: tuple[Trial, ...]
-    part: str = ""
     without: tuple[str, ...] = ()
 
 
@@ -69,7 +71,7 @@ OPERAND_A = {"rows": 6, "depth": 512, "x_width": 9}
 
 def postprocessor_trials() -> tuple[Trial, ...]:
     parameters = {**POSTPROCESSOR, "latency": PostProcessor(**POSTPROCESSOR).latency, "residual_limit": 21}
-    tests = ("random_tiles", "throughput", "ready_is_registered", "reset_in_a_tile")
+    tests = ("random_tiles", "throughput", "ready_is_registered", "reset_in_a_tile", "slow_neighbours")
     return (
         *trials("postprocess.bench_postprocess", *tests, **parameters, stalls=[0.0, 0.4], tiles=20),
         *trials("postprocess.bench_postprocess", "random_tiles", **parameters, stalls=[0.0], tiles=150),
@@ -103,7 +105,11 @@ def shiftgelu_trials() -> tuple[Trial, ...]:
     parameters |= {"lengths": [(4, 3), (256, 1)], "moments": [1, 700]}
     rates = {"rates": [(768, 2, 1032)], "least_rate": 2, "latency": 1097}
     tests = ("quick_groups", "random_groups", "edge_tables", "values_above_the_maximum", "reset_in_a_row", "throughput")
-    return trials("gelu.bench_shiftgelu", *tests, **parameters, **rates)
+    more = {**parameters, "scales": SCALES, "lengths": [(524, 1)]}
+    return (
+        *trials("gelu.bench_shiftgelu", *tests, **parameters, **rates),
+        *trials("gelu.bench_shiftgelu", "every_maximum", "edge_tables", "random_groups", **more),
+    )
 
 
 MAXIMA_TESTS = ("random_traffic", "resets", "a_row_comes_again", "a_look_up_right_after_an_update", "latency")
@@ -125,14 +131,10 @@ FETCH_TESTS = ("full_speed", "programs", "end_of_memory", "errors")
 STORE = ("stores", "store_rate", "store_outside", "store_reset", "store_large")
 FETCH = ("fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large")
 TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
-TILE["rates"] = {"1": 100, "2": 200, "4": 380}
+TILE |= {"rates": {"1": 100, "2": 200, "4": 380}, "series": 0}
 
-LINK = (
-    *trials("link.bench_link", "any_packets", stall=0.1, packets=40),
-    *trials("link.bench_link", "half_frames", "memory_that_is_blocked"),
-    *trials("link.bench_link", "full_writes", "full_reads", write_cycles=1122, read_cycles=2392),
-    *trials("link.bench_link", "resets_at_any_moment", moments=[3, 440]),
-)
+EXECUTOR: dict[str, Any] = {"timeout_bits": TIMEOUT_BITS, "memory_beats": 1 << ADDRESS_BITS, "stall": 0.3}
+EXECUTOR |= {"requests": 800, "resets": 40, "took": TOOK}
 
 _ALL = (
     Unit(
@@ -162,12 +164,20 @@ _ALL = (
         trials("engines.bench_maxima", *MAXIMA_TESTS, max_rows=8, repeats=6, cycles=2000, stall=0.4),
     ),
     Unit(
-        "store", lambda: TileWriter(TILE["rows"], TILE["address_bits"]), trials("engines.bench_store", *STORE, **TILE)
+        "store",
+        lambda: TileWriter(TILE["rows"], TILE["address_bits"]),
+        (
+            *trials("engines.bench_store", *STORE, **TILE),
+            *trials("engines.bench_store", "store_large", **TILE | {"series": 1}),
+        ),
     ),
     Unit(
         "residual_fetch",
         lambda: ResidualFetch(TILE["rows"], TILE["address_bits"]),
-        trials("engines.bench_residual_fetch", *FETCH, **TILE),
+        (
+            *trials("engines.bench_residual_fetch", *FETCH, **TILE),
+            *trials("engines.bench_residual_fetch", "fetch_large", **TILE | {"series": 1}),
+        ),
     ),
     Unit(
         "semaphores",
@@ -205,6 +215,10 @@ _ALL = (
         lambda: Receiver(6),
         trials("link.bench_receiver", "pauses", "two_wait", "resets", "frames", timeout_bits=6, frames=100),
     ),
-    Unit("executor", LinkBoard, LINK, "link.executor"),
+    Unit(
+        "executor",
+        lambda: Executor(identity_of(EXECUTOR["memory_beats"]), ADDRESS_BITS, TIMEOUT_BITS),
+        trials("link.bench_executor", "any_requests", "resets", "cycles", **EXECUTOR),
+    ),
 )
 UNITS = {unit.name: unit for unit in _ALL}

@@ -167,6 +167,16 @@ async def full_speed(dut: Any) -> None:
         await RisingEdge(dut.clk)
     assert bench.transfers == before + 1, "a place was free for one word"
 
+    for engine in ENGINES:
+        await bench.restart()
+        bench.put([*bench.head(), *[encode(engine, 1, n) for n in range(depth + 5)]], 8)
+        dut.program.value, dut.start.value = 8, 1
+        await RisingEdge(dut.clk)
+        dut.start.value = 0
+        for _ in range(depth + 40):
+            await RisingEdge(dut.clk)
+        assert bench.transfers == 2 + depth + 1, f"{engine.name} has that many places, and one at its queue's end"
+
 
 @cocotb.test()
 async def errors(dut: Any) -> None:
@@ -180,6 +190,7 @@ async def errors(dut: Any) -> None:
     wrong = [1 << bit for bit in range(32)] + [rng.getrandbits(32) or 1 for _ in range(4)]
     cases: list[tuple[str, list[int]]] = [
         *(("mismatch", bench.head(mark ^ bits)) for bits in wrong),
+        ("mismatch", [low, high ^ 1, high, *good, end]),
         *(("mismatch", [low, encode(engine, 3, 5)]) for engine in ENGINES),
         ("mismatch", [low, end]),
         ("mismatch", [high, good[0]]),

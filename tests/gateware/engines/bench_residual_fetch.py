@@ -1,11 +1,13 @@
 """The residual fetch: exactly the rows and columns of an operation, whatever memory does."""
 
 import random
+from itertools import takewhile
 from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from gateware.isa import ADDRESS_BITS
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor
 from tests.gateware.engines.tile_writer import begin, large, operation, places
@@ -53,9 +55,9 @@ class FetchBench:
         for _ in range(4):
             await RisingEdge(self.dut.clk)
         assert self.dut.idle.value == 1 and len(self.monitor.received) == before + len(wanted)
-        assert self.partner.asked[asked:] == self._addresses(op), "beats asked for"
+        assert self.partner.asked[asked:] == self.addresses(op), "beats asked for"
 
-    def _addresses(self, op: dict[str, int]) -> list[int]:
+    def addresses(self, op: dict[str, int]) -> list[int]:
         """Bursts: of each block, slab after slab, the row groups that it has, in each the columns."""
         result = []
         for block in range(op["blocks"]):
@@ -84,7 +86,7 @@ async def fetch_large(dut: Any) -> None:
     """Counts that need all of their bits."""
     bench = FetchBench(dut)
     await bench.begin(0.0)
-    for op in large(bench.rng, bench.rows, 2):
+    for op in large(bench.rng, bench.rows, 2, parameters()["series"]):
         await bench.check(op)
 
 
@@ -104,16 +106,26 @@ async def fetch_outside(dut: Any) -> None:
     bench = FetchBench(dut)
     await bench.begin(0.2)
     top = 1 << bench.bits
-    for base in (top, top + 16, 1 << 23):
-        await begin(dut, {"base": base, "slab": 4, "columns": 2, "row": 0, "tiles": 2, "blocks": 1, "rows_last": 1})
+    common = {"columns": 2, "row": 0, "blocks": 1, "rows_last": 1}
+    beyond = [1 << bit for bit in range(bench.bits, ADDRESS_BITS)]
+    cases = [common | {"base": base, "slab": 4, "tiles": 2} for base in (*beyond, top + 16)]
+    # The second slab: it begins outside by one bit of its address, or where no address of 24 bits is.
+    cases += [common | {"base": 8, "slab": slab, "tiles": 3} for slab in (*beyond, (1 << ADDRESS_BITS) - 8)]
+    # The second group of rows.
+    cases.append(common | {"base": top - 8, "slab": 4, "row": 7, "rows_last": 2, "tiles": 2})
+    for op in cases:
+        await begin(dut, op)
         while dut.outside.value == 0:
             await RisingEdge(dut.clk)
         for _ in range(10):
             assert dut.outside.value == 1 and dut.memory__cmd__valid.value == 0
             await RisingEdge(dut.clk)
+        assert bench.partner.asked == list(takewhile(lambda at: at < top, bench.addresses(op))), op
+        bench.partner.stop()
+        bench.monitor.stop()
         await reset(dut)
         assert dut.outside.value == 0
-    assert not bench.partner.asked
+        bench.renew(0.2)
 
 
 @cocotb.test()

@@ -109,7 +109,7 @@ async def store_large(dut: Any) -> None:
     bench = StoreBench(dut)
     await bench.begin(0.0)
     expected = Words()
-    for number, op in enumerate(large(bench.rng, bench.rows, 1), start=1):
+    for number, op in enumerate(large(bench.rng, bench.rows, 1, parameters()["series"]), start=1):
         expected.update(await bench.operation(op, False))
         await bench.until_finished(number)
     assert bench.written() == expected and bench.outside == 0

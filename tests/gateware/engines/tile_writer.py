@@ -92,11 +92,11 @@ def places(
                 yield r, r == count - 1, words
 
 
-def large(rng: random.Random, rows: int, columns: int) -> list[dict[str, int]]:
-    """Very many tiles of one row, and very many blocks of one tile."""
+def large(rng: random.Random, rows: int, columns: int, series: int) -> list[dict[str, int]]:
+    """Very many tiles of one row, and very many blocks of one tile; ``series``: 0, or 1 for the other bits of both."""
     common = {"columns": columns, "base": 4 * rng.randrange(200), "slab": 36}
-    tiles = {"row": 4095 - 4076, "tiles": rng.choice([2821, 1274]), "blocks": 1, "rows_last": 1}
-    blocks = {"row": rng.randrange(4096), "tiles": 1, "blocks": rng.choice([2389, 1706]) // rows, "rows_last": rows - 1}
+    tiles = {"row": 4095 - 4076, "tiles": (2821, 1274)[series], "blocks": 1, "rows_last": 1}
+    blocks = {"row": rng.randrange(4096), "tiles": 1, "blocks": (2389, 1706)[series] // rows, "rows_last": rows - 1}
     return [common | tiles, common | blocks]
 
 

@@ -15,7 +15,7 @@ from tests.vectors.golden import golden
 
 BENCH = "tests.gateware.gelu.bench_shiftgelu"
 VARIANTS = {"lean": LEAN, "official": OFFICIAL, "polynomial": preset("lean:gelu=polynomial")}
-SCALES = [1, 2, 3, 7, 23, 24, 54, 128, 139, 254, 255]
+SCALES = [1, 2, 3, 5, 7, 9, 13, 18, 23, 33, 35, 54, 128, 139, 254, 255]
 
 
 def run(variant: str, testcase: str | list[str], simulator: str = "verilator", **more: object) -> None:
@@ -37,7 +37,7 @@ def test_groups():
 
 
 def test_long_group():
-    run("lean", "random_groups", stalls=[0.0], lengths=[(3072, 1)])
+    run("lean", "random_groups", stalls=[0.0], lengths=[(3072, 1), (524, 1)])
 
 
 def test_short_groups_in_the_other_arithmetic():

@@ -53,6 +53,17 @@ def initial(dut: Any) -> None:
     configure(dut, 4, 16, "octets")
 
 
+def tie(multiplier_bits: int, rng: random.Random) -> tuple[int, int, int]:
+    """A bias, a multiplier and a shift: alone, as in rows without variance, the bias gives an odd half of few bits.
+
+    A wrong bit anywhere in the product then shows.
+    """
+    factor = rng.randrange(1, 1 << rng.randrange(2, 9), 2)
+    low = rng.randrange(multiplier_bits - factor.bit_length() + 1)
+    number, places = rng.choice([1, 3, 5, -1, -3, -5]), rng.randrange(28)
+    return number << places, rng.choice([1, -1]) * factor << low, low + places + 1
+
+
 def random_constants(
     channels: int, multiplier_bits: int, bits_out: int, rng: random.Random
 ) -> tuple[ILayerNorm, Dyadic]:
@@ -65,12 +76,17 @@ def random_constants(
     ]
     multiplier = [magnitude * rng.choice([1, -1]) for magnitude in magnitudes]
     middle = 29 + multiplier_bits - bits_out
-    shift = [rng.choice([middle - 2, middle, middle + 1, middle + 2, rng.randrange(0, 80)]) for _ in range(channels)]
-    # Rows without variance give the bias alone, and these are odd halves: what rounds half up or away differs.
+    edges = [0, 15, 16, 31, 32, 47, 48, 63, 64, 80, 96, 112, 127]
+    shift = [
+        rng.choice([middle - 2, middle, middle + 1, middle + 2, rng.randrange(0, 80), rng.choice(edges)])
+        for _ in range(channels)
+    ]
     for channel in range(1, channels - 1):
-        if channel == 1 or rng.random() < 0.3:
-            multiplier[channel], shift[channel] = 1 << (multiplier_bits - 1), middle
-            bias[channel] = (4 * rng.randrange(-30, 30) + rng.choice([1, 3])) << (middle - multiplier_bits)
+        kind = rng.random()
+        if channel == 1 or kind < 0.4:
+            bias[channel], multiplier[channel], shift[channel] = tie(multiplier_bits, rng)
+        elif kind < 0.6:
+            shift[channel] = middle - rng.randrange(1, 6)  # results up to 32 times what fits
     return ILayerNorm(np.array(bias), l1=parameters().get("l1", False)), Dyadic(np.array(multiplier), np.array(shift))
 
 
@@ -94,6 +110,21 @@ def random_group(channels: int, bits: int, rng: random.Random) -> IntArray:
     return np.array(rows)
 
 
+def square_row(channels: int, high: int, rng: random.Random) -> list[int]:
+    """A row whose v is the square of an odd number: v // k changes with v's last bit, and so does the root."""
+    while True:
+        a, b = (rng.randrange(-high // 4, high // 4) for _ in range(2))
+        c = np.arange(-high // 4, high // 4)
+        d = 1 - a - b - c  # the mean is 0, and v odd
+        v = a * a + b * b + c * c + d * d
+        fits = np.flatnonzero((np.sqrt(v).round().astype(np.int64) ** 2 == v) & (v > 1))
+        if len(fits):
+            place = rng.choice(fits.tolist())
+            row = [a, b, int(c[place]), int(d[place]), *[0] * (channels - 4)]
+            rng.shuffle(row)
+            return row
+
+
 def extreme_groups(channels: int, bits: int, rng: random.Random) -> list[IntArray]:
     """Every kind of row at the edge: of the range, of the variance (none, the largest), and with one channel alone."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
@@ -106,7 +137,8 @@ def extreme_groups(channels: int, bits: int, rng: random.Random) -> list[IntArra
     ties = [[anything] * channels for _ in range(2)]  # means that end in a half
     for row, sign in zip(ties, (1, -1), strict=True):
         row[::2] = [min(high, max(low, anything + sign))] * (channels // 2)
-    rows = np.array(flat + split + single + ties)
+    squares = [square_row(channels, high, rng) for _ in range(4)]
+    rows = np.array(flat + split + single + ties + squares)
     return list(rows.reshape(-1, 4, channels))
 
 
@@ -164,8 +196,8 @@ async def extremes(dut: Any) -> None:
     initial(dut)
     rng = generator("extremes")
     await start(dut, cycles=200_000)
-    for channels in settings["lengths"]:
-        for bits_in, out in ((16, "octets"), (8, "high")):
+    for number, channels in enumerate(settings["lengths"]):
+        for bits_in, out in ((16, ("low", "octets")[number % 2]), (8, "high")):
             norm, factor = random_constants(channels, settings["multiplier_bits"], BITS[out], rng)
             groups = extreme_groups(channels, bits_in, rng)
             await check(dut, groups, norm, factor, bits_in, out, settings["stall"])

@@ -21,14 +21,14 @@ STREAMS = ("job", "acc", "constants", "skip")
 
 
 class Bench:
-    """Sources of all streams and the monitor, for tiles one after the other."""
+    """Sources of all streams, which stall, and the monitor, which ``leaves`` stalls; for tiles one after the other."""
 
-    def __init__(self, dut: Any, stall: float) -> None:
+    def __init__(self, dut: Any, stall: float, leaves: float | None = None) -> None:
         settings = parameters()
         self.dut, self.rows = dut, settings["rows"]
         self.acc_width, self.bits = settings["acc_width"], settings["multiplier_bits"]
         self.sources = {name: StreamSource(dut, name, generator(name), stall) for name in STREAMS}
-        self.monitor = StreamMonitor(dut, "o", generator("o"), stall)
+        self.monitor = StreamMonitor(dut, "o", generator("o"), stall if leaves is None else leaves)
         self.tasks: list[Any] = []
 
     def begin(self, tiles: list[Tile]) -> None:
@@ -128,6 +128,16 @@ async def random_tiles(dut: Any) -> None:
     await begin(dut)
     for stall in parameters()["stalls"]:
         await Bench(dut, stall).check(tiles_of(generator(f"tiles {stall}"), parameters()["tiles"]))
+
+
+@cocotb.test()
+async def slow_neighbours(dut: Any) -> None:
+    """Rows that come one by one through the empty lanes, and results that pile up until no row may enter."""
+    await begin(dut)
+    rng = generator("slow")
+    for comes, leaves in ((0.95, 0.0), (0.0, 0.95), (0.8, 0.9)):
+        tiles = [*tiles_of(rng, 2, PostMode.RESIDUAL), *tiles_of(rng, 4), *tiles_of(rng, 1, PostMode.RESIDUAL)]
+        await Bench(dut, comes, leaves).check(tiles)
 
 
 @cocotb.test()

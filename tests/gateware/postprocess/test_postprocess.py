@@ -41,7 +41,7 @@ def run(variant: str, testcase: str | list[str], simulator: str = "verilator", *
 def test_tiles(variant: str, residual_limit: int):
     run(
         variant,
-        ["random_tiles", "reset_in_a_tile", "throughput", "ready_is_registered"],
+        ["random_tiles", "slow_neighbours", "reset_in_a_tile", "throughput", "ready_is_registered"],
         stalls=[0.0, 0.4],
         tiles=30,
         residual_limit=residual_limit,

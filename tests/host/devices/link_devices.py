@@ -90,6 +90,10 @@ class DeviceModel:
             request = Request.from_bytes(packet)
         except (framing.FramingError, PacketError):
             return b""
+        return self.reply(request)
+
+    def reply(self, request: Request) -> bytes:
+        """The frame with the answer to a packet that is right."""
         same = (request.session, self.peer) == (self.session, self.owner)
         verdict = self._verdict(request)
         if not same and (request.session, request.command, verdict) == (NO_SESSION, Command.IDENTIFY, Status.DONE):
