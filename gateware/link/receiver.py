@@ -91,7 +91,7 @@ class Receiver(wiring.Component):
         m.submodules.ram = ram = memory.Memory(shape=8, depth=2 * SLOT_BYTES, init=[])
         writer, reader = ram.write_port(), ram.read_port()
         filling, full = Signal(), Signal(2)  # the slot that is filled, and those that hold a packet
-        count, too_long = Signal(range(SLOT_BYTES + 1)), Signal()
+        count = Signal(range(SLOT_BYTES + 1))  # stops where the slot is full, which is more than any packet has
         run, owed = Signal(8), Signal()  # bytes that the run still has; whether it stands for a zero at its end
         begun, idle = Signal(), Signal(self.timeout_bits)
         taken, is_code, end, store, drop = Signal(), Signal(), Signal(), Signal(), Signal()
@@ -121,16 +121,13 @@ class Receiver(wiring.Component):
             crc.valid.eq(store & ~drop),
             crc.start.eq(end | drop),
         ]
-        with m.If(store):
-            with m.If(count[-1]):
-                m.d.sync += too_long.eq(1)
-            with m.Else():
-                m.d.sync += count.eq(count + 1)
+        with m.If(store & ~count[-1]):
+            m.d.sync += count.eq(count + 1)
         # The delimiter's cycle, and none after it, belongs to the old frame.
         with m.If(end | drop):
-            m.d.sync += [count.eq(0), too_long.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
+            m.d.sync += [count.eq(0), run.eq(0), owed.eq(0), begun.eq(0)]
         good = Signal()
-        m.d.comb += good.eq(end & is_code & crc.match_detected & (count >= LEAST) & (count <= MAX_PACKET) & ~too_long)
+        m.d.comb += good.eq(end & is_code & crc.match_detected & (count >= LEAST) & (count <= MAX_PACKET))
         self._elaborate_slots(m, reader, count, good, filling, full)
         require(m, platform, self, "only a packet that is there is released", ~packets.release | packets.present)
         return m

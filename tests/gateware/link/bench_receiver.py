@@ -219,6 +219,10 @@ async def resets(dut: Any) -> None:
         line = encode(sealed(30, rng)) + b"\0" + encode(sealed(40, rng)) + b"\0"
         line = (encode(sealed(1200, rng)) if turn % 4 == 3 else line)[: 1100 if turn % 4 == 3 else rng.randrange(1, 76)]
         await bench.line.send(line)
+        await bench.pause(2)
+        if turn % 2 and dut.packets__present.value == 1:
+            dut.packets__release.value = 1
+            await RisingEdge(dut.clk)
         dut.packets__release.value = 0
         await reset(dut)
         assert dut.packets__present.value == 0 and dut.rx__ready.value == 1

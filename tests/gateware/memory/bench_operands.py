@@ -37,7 +37,7 @@ def random_region(rng: random.Random, depth: int) -> Region:
     """One that leaves a quarter of the buffer free: of many blocks close together, or of few far apart."""
     room = 3 * depth // 4 - STEPS
     base = rng.randrange(min(room // 2, 64))
-    stride = rng.choice([1, 2, rng.randrange(1, room - base)])
+    stride = rng.choice([1, 2, rng.randrange(1, room - base), (room - base) // rng.randrange(2, 7)])
     return Region(base, stride, (room - base) // stride)
 
 

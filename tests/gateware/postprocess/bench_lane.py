@@ -18,22 +18,24 @@ Addend = dict[str, int]
 
 def random_factor(rng: random.Random, width: int, bits: int) -> tuple[int, int]:
     """A signed multiplier and a shift that brings products near 8, 16 or 20 bits, or anything."""
-    size = rng.choice([0, 1, (1 << bits) - 1, 1 << (bits - 1), rng.randrange(1 << bits)])
+    few = rng.randrange(1, 256, 2) << rng.randrange(bits - 7)  # bits, so that small values give ties
+    size = rng.choice([0, 1, (1 << bits) - 1, 1 << (bits - 1), rng.randrange(1 << bits), few])
     wanted = rng.choice([7, 8, 15, 16, TERM_BITS - 1, TERM_BITS])
-    shift = max(0, rng.choice([width - 1 + bits - wanted + rng.randrange(-2, 3), 0, 127, rng.randrange(64)]))
+    shift = max(0, rng.choice([width - 1 + bits - wanted + rng.randrange(-2, 3), 0, 127, rng.randrange(128)]))
     return size * rng.choice([1, -1]), shift
 
 
 def random_value(rng: random.Random, width: int, multiplier: int, shift: int) -> int:
-    """Extremes, anything, and products that end in exactly a half."""
+    """Extremes, anything, products that end in exactly a half or one bit more, and results at each clamp."""
     top = 1 << (width - 1)
     if rng.random() < 0.3 and multiplier and shift:
         spare = (multiplier & -multiplier).bit_length() - 1
         free = max(0, shift - 1 - spare)
-        value = rng.randrange(-8, 8) * 2 + 1 << free
+        value = (rng.randrange(-8, 8) * 2 + 1 << free) + rng.choice([0, 1 << rng.randrange(free + 1)])
         if -top <= value < top:
             return value
-    near = (rng.choice([1 << 7, 1 << 15, LIMIT]) << shift) // max(1, abs(multiplier)) * rng.choice([1, -1])
+    result = rng.choice([1 << 7, 1 << 15, LIMIT]) - rng.randrange(4)
+    near = (result << shift) // max(1, abs(multiplier)) * rng.choice([1, -1])
     near += rng.randrange(-2, 3)
     return rng.choice([top - 1, -top, 0, -1, rng.randrange(-top, top), near if -top <= near < top else 1])
 

@@ -70,7 +70,7 @@ def tie_value(multiplier: int, shift: int, limit: int, rng: random.Random) -> in
     # value * multiplier == 2^(shift-1) modulo 2^shift
     value = (1 << free) * pow(odd, -1, 4) % (1 << (free + 2))
     value += (1 << (free + 1)) * rng.randrange(-4, 4)
-    value += rng.choice([0, 0, 0, 1, -1])
+    value += rng.choice([0, 0, 0, 1, -1, 1 << rng.randrange(free + 1)])
     return value if abs(value) < limit else rng.randrange(-limit, limit)
 
 
@@ -82,7 +82,8 @@ def random_tile(rng: random.Random, rows: int, acc_width: int, bits: int, mode: 
     scale = rng.choice([acc_width - 1, acc_width - 6, 12])
 
     def multiplier() -> int:
-        size = rng.choice([1 << (bits - 1), (1 << bits) - 1, 1, rng.randrange(1 << (bits - 1), 1 << bits)])
+        few = rng.randrange(1, 256, 2) << rng.randrange(bits - 7)  # bits, so that small values give ties
+        size = rng.choice([1 << (bits - 1), (1 << bits) - 1, 1, rng.randrange(1 << (bits - 1), 1 << bits), few])
         return size * rng.choice([1, -1])
 
     wanted = 7 if mode == PostMode.Q8 else 15
