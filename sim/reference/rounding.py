@@ -24,8 +24,8 @@ def clamp(x: IntArray, bits: int, low: int | IntArray | None = None) -> IntArray
 
 
 def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
-    """x / 2^shift, rounded half to even, for |x| < 2^62. Any shift is legal: one of 63 or more gives 0, a negative one
-    shifts left (the caller answers for the result fitting 63 bits).
+    """x / 2^shift, rounded half to even, for |x| < 2^63 - 2^61. Any shift is legal: one of 64 or more gives 0, a negative
+    one shifts left (the caller answers for the result fitting 63 bits).
     """
     shift = np.asarray(shift, np.int64)
     right = np.clip(shift, 0, 62)
@@ -34,7 +34,9 @@ def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
     # shifted out.
     rounded = (x + ((x >> right) & some) + (((np.int64(1) << right) >> 1) - some)) >> right
     if (shift > 62).any():
-        rounded = np.where(shift > 62, 0, rounded)
+        half = np.int64(1) << 62
+        beyond = (x > half).astype(np.int64) - (x < -half)  # what is left by a shift of 63
+        rounded = np.where(shift > 62, beyond * (shift == 63), rounded)
     result: IntArray = np.where(shift < 0, rounded << np.clip(-shift, 0, 62), rounded) if (shift < 0).any() else rounded
     return result
 

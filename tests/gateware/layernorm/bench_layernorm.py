@@ -143,12 +143,12 @@ def extreme_groups(channels: int, bits: int, rng: random.Random) -> list[IntArra
 
 
 def expected(groups: list[IntArray], norm: ILayerNorm, factor: Dyadic, out: str) -> list[int]:
-    # Python integers: a 33-bit value times a 31-bit multiplier is at the edge of 64 bits.
+    # Python integers: a 33-bit value times a 31-bit multiplier is at the edge of 64 bits, where `shift_rne` ends.
     rescale = Rescale(factor, BITS[out])
     result = []
     for group in groups:
         normalised = norm.apply(group)
-        assert np.abs(normalised.astype(object) * factor.multiplier.astype(object)).max() < 1 << 63
+        assert np.abs(normalised.astype(object) * factor.multiplier.astype(object)).max() < (1 << 63) - (1 << 61)
         whole = rescale.apply(normalised)
         result += beats({"octets": whole, "high": whole // 256, "low": whole % 256 - 128}[out], 8)
     return result

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sim.reference.arithmetic import LEAN, OFFICIAL, preset
@@ -33,7 +33,13 @@ def exact_rne(numerator: int, denominator: int) -> int:
     return floor + (2 * remainder > denominator or (2 * remainder == denominator and floor % 2 == 1))
 
 
-@given(st.integers(-(2**61), 2**61), st.integers(0, 70))
+WIDEST = 2**63 - 2**61 - 1
+
+
+@given(st.one_of(st.integers(-(2**61), 2**61), st.integers(-WIDEST, WIDEST)), st.integers(0, 70))
+@example(value=2**62 + 1, shift=63)
+@example(value=-(2**62) - 1, shift=63)
+@example(value=2**62, shift=63)
 def test_shift_rne(value: int, shift: int):
     assert int(shift_rne(np.array(value), shift)) == exact_rne(value, 2**shift)
 
