@@ -28,7 +28,7 @@ from gateware.softmax.shiftmax import Shiftmax
 from sim.reference.arithmetic import LEAN
 from tests.gateware.engines.tile_writer import TileWriter
 from tests.gateware.gelu.test_shiftgelu import SCALES
-from tests.gateware.link.executor_model import identity_of
+from tests.gateware.link.executor_model import PEER_BITS, identity_of
 from tests.gateware.link.link_board import ADDRESS_BITS
 from tests.gateware.link.test_executor import TIMEOUT_BITS, TOOK
 
@@ -217,7 +217,7 @@ _ALL = (
     ),
     Unit(
         "executor",
-        lambda: Executor(identity_of(EXECUTOR["memory_beats"]), ADDRESS_BITS, TIMEOUT_BITS),
+        lambda: Executor(identity_of(EXECUTOR["memory_beats"]), ADDRESS_BITS, TIMEOUT_BITS, PEER_BITS),
         trials("link.bench_executor", "any_requests", "resets", "cycles", **EXECUTOR),
     ),
 )

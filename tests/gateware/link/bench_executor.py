@@ -13,7 +13,7 @@ from tests.gateware.link.executor_model import Around, ExecutorModel, any_around
 
 SESSION = 0xC0B5
 LONGEST = 60_000  # cycles of a request
-CALM = Around(False, 0, [0] * len(COUNTERS), 1, content=bytes(100))
+CALM = Around(1, False, 0, [0] * len(COUNTERS), 1, content=bytes(100))
 
 
 class Neighbours:
@@ -26,7 +26,7 @@ class Neighbours:
 
     def forget(self) -> None:
         """As after a reset."""
-        self.packet, self.around, self.request = b"", Around(False, 0, [], 1), Request(0, 0, 0)
+        self.packet, self.around, self.request = b"", Around(0, False, 0, [], 1), Request(0, 0, 0)
         self.asked: list[tuple[Any, ...]] = []
         self.answer: tuple[str, bytes] = "", b""
         self.released, self.came = False, 0
@@ -41,7 +41,7 @@ class Neighbours:
         dut = self.dut
         self.packet, self.request, self.around = request.to_bytes(), request, around
         self.asked, self.answer, self.released, self.came, self.beats = [], ("", b""), False, cycle(), 0
-        dut.packets__length.value = len(self.packet)
+        dut.packets__length.value, dut.packets__peer.value = len(self.packet), around.peer
         dut.machine__busy.value, dut.machine__error.value = int(around.busy), around.error
         for index, counter in enumerate(around.counters):
             getattr(dut, f"machine__counters__{index}").value = counter
@@ -177,6 +177,7 @@ class Neighbours:
 
     def _sent(self, kind: str, content: bytes) -> None:
         assert not self.answer[0], "one answer to a request"
+        assert int(self.dut.peer.value) == self.around.peer, "for whom an answer is"
         self.answer, self.filling = (kind, content), False
         self.pause = self.rng.choice([0, 0, 3, 20]) if self.stall else 0
 
@@ -227,7 +228,7 @@ async def any_requests(dut):
     """Requests of all kinds, right, at a limit and wrong, to neighbours that do anything."""
     bench = await prepare(dut, parameters()["stall"])
     for _ in range(parameters()["requests"]):
-        around = any_around(bench.rng, bench.neighbours.timeout)
+        around = any_around(bench.rng, bench.model, bench.neighbours.timeout)
         await bench.ask(any_request(bench.rng, bench.model), around)
 
 
@@ -237,10 +238,12 @@ async def resets(dut):
     bench = await prepare(dut, parameters()["stall"])
     rng, model, there = bench.rng, bench.model, bench.neighbours
     for _ in range(parameters()["resets"]):
-        await bench.ask(Request(SESSION, rng.randrange(256), Command.OPEN, length=0), any_around(rng, there.timeout))
+        await bench.ask(
+            Request(SESSION, rng.randrange(256), Command.OPEN, length=0), any_around(rng, model, there.timeout)
+        )
         for _ in range(rng.randrange(4)):
-            await bench.ask(any_request(rng, model), any_around(rng, there.timeout))
-        before, request, around = list(model.history), any_request(rng, model), any_around(rng, there.timeout)
+            await bench.ask(any_request(rng, model), any_around(rng, model, there.timeout))
+        before, request, around = list(model.history), any_request(rng, model), any_around(rng, model, there.timeout)
         model.answer(request, around)
         there.give(request, around)
         for _ in range(rng.randrange(60)):
@@ -252,7 +255,7 @@ async def resets(dut):
         model.restart()
         await bench.pause(rng.choice([0, 5]))
         for _ in range(2):
-            await bench.ask(any_request(rng, model), any_around(rng, there.timeout))
+            await bench.ask(any_request(rng, model), any_around(rng, model, there.timeout))
 
 
 @cocotb.test()

@@ -6,11 +6,13 @@ from typing import Any
 
 from gateware.counters import COUNTERS
 from gateware.link import framing
-from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, Command, Identity, Request, Status
+from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, NO_SESSION, Command, Identity, Request, Status
 from tests.gateware.link.link_board import IDENTITY
 from tests.host.devices.link_devices import DeviceModel
 
-__all__ = ["Around", "ExecutorModel", "any_around", "any_request", "identity_of"]
+__all__ = ["PEER_BITS", "Around", "ExecutorModel", "any_around", "any_request", "identity_of"]
+
+PEER_BITS = 2
 
 
 def identity_of(memory_beats: int) -> Identity:
@@ -24,6 +26,7 @@ class Around:
 
     Attributes
     ----------
+    peer : from whom the request is
     busy, error, counters : the machine's
     stops_after : beats that memory moves before it moves none any more
     bus : "ack", "err", or "" for silence, after ``bus_cycles`` more cycles
@@ -31,6 +34,7 @@ class Around:
     content : what is read from memory
     """
 
+    peer: int
     busy: bool
     error: int
     counters: list[int]
@@ -62,7 +66,7 @@ class ExecutorModel(DeviceModel):
 
     def answer(self, request: Request, around: Around) -> bytes:
         """An answer's header and payload."""
-        self.around, self.kind, self.asked = around, "again", []
+        self.around, self.peer, self.kind, self.asked = around, around.peer, "again", []
         self.cycles_left, self.error = int(around.busy), 0 if self.forgiven else around.error
         return framing.decode(self.reply(request)[:-1])[:-CRC_BYTES]
 
@@ -72,8 +76,11 @@ class ExecutorModel(DeviceModel):
         self.error = 0 if self.forgiven else self.around.error
         return super()._answer(request, status, payload)
 
-    def _short(self, request: Request, status: int) -> bytes:
-        result = super()._short(request, status)
+    def _identity(self) -> bytes:
+        return identity_of(len(self.memory) // 16).to_bytes()
+
+    def _short(self, request: Request, status: int, payload: bytes = b"") -> bytes:
+        result = super()._short(request, status, payload)
         self.kind = "short"
         return result
 
@@ -81,7 +88,7 @@ class ExecutorModel(DeviceModel):
         address, command, around = request.address, Command(request.command), self.around
         assert around is not None
         if command == Command.IDENTIFY:
-            return Status.DONE, identity_of(len(self.memory) // 16).to_bytes()
+            return Status.DONE, self._identity()
         if command == Command.COUNTERS:
             return Status.DONE, b"".join(counter.to_bytes(4, "little") for counter in around.counters)
         if command in (Command.READ, Command.WRITE):
@@ -112,9 +119,10 @@ class ExecutorModel(DeviceModel):
         return status, b"" if status else around.content[:length]
 
 
-def any_around(rng: random.Random, timeout: int) -> Around:
+def any_around(rng: random.Random, model: ExecutorModel, timeout: int) -> Around:
     """Neighbours that do anything, and bits that differ from each other."""
     return Around(
+        peer=rng.choice([model.owner] * 20 + [0, rng.randrange(1 << PEER_BITS)]),
         busy=rng.random() < 0.3,
         error=rng.randrange(16),
         counters=[rng.getrandbits(32) for _ in COUNTERS],
@@ -154,6 +162,8 @@ def any_request(rng: random.Random, model: ExecutorModel) -> Request:
         sequence = rng.choice([one_bit(rng, model.following, 8), model.following - rng.randrange(64)])
     if rng.random() < 0.1:
         session = rng.choice([one_bit(rng, session, 16), rng.getrandbits(16)])
+    if rng.random() < 0.04:
+        session, command, length, own = NO_SESSION, Command.IDENTIFY, 0, 0
     if rng.random() < 0.05:
         command = rng.choice([one_bit(rng, command, 8), rng.randrange(256)])
     if rng.random() < 0.05:

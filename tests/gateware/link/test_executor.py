@@ -3,7 +3,7 @@
 from gateware.counters import COUNTERS
 from gateware.link.executor import Executor
 from sim.cocotb.runner import run_bench
-from tests.gateware.link.executor_model import identity_of
+from tests.gateware.link.executor_model import PEER_BITS, identity_of
 from tests.gateware.link.link_board import ADDRESS_BITS
 
 TIMEOUT_BITS = 5
@@ -13,7 +13,7 @@ TOOK = [31, 31 + 64 + 4, 31 + 64 + 4, 31 + 2 * 4 * len(COUNTERS), 31 + 2 * 4 + 2
 
 def run(memory_beats: int, testcase: str | list[str], requests: int) -> None:
     run_bench(
-        Executor(identity_of(memory_beats), ADDRESS_BITS, TIMEOUT_BITS),
+        Executor(identity_of(memory_beats), ADDRESS_BITS, TIMEOUT_BITS, PEER_BITS),
         "executor",
         "tests.gateware.link.bench_executor",
         testcase=testcase,

@@ -97,7 +97,7 @@ class DeviceModel:
         same = (request.session, self.peer) == (self.session, self.owner)
         verdict = self._verdict(request)
         if not same and (request.session, request.command, verdict) == (NO_SESSION, Command.IDENTIFY, Status.DONE):
-            return self._answer(request, Status.DONE, IDENTITY.to_bytes())
+            return self._short(request, Status.DONE, self._identity())
         if not same and (request.command != Command.OPEN or verdict != Status.DONE):
             return self._short(request, Status.WRONG_SESSION)
         behind = (self.following - request.sequence) % 256 if same else 0
@@ -139,7 +139,7 @@ class DeviceModel:
     def _act(self, request: Request) -> tuple[Status, bytes]:
         address, command = request.address, Command(request.command)
         if command == Command.IDENTIFY:
-            return Status.DONE, IDENTITY.to_bytes()
+            return Status.DONE, self._identity()
         if command == Command.COUNTERS:
             return Status.DONE, b"".join(counter.to_bytes(4, "little") for counter in self.counters)
         if command == Command.READ:
@@ -169,8 +169,11 @@ class DeviceModel:
         self.counters[Counter.CONTROL_WRITES] += 1
         return Status.DONE, b""
 
-    def _short(self, request: Request, status: int) -> bytes:
-        return self._answer(request, status, b"")
+    def _identity(self) -> bytes:
+        return IDENTITY.to_bytes()
+
+    def _short(self, request: Request, status: int, payload: bytes = b"") -> bytes:
+        return self._answer(request, status, payload)
 
     def _answer(self, request: Request, status: int, payload: bytes) -> bytes:
         state = MachineState(self.cycles_left > 0, self.error)
