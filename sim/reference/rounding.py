@@ -24,8 +24,8 @@ def clamp(x: IntArray, bits: int, low: int | IntArray | None = None) -> IntArray
 
 
 def shift_rne(x: IntArray, shift: int | IntArray) -> IntArray:
-    """x / 2^shift, rounded half to even, for |x| < 2^63 - 2^61. Any shift is legal: one of 64 or more gives 0, a negative
-    one shifts left (the caller answers for the result fitting 63 bits).
+    """x / 2^shift, rounded half to even, for |x| < 2^63 - 2^61. Any shift is legal: one of 64 or more gives 0, and a
+    negative one shifts left (the caller answers for the result fitting 63 bits).
     """
     shift = np.asarray(shift, np.int64)
     right = np.clip(shift, 0, 62)
