@@ -66,9 +66,9 @@ class Allocation:
         """The matrix out of the bytes of the whole memory."""
         return self.unpack(memory[self.base * BEAT_BYTES : (self.base + self.beats) * BEAT_BYTES])
 
-    def unpack(self, octets: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    def unpack(self, content: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """The matrix out of its own bytes."""
-        return unpack_matrix(octets, self.rows, self.columns, self.size)
+        return unpack_matrix(content, self.rows, self.columns, self.size)
 
 
 def tensors_of(

@@ -57,11 +57,11 @@ def pack_matrix(matrix: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
     groups, slabs = ceil_div(rows, LANES), ceil_div(beat_columns(columns, size), SLAB_COLUMNS)
     padded = np.zeros((groups * LANES, slabs * SLAB_COLUMNS * LANE_BYTES // size), TYPES[size])
     padded[:rows, :columns] = typed
-    octets = padded.view(np.uint8).reshape(groups, LANES, slabs, SLAB_COLUMNS, LANE_BYTES)
-    return np.ascontiguousarray(octets.transpose(2, 0, 3, 1, 4)).reshape(-1)
+    content = padded.view(np.uint8).reshape(groups, LANES, slabs, SLAB_COLUMNS, LANE_BYTES)
+    return np.ascontiguousarray(content.transpose(2, 0, 3, 1, 4)).reshape(-1)
 
 
-def unpack_matrix(octets: npt.NDArray[np.uint8], rows: int, columns: int, size: int) -> npt.NDArray[np.int64]:
+def unpack_matrix(content: npt.NDArray[np.uint8], rows: int, columns: int, size: int) -> npt.NDArray[np.int64]:
     """The (rows, columns) matrix whose bytes `pack_matrix` gives.
 
     Raises
@@ -69,10 +69,10 @@ def unpack_matrix(octets: npt.NDArray[np.uint8], rows: int, columns: int, size: 
     ValueError : there are not as many bytes as the matrix has
     """
     expected = matrix_beats(rows, columns, size) * BEAT_BYTES
-    if len(octets) != expected:
-        raise ValueError(f"a {rows} x {columns} matrix takes {expected} bytes, not {len(octets)}")
+    if len(content) != expected:
+        raise ValueError(f"a {rows} x {columns} matrix takes {expected} bytes, not {len(content)}")
     groups, slabs = ceil_div(rows, LANES), ceil_div(beat_columns(columns, size), SLAB_COLUMNS)
-    ordered = octets.reshape(slabs, groups, SLAB_COLUMNS, LANES, LANE_BYTES).transpose(1, 3, 0, 2, 4)
+    ordered = content.reshape(slabs, groups, SLAB_COLUMNS, LANES, LANE_BYTES).transpose(1, 3, 0, 2, 4)
     flat = np.ascontiguousarray(ordered).reshape(groups * LANES, -1).view(TYPES[size])
     return flat[:rows, :columns].astype(np.int64)
 

@@ -42,9 +42,9 @@ class MemoryArbiter(wiring.Component):
     stop : In(1)
         Accept nothing more of the accelerator's and drop what returns: it is being cleared.
     answered : Out(1)
-        None of its reads is unanswered, and nobody's beat arrives in this cycle.
+        All reads of the accelerator are answered, and no beat of any client arrives in this cycle.
     quiet : Out(1)
-        Nor does a command or a word wait for memory, whoever's.
+        It is ``answered``, and no client's command or word waits for memory.
     reads, writes : Out(1)
         A command of that kind of the accelerator's goes out in this cycle.
     """

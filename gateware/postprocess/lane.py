@@ -105,7 +105,8 @@ class RescaleLane(wiring.Component):
             outside_8.eq(over | mixed(value[7:])),
             outside_16.eq(over | mixed(value[15:])),
         ]
-        # Below the sign, a value out of range is all the opposite of its sign. -127 is -128 with the last bit set.
+        # A value out of range becomes the largest one, or the least: every bit below the sign is the sign's complement.
+        # -127 is -128 with the last bit set.
         int8 = Mux(Mux(self.narrow, outside_8, outside_16), (~negative).replicate(7), value[:7])
         upper = Mux(self.narrow, negative.replicate(8), Mux(outside_16, (~negative).replicate(8), value[7:15]))
         least = self.narrow & self.packed & negative & ~int8[1:].any()

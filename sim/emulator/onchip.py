@@ -166,8 +166,8 @@ def _loaded(tap: _Tap, name: str, load: LoadRegisters, rows: Span | None) -> Pie
     assert load.groups is not None and rows is not None
     groups, steps = load.groups.groups, load.groups.channels // LANE_BYTES
     octet = ("low" if load.config.low else "high") if load.config.wide else None
-    octets = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, LANE_BYTES)
-    found = octets.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
+    lanes = tap.take(groups * steps).words(LANES).view(np.int8).reshape(groups, steps, LANES, LANE_BYTES)
+    found = lanes.swapaxes(1, 2).reshape(LANES * groups, -1).astype(np.int64)
     return Piece(name, (slice(rows.start, rows.stop),), found[: rows.size], octet)
 
 

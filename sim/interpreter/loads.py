@@ -109,13 +109,13 @@ def _write_a(state: MachineState, beats: Beats, places: npt.NDArray[np.int64], r
 
 def _rows(beats: Beats, groups: int, size: int) -> npt.NDArray[np.int64]:
     """(4 * groups, channels) from beats in the order of a transform."""
-    octets = beats.reshape(groups, -1, LANES, 4).swapaxes(1, 2)
-    return np.ascontiguousarray(octets).view(f"<i{size}").reshape(LANES * groups, -1).astype(np.int64)
+    lanes = beats.reshape(groups, -1, LANES, 4).swapaxes(1, 2)
+    return np.ascontiguousarray(lanes).view(f"<i{size}").reshape(LANES * groups, -1).astype(np.int64)
 
 
 def _beats(rows: npt.NDArray[np.int64], groups: int) -> Beats:
-    octets = rows.astype(np.int8).view(np.uint8).reshape(groups, LANES, -1, 4).swapaxes(1, 2)
-    return np.ascontiguousarray(octets).reshape(-1, LANES, 4)
+    lanes = rows.astype(np.int8).view(np.uint8).reshape(groups, LANES, -1, 4).swapaxes(1, 2)
+    return np.ascontiguousarray(lanes).reshape(-1, LANES, 4)
 
 
 def _transformed(state: MachineState, beats: Beats, configuration: dict[str, int]) -> Beats:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sim.reference.errors import UserError
 
@@ -107,7 +107,7 @@ def _of_sixteen_bits(image: Image.Image) -> Image.Image:
 
 def _reason(error: BaseException) -> str:
     """Part of a sentence."""
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is not an image that Pillow knows"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return " ".join(text.split()).rstrip(".")

@@ -21,6 +21,7 @@ from sim.reference.model_shape import (
     check_float_model,
     patch_embedding,
 )
+from sim.reference.rounding import ceil_div
 
 __all__ = ["POOLS", "VitShape"]
 
@@ -118,7 +119,7 @@ class VitShape(ModelShape):
     @property
     def padded_width(self) -> int:
         """Channels of an attention head here: as many, or more, of which the last are zero."""
-        return -(-self.head_width // HEAD_CHANNELS) * HEAD_CHANNELS
+        return ceil_div(self.head_width, HEAD_CHANNELS) * HEAD_CHANNELS
 
     def block_names(self) -> list[str]:
         return [f"blocks.{index}" for index in range(self.depth)]

@@ -66,7 +66,7 @@ def described(base: int, levels: list[tuple[int, int]]) -> dict:
 
 
 def descriptor(rng: random.Random, most: int) -> tuple[dict, list[int]]:
-    """A descriptor with addresses below `most`, and they."""
+    """A descriptor whose addresses are below `most`, and these addresses."""
     while True:
         base = rng.randrange(most)
         levels = [(rng.randrange(1, 5), rng.randrange(-200, 200)) for _ in range(4)]

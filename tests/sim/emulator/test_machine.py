@@ -101,9 +101,9 @@ def test_a_frame_that_was_not_watched_has_nothing_to_compare(network: tuple[Work
 
 def run_words(board: Board, words: list[int]) -> tuple[RunState, int]:
     """A program of its own in place of the network's."""
-    octets = np.array(words + [0] * (-len(words) % 4), "<u4").tobytes()
-    assert len(octets) <= len(board.program.words) * 4
-    board.emulation.write_memory(board.program.start, octets)
+    content = np.array(words + [0] * (-len(words) % 4), "<u4").tobytes()
+    assert len(content) <= len(board.program.words) * 4
+    board.emulation.write_memory(board.program.start, content)
     board.emulation.start(board.program.start)
     state = board.emulation.run(4 * WATCHDOG_CYCLES)
     return state, board.emulation.error

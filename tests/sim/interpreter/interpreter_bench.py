@@ -47,9 +47,9 @@ class Bench:
         assert self._free < BEATS
         return base
 
-    def place(self, octets: npt.NDArray[np.uint8]) -> int:
-        base = self.room(ceil_div(len(octets), BEAT_BYTES))
-        self.memory[base * BEAT_BYTES : base * BEAT_BYTES + len(octets)] = octets
+    def place(self, content: npt.NDArray[np.uint8]) -> int:
+        base = self.room(ceil_div(len(content), BEAT_BYTES))
+        self.memory[base * BEAT_BYTES : base * BEAT_BYTES + len(content)] = content
         return base
 
     def matrix(self, values: npt.NDArray[Any], size: int) -> int:
@@ -57,8 +57,8 @@ class Bench:
 
     def read(self, base: int, rows: int, columns: int, size: int) -> Integers:
         slabs = ceil_div(beat_columns(columns, size), 4)
-        octets = self.memory[base * BEAT_BYTES : (base + slabs * slab_beats(rows)) * BEAT_BYTES]
-        return unpack_matrix(octets, rows, columns, size)
+        content = self.memory[base * BEAT_BYTES : (base + slabs * slab_beats(rows)) * BEAT_BYTES]
+        return unpack_matrix(content, rows, columns, size)
 
     def registers(self, engine: Engine, values: Mapping[str, int | Mapping[str, int]]) -> None:
         for name, value in values.items():

@@ -81,8 +81,8 @@ def test_rows_go_to_their_banks(cfg: AcceleratorConfig, first: int, rng: np.rand
 def rows_in_b(bench: Bench, groups: int, steps: int, size: int) -> Integers:
     """What a load of row groups, one after another, left at 0 in B."""
     assert bench.machine is not None
-    octets = bench.machine.state.b[: groups * steps].reshape(groups, steps, 4, 4).swapaxes(1, 2)
-    typed = np.ascontiguousarray(octets).view({1: np.int8, 2: np.int16}[size])
+    lanes = bench.machine.state.b[: groups * steps].reshape(groups, steps, 4, 4).swapaxes(1, 2)
+    typed = np.ascontiguousarray(lanes).view({1: np.int8, 2: np.int16}[size])
     return typed.reshape(4 * groups, -1).astype(np.int64)
 
 
@@ -237,8 +237,8 @@ def test_what_was_never_written_is_noise_and_the_same_each_time(rng: np.random.G
 def test_the_bench_packs_operands_as_loads_read_them(rng: np.random.Generator):
     """The order of `pack_operand`, by its definition: row groups outside, steps inside."""
     operand = int8(rng, 6, 8)
-    octets = pack_operand(operand).view(np.int8).reshape(-1, 4, 4)
+    lanes = pack_operand(operand).view(np.int8).reshape(-1, 4, 4)
     for group, step, lane in itertools.product(range(2), range(2), range(4)):
         row = 4 * group + lane
         want = operand[row, 4 * step : 4 * step + 4] if row < 6 else np.zeros(4)
-        np.testing.assert_array_equal(octets[2 * group + step, lane], want)
+        np.testing.assert_array_equal(lanes[2 * group + step, lane], want)
