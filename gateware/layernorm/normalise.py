@@ -9,7 +9,7 @@ from gateware.arith.dyadic import channel_write_port, dyadic_layout
 from gateware.arith.multiplier import Multiplier
 from gateware.layernorm.constants import PairMemory
 from gateware.layernorm.root import FACTOR_BITS, RESULT
-from gateware.layernorm.round import RoundShift
+from gateware.layernorm.round import NormRoundShift
 from gateware.layernorm.variance import MEAN_BITS
 
 __all__ = ["RowNormaliser"]
@@ -86,7 +86,7 @@ class RowNormaliser(wiring.Component):
         self.rescalers = [Multiplier(NORMALISED.width, multiplier_bits + 1, style="lut", enable=True) for _ in range(2)]
         self.rescale_latency = self.rescalers[0].latency
         self.normalised_at = PAIR_DELAY + (self.products[0].latency if self.products else 1) + 1
-        self.latency = self.normalised_at + self.rescale_latency + RoundShift.latency
+        self.latency = self.normalised_at + self.rescale_latency + NormRoundShift.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -118,7 +118,7 @@ class RowNormaliser(wiring.Component):
             pipeline.d.sync += [u_2.eq(element), y_3.eq(u_2 - mean_2)]
             normalised = self._normalised(m, pipeline, index, y_3, factor_3, bias)
             m.submodules[f"rescaler{name}"] = rescaler = self.rescalers[index]
-            m.submodules[f"round{name}"] = rounder = RoundShift(rescaler.p_shape.width)
+            m.submodules[f"round{name}"] = rounder = NormRoundShift(rescaler.p_shape.width)
             shift = delayed(pipeline, constants.shift, self.rescale_latency, f"shift{name}")
             m.d.comb += [
                 rescaler.en.eq(self.en),

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import In, Out
 from gateware.arith.checks import require_range
 from gateware.arith.round_shift import SHIFT_BITS, WindowShift, mixed
 
-__all__ = ["RoundShift"]
+__all__ = ["NormRoundShift"]
 
 
-class RoundShift(wiring.Component):
+class NormRoundShift(wiring.Component):
     """``clamp(RNE(p / 2^shift))`` to 16 or 8 bits, one a cycle, ``latency`` = 4 cycles.
 
     Source: I-ViT, Eq. 9 and 10; the rounding is the authors' code's.
@@ -36,7 +36,7 @@ class RoundShift(wiring.Component):
     latency = WindowShift.latency + 1
 
     def __init__(self, width: int) -> None:
-        require_range("RoundShift", "width", width, 33, 80)
+        require_range("NormRoundShift", "width", width, 33, 80)
         self.width = width
         super().__init__(
             {
