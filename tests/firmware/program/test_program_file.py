@@ -156,6 +156,16 @@ def test_a_forged_header_is_one_sentence(saved: Path, tmp_path: Path, header: di
     assert "\n" not in str(caught.value)
 
 
+def test_a_program_of_when_lean_had_eight_bits_is_refused(saved: Path, tmp_path: Path):
+    # It says "lean" and the machine that "lean" was, whose probabilities had eight bits.
+    header = contents(saved)[0]
+    before = config(header["board"], "lean:softmax_bits=8")
+    assert header["arithmetic"] == "lean"
+    old = {"fingerprint": f"{before.fingerprint:08x}"}
+    with pytest.raises(UserError, match="another version of the machine arty_a7_35"):
+        load_program(forged(saved, tmp_path, old, {}))
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"rows": 1 << 23}, {"columns": 1 << 23}, {"base": 1 << 23}, {"base": -1}, {"rows": 0}, {"rows": 1.5}, {"size": 3}],
