@@ -2,7 +2,8 @@
 #   make venv   the environment in .venv, made anew when pyproject.toml changes
 #   make lint   format, lint and types
 #   make test   lint, then every test that needs no PyTorch
-#   make test-training  what needs PyTorch, which it installs: fine-tuning, the authors' .pth.tar files
+#   make test-training  what needs PyTorch, which it installs: fine-tuning, PyTorch's files, and the float models beside
+#               those of timm, transformers and open_clip
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
 #   make fuzz   random networks, machines and memories, every integer compared: nightly, some hours (docs/verification.md)
 #   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
@@ -45,7 +46,7 @@ test-training: $(TRAINING_STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_WORKERS) --durations=5 tests/firmware/training
 
 $(TRAINING_STAMP): $(STAMP)
-	$(PY) -m pip install --quiet --editable '.[dev,training]'
+	$(PY) -m pip install --quiet --editable '.[dev,libraries,training]'
 	touch $@
 
 netlists: venv

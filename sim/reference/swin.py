@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.reference.addressing import relative_position_index, window_regions
-from sim.reference.arithmetic import Arithmetic
+from sim.reference.arithmetic import OFFICIAL, Arithmetic
 from sim.reference.builder import GraphBuilder, Tensors
 from sim.reference.graph import Graph
 from sim.reference.nonlinear import softmax_of
@@ -16,9 +16,11 @@ from sim.reference.operations import (
     Patches,
     PatchMerge,
     TokenMean,
+    TokenSum,
     WindowMerge,
     WindowSplit,
 )
+from sim.reference.reciprocal import exact_reciprocal
 from sim.reference.rescale import Rescale
 from sim.reference.swin_shape import SwinShape
 
@@ -48,11 +50,22 @@ def swin_graph(shape: SwinShape, tensors: Tensors, arithmetic: Arithmetic) -> Gr
             neighbours = b.graph.add(f"{down}.merged", PatchMerge(), x)
             b.normalised(f"{down}.norm", neighbours, f"{down}.qact1")
             x = b.linear(f"{down}.reduction", f"{down}.qact1", f"{down}.qact2", 8)
-    b.normalised("norm", x, "qact2")
-    b.graph.add("mean", TokenMean(), "qact2")
-    b.graph.add("qact3", Rescale(b.dyadic(b.scale("qact2"), "qact3"), 8), "mean")
+    _mean(b, b.normalised("norm", x, "qact2"), shape.side(shape.stages[-1]) ** 2)
     b.graph.add("head", b.weights("head"), "qact3")
     return b.graph
+
+
+def _mean(b: GraphBuilder, source: str, tokens: int) -> None:
+    """The mean over the tokens as `qact3`. Where it is not the authors' arithmetic, and no multiplier rounds a mean of
+    so many as they do, it is the sum, whose rescale divides.
+    """
+    bits = b.arithmetic.multiplier_bits
+    if bits < OFFICIAL.multiplier_bits and exact_reciprocal(tokens, bits) is None:
+        factor = b.dyadic(np.float32(b.scale(source) / np.float32(tokens)), "qact3")
+        b.graph.add("qact3", Rescale(factor, 8), b.graph.add("sum", TokenSum(0), source))
+        return
+    b.graph.add("mean", TokenMean(), source)
+    b.graph.add("qact3", Rescale(b.dyadic(b.scale(source), "qact3"), 8), "mean")
 
 
 def _block(b: GraphBuilder, block: str, x: str, shape: SwinShape, stage: int, shift: int) -> str:

@@ -112,7 +112,8 @@ class _Fusion:
                 rows, self.side = self._rows, None
                 return pooling.token_mean(self.known, node, rows)
             case operations.TokenSum(first):
-                return pooling.token_sum(self.known, node, first, self._rows)
+                rows, self.side = self._rows, None
+                return pooling.token_sum(self.known, node, first, rows)
             case operations.HeadSplit() as heads:
                 return self._head(node, heads)
             case operations.MatMul() as product:

@@ -15,42 +15,29 @@ from firmware.program.allocation import Allocation
 from firmware.program.layout import SLAB_COLUMNS
 from gateware.config import LANES
 from gateware.isa import PostMode
-from sim.reference.rescale import Dyadic
-from sim.reference.rounding import ceil_div, divide_rne
+from sim.reference.reciprocal import exact_reciprocal
+from sim.reference.rounding import ceil_div
 
-__all__ = ["exact_reciprocal", "lower_mean"]
-
-MOST_SHIFT = 62
-
-
-def exact_reciprocal(name: str, count: int, multiplier_bits: int) -> Dyadic:
-    """The factor whose rescale of every sum of `count` int8 is their mean, rounded half to even.
-
-    Raises
-    ------
-    CompileError : there is none
-    """
-    sums = np.arange(-128 * count, 127 * count + 1)
-    means = divide_rne(sums, count)
-    for shift in range(MOST_SHIFT):
-        multiplier = round((1 << shift) / count)
-        if multiplier >= 1 << multiplier_bits:
-            break
-        factor = Dyadic(np.array(multiplier), np.array(shift))
-        if np.array_equal(factor.apply(sums), means):
-            return factor
-    raise CompileError(
-        f"{name}: the mean over {count} tokens is no product with a {multiplier_bits}-bit multiplier that rounds as "
-        "the mean does; choose an image size and patch size that leave another number of tokens."
-    )
+__all__ = ["lower_mean"]
 
 
 def lower_mean(emitter: Emitter, layer: Mean, source: Allocation, output: Allocation) -> None:
-    """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes."""
+    """One row of `output` (int8, two columns a channel): means over the rows of `source` (int16) of its bytes.
+
+    Raises
+    ------
+    CompileError : no factor rounds as the mean over so many rows does
+    """
     cfg, name, steps = emitter.config, layer.name, ceil_div(source.rows, LANES)
     counted = np.arange(source.rows)[None] >= layer.first
     ones = emitter.memory.constant(f"{name}.ones", counted.astype(np.int64), 1)
-    factor = layer.factor or exact_reciprocal(name, source.rows, cfg.multiplier_bits)
+    factor = layer.factor or exact_reciprocal(source.rows, cfg.multiplier_bits)
+    if factor is None:
+        raise CompileError(
+            f"{name}: the mean over {source.rows} tokens is no product with a {cfg.multiplier_bits}-bit multiplier "
+            "that rounds as the mean does; take lean arithmetic, or an image and patch size that leave another number of "
+            "tokens."
+        )
     table = emitter.memory.place(records(name, None, factor, LANES, cfg.multiplier_bits), name)
     constants = emitter.constants.channels(table, LANES)
     stride = ceil_div(steps, SLAB_COLUMNS) * SLAB_COLUMNS  # rows are loaded by whole slabs

@@ -9,13 +9,13 @@ import pytest
 
 from firmware.compiler.errors import CompileError
 from firmware.compiler.fuse.layers import Windows
-from firmware.compiler.lower.mean import exact_reciprocal
 from firmware.compiler.place.maps import PARITIES, WindowRows, map_rows, merged_strides, plane_rows
 from firmware.quantiser.random_model import random_model
 from gateware.config import AcceleratorConfig, config
 from gateware.isa import Engine
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.operations import PatchMerge, WindowSplit
+from sim.reference.reciprocal import exact_reciprocal
 from sim.reference.rounding import divide_rne
 from sim.reference.swin_shape import SwinShape
 from tests.firmware.compiler.compiled_model import (
@@ -32,6 +32,9 @@ from tests.firmware.compiler.interleaving import READS, WRITES, Interleaver
 ROWS = SwinShape(image=32, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=4, classes=10)
 # Windows and planes of 49 rows.
 ODD = SwinShape(image=28, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=7, classes=10)
+# Windows of 8 and of 12; a last map of 12 tokens a side.
+EIGHT = SwinShape(image=32, patch=2, dim=32, depths=(1, 2), heads=(1, 2), window=8, classes=10)
+TWELVE = SwinShape(image=48, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=12, classes=10)
 # Three maps: planes within planes.
 DEEP = SwinShape(image=32, patch=2, dim=16, depths=(1, 2, 1), heads=(1, 1, 1), window=4, classes=5)
 T, B, E, V = Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC
@@ -49,6 +52,12 @@ def swin(shape: SwinShape, arithmetic: str, rng: np.random.Generator) -> Integer
 @pytest.mark.parametrize(("board", "arithmetic"), [("tiny", "lean"), ("tiny", "official"), ("arty_a7_35", "lean")])
 def test_every_stored_tensor_is_exact(shape: SwinShape, board: str, arithmetic: str, rng: np.random.Generator):
     model, cfg = swin(shape, arithmetic, rng), machine(board, arithmetic)
+    assert interpreted(compiled_for(model, cfg), cfg, model, random_image(model, rng)) == []
+
+
+@pytest.mark.parametrize("shape", [EIGHT, TWELVE], ids=["eight", "twelve"])
+def test_windows_of_other_sizes(shape: SwinShape, rng: np.random.Generator):
+    model, cfg = swin(shape, "lean", rng), machine("arty_a7_35", "lean")
     assert interpreted(compiled_for(model, cfg), cfg, model, random_image(model, rng)) == []
 
 
@@ -100,14 +109,20 @@ def test_scatter_and_gather_are_the_windows():
 
 @pytest.mark.parametrize("count", [1, 16, 49, 64])
 def test_a_mean_is_a_product(count: int):
-    factor = exact_reciprocal("mean", count, 16)
+    factor = exact_reciprocal(count, 16)
+    assert factor is not None
     sums = np.arange(-128 * count, 128 * count)
     np.testing.assert_array_equal(factor.apply(sums), divide_rne(sums, count))
 
 
-def test_a_mean_that_no_multiplier_rounds():
-    with pytest.raises(CompileError, match=r"^mean: the mean over 144 tokens is no product with a 16-bit multiplier"):
-        exact_reciprocal("mean", 144, 16)
+def test_a_mean_that_no_multiplier_rounds(rng: np.random.Generator):
+    """Of 36 tokens some means are halves: `lean` rescales their sum, the authors' arithmetic has no such choice."""
+    assert exact_reciprocal(36, 16) is None and exact_reciprocal(36, 31) is None
+    shape = SwinShape(image=24, patch=2, dim=32, depths=(1, 2), heads=(1, 2), window=3, classes=10)
+    model, cfg = swin(shape, "lean", rng), machine("tiny", "lean")
+    assert interpreted(compiled_for(model, cfg), cfg, model, random_image(model, rng)) == []
+    with pytest.raises(CompileError, match=r"^mean: the mean over 36 tokens is no product with a 31-bit .* take lean"):
+        compiled_for(swin(shape, "official", rng), machine("tiny", "official"))
 
 
 def test_a_merged_row_that_is_too_long(rng: np.random.Generator):
