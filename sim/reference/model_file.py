@@ -60,9 +60,13 @@ class IntegerModel:
 
     def __post_init__(self) -> None:
         try:
-            preset(self.arithmetic)
+            arithmetic = preset(self.arithmetic)
         except ValueError as error:
             raise UserError(f"{error}.") from error
+        if self.shape.activation == "quick_gelu" and arithmetic.gelu != "shift":
+            raise UserError(
+                f"The model has QuickGELU, and {self.arithmetic} has a GELU by the error function; take gelu=shift."
+            )
         if self.preprocessing.crop != self.shape.image:
             raise UserError(
                 f"crop must be the model's image side of {self.shape.image}, not {self.preprocessing.crop} pixels."

@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sim.reference.architecture import parse_architecture
 from sim.reference.arithmetic import LEAN, OFFICIAL, preset
+from sim.reference.errors import UserError
 from sim.reference.float_operations import FloatGELU, FloatLayerNorm, FloatSoftmax
 from sim.reference.layernorm import ILayerNorm
 from sim.reference.log_softmax import log_probabilities
+from sim.reference.model_file import IntegerModel
 from sim.reference.nonlinear import gelu_of, integer_softmax, norm_constants, softmax_of
 from sim.reference.polynomial_exp import PolynomialExp
 from sim.reference.polynomial_gelu import PolynomialGELU
+from sim.reference.preprocess import Preprocessing
 from sim.reference.rescale import Dyadic, Rescale
 
 DIFFERENCES = -np.arange(256)
@@ -135,3 +139,11 @@ def test_float_operations_are_what_the_integer_ones_approximate():
 
 def test_float_layernorm_of_constant_rows():
     assert FloatLayerNorm(np.zeros(8, np.int64)).apply(np.full((1, 8), 5)).tolist() == [[0] * 8]
+
+
+def test_quick_gelu_is_what_shiftgelu_is_and_no_other():
+    shape = parse_architecture("vit:image=16,patch=8,dim=32,depth=1,heads=2,classes=3,activation=quick_gelu")
+    for name in ("lean:gelu=polynomial", "official:gelu=float"):
+        with pytest.raises(UserError, match=f"has QuickGELU, and {name} has a GELU by the error function; take gelu=s"):
+            IntegerModel(shape, name, Preprocessing.default(16), {})
+    IntegerModel(shape, "lean:softmax=polynomial", Preprocessing.default(16), {})
