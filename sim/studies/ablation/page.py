@@ -76,8 +76,8 @@ machines are kept under `build/`: an interrupted run goes on where it was. `--em
 first table's rows, which builds a machine for each.
 
 The DeiT-Tiny rows are of 500 photographs (the NIPS 2017 adversarial development set's) in name order. The first 100
-calibrated the model, the other 400 are those of the table. The biases are as they are: corrected ones would belong to one
-arithmetic and be wrong in the others.
+calibrated the model, the other 400 are those of the table. The biases are as they are: corrected ones would belong to
+one arithmetic and be wrong in the others.
 
     python -m firmware.quantize deit_tiny_patch16_224 --weights FILE --calibrate DIR --limit 100 \\
         --no-bias-correction -o build/models/deit_tiny_plain.safetensors
