@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from gateware.engines.execute.store import result_row_layout
-from gateware.isa import ROW_MAP_BITS
+from gateware.isa import ADDRESS_BITS, ROW_MAP_BITS
 from gateware.memory.port import WritePort
 from sim.cocotb.bench import generator, parameters, reset, start
 from sim.cocotb.streams import StreamMonitor, StreamSource, pack, unpack
@@ -139,16 +139,25 @@ async def store_outside(dut: Any) -> None:
     bench = StoreBench(dut)
     await bench.begin(0.2)
     top = 1 << bench.bits
-    op = {"base": top - 4, "slab": 4, "columns": 1, "row": 0, "tiles": 8, "blocks": 1, "rows_last": 3}
-    expected = await bench.operation(op, False)
-    outside = {place for place in expected if place[0] >= top}
-    while bench.outside < len({address for address, _ in outside}):
-        await RisingEdge(dut.clk)
-    for _ in range(40):
-        await RisingEdge(dut.clk)
-    inside = {place: word for place, word in expected.items() if place not in outside}
-    assert outside and inside and bench.written() == inside
-    assert bench.outside == len({address for address, _ in outside})
+    common = {"slab": 4, "columns": 1, "row": 0, "blocks": 1, "rows_last": 1}
+    cases = [common | {"base": top - 4, "tiles": 8, "rows_last": 3}]
+    for bit in range(
+        bench.bits, ADDRESS_BITS
+    ):  # one bit of the address says it, of the matrix's or of its second slab's
+        cases.append(common | {"base": 1 << bit, "tiles": 1})
+        cases.append(common | {"base": 40 * bit, "slab": 1 << bit, "tiles": 5})
+    expected, outside = Words(), 0
+    for op in cases:
+        written = await bench.operation(op, False)
+        expected.update(written)
+        outside += len({address for address, _ in written if address >= top})
+        while bench.outside < outside:
+            await RisingEdge(dut.clk)
+        for _ in range(40):
+            await RisingEdge(dut.clk)
+        inside = {place: word for place, word in expected.items() if place[0] < top}
+        assert inside and bench.written() == inside, op
+        assert bench.outside == outside, op
 
 
 @cocotb.test()
