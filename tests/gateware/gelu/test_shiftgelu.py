@@ -32,7 +32,8 @@ def run(variant: str, testcase: str | list[str], simulator: str = "verilator", *
 
 def test_groups():
     lengths = [(4, 16), (256, 3), (20, 4)]
-    testcases = ["every_maximum", "edge_tables", "random_groups", "quick_groups", "values_above_the_maximum"]
+    testcases = ["every_maximum", "edge_tables", "random_groups", "quick_groups", "maxima_come_first"]
+    testcases.append("values_above_the_maximum")
     run("lean", testcases, scales=SCALES, stalls=[0.0, 0.3, 0.9], lengths=lengths)
 
 
