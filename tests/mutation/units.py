@@ -85,7 +85,7 @@ def layernorm_trials() -> tuple[Trial, ...]:
         *trials("layernorm.bench_layernorm", "extremes", **LAYERNORM, lengths=[4, 8, 16], stall=0.2),
         *trials("layernorm.bench_layernorm", "random_rows", **LAYERNORM, stall=0.0),
         *trials("layernorm.bench_layernorm", "throughput", **LAYERNORM, **rate),
-        *trials("layernorm.bench_layernorm", "reset_in_a_row", **LAYERNORM),
+        *trials("layernorm.bench_layernorm", "reset_in_a_row", "results_wait", **LAYERNORM),
         *trials("layernorm.bench_layernorm", "random_rows", **LAYERNORM, stall=0.95),
     )
 

@@ -23,7 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(variant: str, testcase: str, simulator: str = "verilator", **parameters: object) -> None:
+def run(variant: str, testcase: str | list[str], simulator: str = "verilator", **parameters: object) -> None:
     arguments = VARIANTS[variant]
     run_bench(
         LayerNorm(**arguments),
@@ -56,7 +56,7 @@ def test_extreme_rows_on_icarus():
 
 @pytest.mark.parametrize("variant", ["lean", "official"])
 def test_reset_in_a_row(variant: str):
-    run(variant, "reset_in_a_row")
+    run(variant, ["reset_in_a_row", "results_wait"])
 
 
 @pytest.mark.parametrize("channels", [192, 4])
