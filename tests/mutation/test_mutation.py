@@ -52,7 +52,7 @@ def test_a_good_bench_kills_and_a_poor_one_does_not():
     results: dict = {}
     record(results, "counter", 1, outcomes, proofs)
     assert coverage(results["counter"]) == 100
-    assert f"| counter | 40 | {len(killed)} | {len(survivors)} | 0 | 0 | 100.0 % |" in table(results)
+    assert f"| counter | 40 | {len(killed)} | {len(survivors)} | 0 | 0 | 0 | 100.0 % | 100.0 % |" in table(results)
 
 
 def test_a_bench_that_fails_on_the_unit_is_told():
@@ -63,6 +63,9 @@ def test_a_bench_that_fails_on_the_unit_is_told():
 def test_what_was_said_of_a_survivor_stays():
     _, outcomes = run_unit(unit("counts"), 40, seed=1)
     mutant = outcomes[0].mutant
-    results = {"counter": {"survivors": [{"mutant": mutant.change, "why": "it may"}]}}
-    record(results, "counter", 1, [Outcome(mutant, "", "")], {})
-    assert results["counter"]["survivors"][0]["why"] == "it may"
+    results = {"counter": {"survivors": [{"mutant": mutant.change, "why": "it may", "equal": True}]}}
+    record(results, "counter", 1, [Outcome(mutant, "", ""), Outcome(outcomes[1].mutant, "", "")], {})
+    assert [(one["why"], one["equal"]) for one in results["counter"]["survivors"]] == [("it may", True), ("", False)]
+    assert (coverage(results["counter"]), coverage(results["counter"], True)) == (0, 0)
+    record(results, "counter", 1, [Outcome(mutant, "", ""), Outcome(outcomes[1].mutant, "counts", "failed")], {})
+    assert (coverage(results["counter"]), coverage(results["counter"], True)) == (50, 100)
