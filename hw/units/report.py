@@ -157,8 +157,8 @@ Each unit is synthesised by itself, with the sizes of the board its part stands 
 ones; memories and shift registers in LUTs count, and on ecp5 carry chains too. A block RAM is 36 kbit on xc7 and
 18 kbit on ecp5. Fmax is nextpnr's, on an LFE5U-85F of speed grade 6, with every port in registers: a shift register
 feeds the inputs, and the registered outputs are folded into a chain. It is the unit's with room around it, not in a
-full machine. The tools' choices hang on names, too: one netlist of the postprocessor under other names took 0.9% more
-LUTs on ecp5 and was 7 MHz slower.
+full machine. The tools' choices hang on names, too: one netlist under other names took 0.9% more LUTs on ecp5 and was
+7 MHz slower (the postprocessor), or took as many and was 10 MHz slower (ShiftGELU).
 
 {_markdown(HEADER, [row.cells() for row in rows], 3)}
 
