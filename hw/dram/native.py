@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from gateware.config import BEAT_BITS, BEAT_BYTES
 from gateware.memory.port import MemoryPort
 from gateware.stream.fifo import StreamFifo
+from gateware.stream.register import StreamRegister
 
 __all__ = ["NativeAdapter", "NativePort"]
 
@@ -50,8 +51,9 @@ class NativeAdapter(wiring.Component):
     """A memory port's user on a native port of the same width or of a power of two less.
 
     A write's command goes out when its word has come: the controller does not wait for words. A beat of several
-    native words takes so many commands in a row, the lowest word first, without a pause between beats. Reads add no
-    cycle where a beat is one word, one where it is several; commands none.
+    native words takes so many commands in a row, the lowest word first, without a pause between beats. Commands wait
+    a cycle in a register, for the controller's ``cmd_ready`` comes late in the cycle. Reads add no cycle where a beat
+    is one word, one where it is several.
 
     Parameters
     ----------
@@ -103,19 +105,25 @@ class NativeAdapter(wiring.Component):
         ]
         m.d.sync += unclaimed.eq(unclaimed + came - claimed)
 
+        m.submodules.commands = commands = StreamRegister(
+            self.memory.signature.members["cmd"].signature.members["payload"].shape
+        )
         allowed = Signal()
         m.d.comb += [
             allowed.eq(~memory.cmd.payload.we | (unclaimed != 0)),
-            native.cmd_valid.eq(memory.cmd.valid & allowed),
-            native.cmd_we.eq(memory.cmd.payload.we),
+            commands.i.valid.eq(memory.cmd.valid & allowed),
+            commands.i.payload.eq(memory.cmd.payload),
+            memory.cmd.ready.eq(commands.i.ready & allowed),
+            native.cmd_valid.eq(commands.o.valid),
+            native.cmd_we.eq(commands.o.payload.we),
             native.wdata_valid.eq(words.o.valid),
             native.rdata_ready.eq(1),
             self.quiet.eq((words.level == 0) & ~words.o.valid),
         ]
         if self.pieces == 1:
             m.d.comb += [
-                native.cmd_addr.eq(memory.cmd.payload.address),
-                memory.cmd.ready.eq(native.cmd_ready & allowed),
+                native.cmd_addr.eq(commands.o.payload.address),
+                commands.o.ready.eq(native.cmd_ready),
                 native.wdata_data.eq(words.o.payload.data),
                 native.wdata_we.eq(words.o.payload.mask),
                 words.o.ready.eq(native.wdata_ready),
@@ -123,17 +131,17 @@ class NativeAdapter(wiring.Component):
                 memory.rdata.valid.eq(native.rdata_valid),
             ]
         else:
-            self._cut(m, allowed, words.o)
+            self._cut(m, commands.o, words.o)
         return m
 
-    def _cut(self, m: Module, allowed: Signal, words: stream.Interface) -> None:
+    def _cut(self, m: Module, commands: stream.Interface, words: stream.Interface) -> None:
         """Commands, words and answers in pieces."""
         memory, native = self.memory, self.native
         last = self.pieces - 1
         issued, written, gathered = (Signal(range(self.pieces), name=n) for n in ("issued", "written", "gathered"))
         m.d.comb += [
-            native.cmd_addr.eq(Cat(issued, memory.cmd.payload.address)),
-            memory.cmd.ready.eq(native.cmd_ready & allowed & (issued == last)),
+            native.cmd_addr.eq(Cat(issued, commands.payload.address)),
+            commands.ready.eq(native.cmd_ready & (issued == last)),
             native.wdata_data.eq(words.payload.data.word_select(written, self.width)),
             native.wdata_we.eq(words.payload.mask.word_select(written, BEAT_BYTES // self.pieces)),
             words.ready.eq(native.wdata_ready & (written == last)),
