@@ -21,7 +21,7 @@ __all__ = ["Executor"]
 class Executor(wiring.Component):
     """One request at a time, from the first byte of its packet to the last of its answer.
 
-    Cycles from a packet to the end of its answer's bytes: 31, and what the request itself takes: for WRITE and READ a
+    Cycles from a packet to the end of its answer's bytes: 32, and what the request itself takes: for WRITE and READ a
     cycle a byte and memory's time for each beat, for IDENTIFY and COUNTERS 2 a byte, for the control bus its own.
 
     Parameters
@@ -125,7 +125,7 @@ class Executor(wiring.Component):
             m.d.comb += inner.eq(outer)
 
     def _receive(self, m: Module) -> None:
-        """The header of a packet, and two cycles in which it is checked."""
+        """The header of a packet, and three cycles in which it is checked."""
         with m.State("IDLE"), m.If(self.packets.present & self.answers.ready):
             m.d.sync += self.peer.eq(self.packets.peer)
             m.next = "HEADER"
@@ -135,6 +135,8 @@ class Executor(wiring.Component):
             with m.If(self._index == REQUEST.size - 1):
                 m.next = "CHECK"
         with m.State("CHECK"):
+            m.next = "JUDGE"
+        with m.State("JUDGE"):
             m.next = "DECIDE"
 
     def _decide(self, m: Module, forgiven: Signal) -> None:

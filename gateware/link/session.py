@@ -13,7 +13,7 @@ __all__ = ["Session"]
 class Session(wiring.Component):
     """The device's session: its number, the request that it waits for, and the outcomes of the last 32.
 
-    Every output is of the request that was there one cycle ago.
+    Every output is a register, of the request that was there two cycles ago: much depends on them.
 
     Parameters
     ----------
@@ -72,15 +72,14 @@ class Session(wiring.Component):
         remember, recall = history.write_port(), history.read_port(domain="comb")
         verdict, same, behind = checks.verdict, checks.same, checks.behind
         may_open = (request.command == Command.OPEN) & (verdict == Status.DONE)
+        fresh, greeting, status = Signal(), Signal(), Signal(4)
         connect(m, flipped(self.request), checks.request)
         m.d.comb += [
             checks.session.eq(self.number),
             checks.opened.eq(opened & (owner == self.peer)),
             checks.following.eq(self.following),
-            self.fresh.eq(Mux(same, behind == 0xFF, may_open)),
-            self.accepted.eq(self.fresh & (verdict == Status.DONE)),
-            self.repeated.eq(same & (behind == 0)),
-            self.greeting.eq(
+            fresh.eq(Mux(same, behind == 0xFF, may_open)),
+            greeting.eq(
                 ~same
                 & (request.session == NO_SESSION)
                 & (request.command == Command.IDENTIFY)
@@ -91,14 +90,21 @@ class Session(wiring.Component):
             remember.data.eq(self.outcome),
             remember.en.eq(self.remember),
         ]
-        with m.If(self.fresh):
-            m.d.comb += self.status.eq(verdict)
+        with m.If(fresh):
+            m.d.comb += status.eq(verdict)
         with m.Elif(~same):
-            m.d.comb += self.status.eq(Mux(self.greeting, Status.DONE, Status.WRONG_SESSION))
+            m.d.comb += status.eq(Mux(greeting, Status.DONE, Status.WRONG_SESSION))
         with m.Elif(behind < WINDOW):
-            m.d.comb += self.status.eq(recall.data)
+            m.d.comb += status.eq(recall.data)
         with m.Else():
-            m.d.comb += self.status.eq(Status.OUT_OF_ORDER)
+            m.d.comb += status.eq(Status.OUT_OF_ORDER)
+        m.d.sync += [
+            self.fresh.eq(fresh),
+            self.accepted.eq(fresh & (verdict == Status.DONE)),
+            self.repeated.eq(same & (behind == 0)),
+            self.greeting.eq(greeting),
+            self.status.eq(status),
+        ]
         with m.If(self.enter):
             m.d.sync += [self.number.eq(request.session), owner.eq(self.peer), opened.eq(1)]
             m.d.sync += self.following.eq(request.sequence + 1)

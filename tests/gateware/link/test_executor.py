@@ -8,7 +8,7 @@ from tests.gateware.link.link_board import ADDRESS_BITS
 
 TIMEOUT_BITS = 5
 # As the docstring says: STATUS, 64 bytes in 4 beats each way, the counters, and a register that answers a cycle later.
-TOOK = [31, 31 + 64 + 4, 31 + 64 + 4, 31 + 2 * 4 * len(COUNTERS), 31 + 2 * 4 + 2]
+TOOK = [32, 32 + 64 + 4, 32 + 64 + 4, 32 + 2 * 4 * len(COUNTERS), 32 + 2 * 4 + 2]
 
 
 def run(memory_beats: int, testcase: str | list[str], requests: int) -> None:
