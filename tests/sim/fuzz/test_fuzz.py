@@ -13,7 +13,7 @@ from sim.fuzz.plan import Plan
 from sim.fuzz.runner import Prepared, prepared, run_case
 from sim.watched import ContractViolation
 
-FRAMES, SHAPES, MEMORIES = 330, 40, 10
+FRAMES, SHAPES, MEMORIES = 360, 40, 10
 LARGEST = 12_000  # cycles of a frame; a lost row maximum shows in networks of two tokens
 EXACT = Case(
     network="vit:image=4,patch=2,dim=16,depth=1,heads=1,classes=2",
