@@ -164,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="PATH",
-        help="a folder as Hugging Face, timm or open_clip write it, or a .safetensors, .npz, .pth or .bin file",
+        help="a folder as Hugging Face, timm or open_clip write it, or a .safetensors, .npz, .pth, .bin or .onnx file",
     )
     result.add_argument(
         "--image", type=int, metavar="PIXELS", help="fit the positions to images of another size than trained with"

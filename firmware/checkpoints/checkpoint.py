@@ -11,6 +11,7 @@ from firmware.checkpoints.arrays import Arrays, load_arrays
 from firmware.checkpoints.checked import FloatArray
 from firmware.checkpoints.json_file import Json, read_json
 from firmware.checkpoints.naming import timm_names
+from firmware.checkpoints.onnx_model import open_onnx
 from firmware.checkpoints.timm_names import weights_of
 from firmware.checkpoints.traits import refined
 from sim.reference.architecture import parse_architecture, spelled_out
@@ -24,6 +25,7 @@ __all__ = ["Checkpoint", "load_weights", "open_checkpoint"]
 CONFIG, OPEN_CLIP_CONFIG, PROCESSOR = "config.json", "open_clip_config.json", "preprocessor_config.json"
 INDEX = "model.safetensors.index.json"
 WEIGHTS = ("model.safetensors", INDEX, "pytorch_model.bin")
+ONNX = ".onnx"
 OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -48,7 +50,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path, arch: str | None, image: int | None = None) -> Checkpoint:
-    """A weights file of an architecture that is named, or a folder that says its architecture itself.
+    """A weights file of an architecture that is named, or a folder or ONNX file that says its architecture itself.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def open_checkpoint(path: Path, arch: str | None, image: int | None = None) -> C
     ------
     UserError : something cannot be read, is not understood or does not fit
     """
+    if path.suffix == ONNX and path.is_file():
+        return _from_onnx(path, arch, image)
     config = _configuration(path)
     if config is None or arch is not None:
         return _named(path, arch, image, config is not None)
@@ -90,8 +94,20 @@ def load_weights(path: Path, shape: ModelShape, resample: bool = False) -> dict[
     ------
     UserError : as `open_checkpoint`
     """
+    if path.suffix == ONNX and path.is_file():
+        return weights_of(open_onnx(path)[1], shape, path, resample)[0]
     arrays, file = _arrays(path, _configuration(path))
     return weights_of(timm_names(arrays, file), shape, file, resample)[0]
+
+
+def _from_onnx(path: Path, arch: str | None, image: int | None) -> Checkpoint:
+    """A ViT's graph, which says its architecture, but not how pictures are prepared."""
+    if arch is not None:
+        raise UserError(f"{path} says its architecture itself, in its graph; leave ARCH out.")
+    found, arrays = open_onnx(path)
+    shape, prepared = _for_image(found, Preprocessing.default(found.image), image)
+    weights, notes = weights_of(arrays, shape, path, resample=True)
+    return Checkpoint(shape, weights, prepared, (), [f"The architecture is {spelled_out(shape)}.", *notes])
 
 
 def _named(path: Path, arch: str | None, image: int | None, has_configuration: bool) -> Checkpoint:

@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from firmware.checkpoints.checkpoint import load_weights
+from firmware.checkpoints.timm_config import named_preprocessing
 from firmware.float_models.blocks import FloatArray
 from firmware.float_models.registry import float_model
 from firmware.quantiser.calibration import Calibration
@@ -111,7 +112,8 @@ def run(arguments: argparse.Namespace, workers: Workers) -> int:
     )
     if model is None:
         assert weights is not None
-        preprocessing = preprocessing_from(arguments, shape.image)
+        named = named_preprocessing(arguments.start, shape.image)
+        preprocessing = preprocessing_from(arguments, shape.image, named)
         model = quantised(
             arguments.start, weights, preprocessing, images, arguments.arithmetic, arguments.calibration_images
         )

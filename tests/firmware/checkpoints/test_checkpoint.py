@@ -102,6 +102,13 @@ def test_a_pytorch_file_without_pytorch(tmp_path: Path, monkeypatch: pytest.Monk
         open_checkpoint(tmp_path / "w.pth", ARCH)
 
 
+def test_an_onnx_file_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "m.onnx").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match=r"m\.onnx is an ONNX file and onnx is not installed; get it with `pip install"):
+        open_checkpoint(tmp_path / "m.onnx", None)
+
+
 def test_shards(tmp_path: Path, weights: Arrays):
     arrays = hugging_face_names(weights)
     folder = write_folder(tmp_path / "m", arrays)

@@ -22,7 +22,7 @@ def library(name: str) -> ModuleType:
     refuses to be imported where those were built for another PyTorch.
     """
     try:
-        return importlib.import_module(name)
+        importlib.import_module("torchvision")
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
@@ -30,7 +30,8 @@ def library(name: str) -> ModuleType:
             torch.library.define(
                 f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             )
-        return importlib.import_module(name)
+        importlib.import_module("torchvision")
+    return importlib.import_module(name)
 
 
 def randomised(model: torch.nn.Module) -> torch.nn.Module:
