@@ -32,8 +32,8 @@ two models of the same dimensions take the same cycles). Frames a second are at 
 own: over a slow link images may arrive more slowly (see below). DRAM is weights, activations and program, with a second
 image while the first is in use. Another number of classes: `NAME:classes=N`; any other dimensions: spelled out, as
 `vit:image=32,patch=8,dim=128,depth=2,heads=2,classes=10` or
-`swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10`. Which checkpoints, from where, and which variations
-of these architectures are read, and how each was tested, is on [checkpoints](checkpoints.md).
+`swin:image=64,patch=4,dim=32,depths=2-2,heads=1-2,window=4,classes=10`. Which checkpoints are read,
+which variations of these architectures, and how each was tested, is on [checkpoints](checkpoints.md).
 """
 CELLS = """Each cell is cycles, frames a second, and MACs per DSP and cycle (at most 2 on an Artix-7, else 1). The
 table is written by `python -m sim.bench.models --docs`."""
