@@ -140,16 +140,21 @@ class StepIssuer(wiring.Component):
         m.d.comb += self.step.eq(delayed(m, step, BUFFER_LATENCY, "step", reset=True))
         return m
 
-    def _elaborate_pace(self, m: Module, platform: object, sent: Value) -> Signal:
+    def _elaborate_pace(self, m: Module, platform: object, sent: Value) -> Value:
         """Whether a tile may end, when one is ``sent`` in the cycles of that."""
         credit, pace = Signal(range(self.tiles_waiting + 1), init=self.tiles_waiting), Signal(range(self.rows))
-        may_end = Signal()
-        m.d.comb += may_end.eq((credit != 0) & (pace == 0))
+        # Both comparisons are made the cycle before: all that a step moves hangs on them.
+        paced, funded = Signal(init=1), Signal(init=1)
         with m.If(pace != 0):
             m.d.sync += pace.eq(pace - 1)
+        m.d.sync += paced.eq(pace <= 1)
         with m.If(sent):
-            m.d.sync += pace.eq(self.rows - 1)
-        m.d.sync += credit.eq(credit - sent + self.release)
+            m.d.sync += [pace.eq(self.rows - 1), paced.eq(self.rows == 1)]
+        m.d.sync += [
+            credit.eq(credit - sent + self.release),
+            funded.eq(self.release | Mux(sent, credit != 1, credit != 0)),
+        ]
+        may_end = funded & paced
         over = self.release & (credit == self.tiles_waiting) & ~sent
         require(m, platform, self, "no more tiles leave the drain's queue than were sent", ~over)
         return may_end
