@@ -19,7 +19,7 @@ def run(testcase: str | list[str], simulator: str = "verilator", **parameters: o
 
 @pytest.mark.parametrize("stall", [0.1, 0.6])
 def test_any_packets(stall: float):
-    run("any_packets", stall=stall, packets=40)
+    run("any_packets", stall=stall, packets=70)
 
 
 def test_cycles():
