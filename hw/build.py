@@ -22,6 +22,7 @@ from hw.boards.board import Board, BoardError
 from hw.boards.fit import misfits
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
+from hw.ethernet.settings import DEFAULT_IP, DEFAULT_MAC, EthernetSettings
 from hw.program import program
 from hw.reports.boards_page import write_page
 from hw.reports.build_report import print_report, report, write_report
@@ -176,6 +177,17 @@ def configuration(board: type[Board], arguments: argparse.Namespace) -> Accelera
     return changed(chosen, [*arguments.set, *clock])
 
 
+def ethernet(board: type[Board], arguments: argparse.Namespace) -> EthernetSettings | None:
+    """The addresses; None where the board has no Ethernet, or is to have none. Raises BoardError, EthernetError."""
+    given = [f"--{name}" for name in ("ip", "mac") if getattr(arguments, name) is not None]
+    if given and (arguments.no_ethernet or not board.has_ethernet):
+        reason = "--no-ethernet leaves it out" if board.has_ethernet else f"{board.name} has none"
+        raise BoardError(f"{given[0]} is an address of Ethernet, and {reason}; leave one of them out.")
+    if arguments.no_ethernet or not board.has_ethernet:
+        return None
+    return EthernetSettings(arguments.ip or DEFAULT_IP, arguments.mac or DEFAULT_MAC)
+
+
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m hw.build", description=(__doc__ or "").strip())
     result.add_argument("--board", metavar="NAME", help=f"one of {', '.join([*BOARDS, *ALIASES])}")
@@ -192,6 +204,9 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the configuration"
     )
     result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
+    result.add_argument("--ip", metavar="A.B.C.D", help=f"of the board's Ethernet (default: {DEFAULT_IP})")
+    result.add_argument("--mac", metavar="XX:XX:XX:XX:XX:XX", help=f"the same (default: {DEFAULT_MAC})")
+    result.add_argument("--no-ethernet", action="store_true", help="leave Ethernet out: the UART alone")
     result.add_argument("--seed", type=int, default=1, help="of the placer (default: %(default)s)")
     result.add_argument("--force", action="store_true", help="make a bitstream even if it is too slow for its clock")
     result.add_argument("--out", type=Path, metavar="DIR", help="where everything goes (default: build/boards/NAME)")
@@ -231,7 +246,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         if name not in BOARDS:
             known = ", ".join([*BOARDS, *ALIASES])
             raise BoardError(f"--board must be one of {known}, not {options.board!r}.")
-        board = BOARDS[name](configuration(BOARDS[name], options))
+        board = BOARDS[name](configuration(BOARDS[name], options), ethernet(BOARDS[name], options))
         if options.liberty and not isinstance(board, Asic):
             raise BoardError(f"--liberty is for asic, and {name} is an FPGA's board; leave it out.")
         if board.part is not None and (too_large := misfits(board.config, board.part)):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateware.link.framing import DELIMITER
 
 __all__ = [
+    "ETHERNET_BOARDS",
     "HOST_BITS",
     "LINE_BITS_A_SECOND",
     "LONGEST",
@@ -19,6 +20,8 @@ __all__ = [
 UDP_PORT = 49768
 """Where a board listens; of the ports that nobody registers (RFC 6335)."""
 LINE_BITS_A_SECOND = 100_000_000
+ETHERNET_BOARDS = ("arty_a7_35", "arty_a7_100")
+"""Configurations whose boards have it."""
 PORT_BITS, HOST_BITS = 16, 8
 PEER_BITS = PORT_BITS + HOST_BITS
 """A peer is a UDP port and, above it, the last byte of an address of the own network; 0 is whoever is on the UART."""

@@ -9,16 +9,21 @@ from gateware.config import AcceleratorConfig, ConfigError, config
 from host.command.errors import HostError, reason
 from host.devices.base import LoadedModel
 from host.devices.emulated_link import EmulatedLink
-from host.devices.linked import LinkedDevice
+from host.devices.ethernet_link import EthernetLink
+from host.devices.linked import ConnectedDevice, LinkedDevice
 from host.link.connection import Connection
+from host.link.transport import Transport
 from sim.emulator.emulation import Emulation
 from sim.emulator.machine import emulated_machine
 from sim.emulator.profiles import PROFILES
 
-__all__ = ["EmulatedDevice", "opened_machine", "through_the_back_door"]
+__all__ = ["BoardOnALine", "EmulatedDevice", "opened_machine", "through_the_back_door"]
 
 DEFAULT_BOARD = "arty_a7"
 DEFAULT_MEMORY = "arty_a7"  # of configurations that are no board
+ROUND_TRIP = 0.0002
+"""Seconds there and back over a switch, the host's system included."""
+MOST_MICROSECONDS = 1_000_000
 
 
 def opened_machine(configuration: AcceleratorConfig) -> Emulation:
@@ -37,35 +42,40 @@ def opened_machine(configuration: AcceleratorConfig) -> Emulation:
 
 @dataclass(frozen=True)
 class _Choice:
-    """`BOARD[,baud=N][,upload]`."""
+    """`BOARD[,baud=N][,ethernet][,upload]`; ``round_trip`` in seconds, of an Ethernet."""
 
     board: str
     baud: int | None
+    round_trip: float | None
     upload: bool
 
 
 def _choice(argument: str) -> _Choice:
     board, *options = argument.split(",")
-    baud, upload = None, False
+    baud, round_trip, upload = None, None, False
     for option in options:
         name, _, value = option.partition("=")
         if option == "upload":
             upload = True
+        elif option == "ethernet":
+            round_trip = ROUND_TRIP
+        elif name == "ethernet" and value.isdecimal() and int(value) <= MOST_MICROSECONDS:
+            round_trip = int(value) / 1e6
         elif name == "baud" and value.isdecimal() and 1200 <= int(value) <= 10**9:
             baud = int(value)
         else:
             raise HostError(
                 f"The emulated board has no option {option!r}: write sim:BOARD, and behind it ,baud=N (1200 and more) "
-                "or ,upload where they are wanted."
+                "or ,ethernet or ,ethernet=MICROSECONDS (of the way there and back), and ,upload where they are wanted."
             )
-    return _Choice(board or DEFAULT_BOARD, baud, upload)
+    return _Choice(board or DEFAULT_BOARD, baud, round_trip, upload)
 
 
 class EmulatedDevice(LinkedDevice):
     """An emulated board, made when the first program is loaded, for that program's configuration.
 
     Everything but the program's upload goes over the emulated link; the program too, if asked. The argument is
-    `BOARD[,baud=N][,upload]`: without a rate the link carries a byte a cycle.
+    `BOARD[,baud=N][,ethernet[=MICROSECONDS]][,upload]`: without any the link carries a byte a cycle.
 
     Raises
     ------
@@ -113,10 +123,14 @@ class EmulatedDevice(LinkedDevice):
         self.close()
         self._program = None
         self._emulation = opened_machine(configuration)
-        link = EmulatedLink(self._emulation, configuration.clock_mhz, self._choice.baud)
-        self._connection = Connection(link)
+        self._connection = Connection(self._line(self._emulation, configuration.clock_mhz))
         self.clock_mhz = configuration.clock_mhz
         return self._connection
+
+    def _line(self, emulation: Emulation, clock_mhz: float) -> Transport:
+        if self._choice.round_trip is not None:
+            return EthernetLink(emulation, clock_mhz, self._choice.round_trip)
+        return EmulatedLink(emulation, clock_mhz, self._choice.baud)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -131,3 +145,23 @@ def through_the_back_door(emulation: Emulation, program: Program) -> None:
     """Writes what stands in memory beforehand right into the emulated memory, in no time of the board's."""
     for base, content in program.pieces():
         emulation.write_memory(base, content)
+
+
+class BoardOnALine(ConnectedDevice):
+    """An emulated board behind a line, without the emulation, which outlives it.
+
+    Parameters
+    ----------
+    emulation, connection : of the board
+    through_link : whether programs go over the line, or by the back door
+    """
+
+    def __init__(self, emulation: Emulation, connection: Connection, through_link: bool) -> None:
+        super().__init__("the board", connection)
+        self._emulation, self._through_link = emulation, through_link
+
+    def upload(self, program: Program) -> None:
+        if self._through_link:
+            super().upload(program)
+        else:
+            through_the_back_door(self._emulation, program)

@@ -137,8 +137,7 @@ class LinkedDevice(Device):
             turn = 1 - turn
             if image is not None:
                 self._put(program, image, slots[turn])
-            link.wait(FRAME_SECONDS)
-            counters = dict(zip(COUNTERS, link.counters(), strict=True))
+            counters = dict(zip(COUNTERS, link.wait(FRAME_SECONDS), strict=True))
             if image is not None:
                 # The logits of the frame before stay until this one ends.
                 link.run(slots[turn].program * BEAT_BYTES)
@@ -146,9 +145,19 @@ class LinkedDevice(Device):
             content = np.frombuffer(link.read(output.base * BEAT_BYTES, output.beats * BEAT_BYTES), np.uint8)
             yield Answer(output.unpack(content)[0], counters["cycles"], counters)
 
-    def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> None:
+    def send_beside_a_frame(self, image: npt.NDArray[np.int8]) -> int:
+        """Starts a frame on what is there and sends an image for the next one beside it: so many bytes."""
+        if self._program is None:
+            raise HostError(f"The device {self.spec} has no program yet: load one first.")
+        program = self._program
+        self.connection.run(program.start * BEAT_BYTES)
+        return self._put(program, image, _Slot(program.alternate_image, program.alternate_start))
+
+    def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> int:
         rows = patches(image[None].astype(np.int64), program.patch)[0]
-        self.connection.write(slot.image * BEAT_BYTES, pack_matrix(rows, program.image_allocation.size).tobytes())
+        content = pack_matrix(rows, program.image_allocation.size).tobytes()
+        self.connection.write(slot.image * BEAT_BYTES, content)
+        return len(content)
 
     def info(self) -> DeviceInfo:
         return DeviceInfo(self.connection.identity, self.connection.status())

@@ -10,21 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from firmware.program.program import Program
 from gateware.config import AcceleratorConfig
 from host.command.errors import HostError
 from host.devices.compiled import program_of_file
-from host.devices.emulated import opened_machine, through_the_back_door
+from host.devices.emulated import BoardOnALine, opened_machine
 from host.devices.emulated_link import EmulatedLink
-from host.devices.linked import ConnectedDevice
 from host.devices.reference import ReferenceDevice
 from host.faults.channel import FaultyTransport
 from host.faults.ethernet import FaultyEthernet
 from host.link.connection import Connection
-from sim.emulator.emulation import Emulation
 from sim.reference.architecture import parse_architecture
 
-__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "BoardOnALine", "Case", "Row"]
+__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "Case", "Row"]
 
 TIMEOUT = 0.0003
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""
@@ -85,26 +82,6 @@ class Row:
     def passed(self) -> bool:
         """Never a wrong label, never too long, always a sentence, the next frame exact."""
         return not (self.problems or self.wrong or self.not_recovered) and self.recovered > 0
-
-
-class BoardOnALine(ConnectedDevice):
-    """An emulated board behind a line, without the emulation, which outlives it.
-
-    Parameters
-    ----------
-    emulation, connection : of the board
-    through_link : whether programs go over the line, or by the back door
-    """
-
-    def __init__(self, emulation: Emulation, connection: Connection, through_link: bool) -> None:
-        super().__init__("the board", connection)
-        self._emulation, self._through_link = emulation, through_link
-
-    def upload(self, program: Program) -> None:
-        if self._through_link:
-            super().upload(program)
-        else:
-            through_the_back_door(self._emulation, program)
 
 
 class Bench:

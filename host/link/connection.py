@@ -151,8 +151,8 @@ class Connection:
         """Whether a program runs, and why the last one stopped."""
         return self._one(Order(Command.STATUS), "say its state").state
 
-    def wait(self, timeout: float) -> None:
-        """Returns when no program runs any more.
+    def wait(self, timeout: float) -> tuple[int, ...]:
+        """Returns when no program runs any more: the counters, which end with the program.
 
         Raises
         ------
@@ -160,18 +160,27 @@ class Connection:
         LinkError : one still runs after `timeout` seconds; it is not stopped
         """
         deadline = self._transport.now() + timeout
-        while (state := self.status()).busy:
+        while (answer := self._counters()).state.busy:
             if self._transport.now() >= deadline:
                 raise LinkError(f"The program still runs after {timeout} s: wait longer, or stop it.")
             self._transport.pause(POLL_SECONDS)
-        if state.error:
-            raise MachineStopped(state)
+        if answer.state.error:
+            raise MachineStopped(answer.state)
+        return self._words(answer.payload)
 
     def counters(self) -> tuple[int, ...]:
         """The machine's counters, in the order of `gateware.counters.COUNTERS`."""
+        return self._words(self._counters().payload)
+
+    def _counters(self) -> Answer:
+        """The state in an answer is of a moment before the counters in it."""
         size = WORD_BYTES * self.identity.counters
-        payload = self._one(Order(Command.COUNTERS, expected=size), "give its counters").payload
-        return tuple(int.from_bytes(payload[at : at + WORD_BYTES], "little") for at in range(0, size, WORD_BYTES))
+        return self._one(Order(Command.COUNTERS, expected=size), "give its counters")
+
+    def _words(self, payload: bytes) -> tuple[int, ...]:
+        return tuple(
+            int.from_bytes(payload[at : at + WORD_BYTES], "little") for at in range(0, len(payload), WORD_BYTES)
+        )
 
     def control_read(self, address: int) -> int:
         """A register of 32 bits on the control bus, at a multiple of 4."""

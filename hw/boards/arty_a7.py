@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import IOValue, Module
+from amaranth.hdl import Instance, IOValue, Module, Signal
 from amaranth.lib import io
+from amaranth.lib.wiring import PureInterface
 from amaranth_boards.arty_a7 import ArtyA7_35Platform, ArtyA7_100Platform
 
 from firmware.dram.initialisation import FILE_NAME
@@ -18,6 +19,7 @@ from hw.boards.top import BoardTop, raw
 from hw.dram.controller import LiteDram
 from hw.dram.generate import generate
 from hw.dram.settings import ARTY_A7
+from hw.ethernet.generate import generate as ethernet_core
 
 __all__ = ["ArtyA7", "ArtyA7_100", "ArtyTop"]
 
@@ -35,6 +37,21 @@ set_false_path -to [get_pins -of_objects $synchronisers -filter {REF_PIN_NAME ==
 set_max_delay 2 -from [get_pins -of_objects [get_cells -hierarchical -filter {ars_ff1 == TRUE}] \
     -filter {REF_PIN_NAME == C}] -to [get_pins -of_objects [get_cells -hierarchical -filter {ars_ff2 == TRUE}] \
     -filter {REF_PIN_NAME == D}]
+"""
+
+# The PHY's clocks have no relation to each other or to the machine's: whatever crosses goes through LiteEth's FIFOs.
+# The PHY (DP83848J) changes what it sends 10 to 30 ns after its clock, and looks at what it gets from 10 ns before.
+ETHERNET_EXCEPTIONS = """
+create_clock -name eth_rx -period 40 [get_ports eth_mii_0__rx_clk__io]
+create_clock -name eth_tx -period 40 [get_ports eth_mii_0__tx_clk__io]
+set_clock_groups -asynchronous -group eth_rx
+set_clock_groups -asynchronous -group eth_tx
+set_input_delay -clock eth_rx -min 10 [get_ports {eth_mii_0__rx_dv__io eth_mii_0__rx_data__io[*]}]
+set_input_delay -clock eth_rx -max 30 [get_ports {eth_mii_0__rx_dv__io eth_mii_0__rx_data__io[*]}]
+set_output_delay -clock eth_tx -min 0 [get_ports {eth_mii_0__tx_en__io eth_mii_0__tx_data__io[*]}]
+set_output_delay -clock eth_tx -max 10 [get_ports {eth_mii_0__tx_en__io eth_mii_0__tx_data__io[*]}]
+set_false_path -to [get_ports {eth_mii_0__rst__io eth_mii_0__mdc__io eth_clk25_0__io}]
+set_false_path -from [get_ports {eth_mii_0__rx_er__io eth_mii_0__col__io eth_mii_0__crs__io eth_mii_0__mdio__io}]
 """
 
 
@@ -67,6 +84,26 @@ class ArtyTop(BoardTop):
         # The button resets the PLL; everything else waits for its lock.
         m.d.comb += [dram.clock_in.eq(clock_pin.i), dram.reset_in.eq(reset_pin.i)]
 
+    def phy(self, m: Module, platform: Any, mii: PureInterface) -> None:
+        pins = platform.request("eth_mii", 0, dir="-")
+        for name in ("rx_clk", "tx_clk"):
+            m.submodules[f"{name}_pin"] = pin = io.Buffer("i", getattr(pins, name))
+            m.submodules[f"{name}_net"] = Instance("BUFG", i_I=pin.i, o_O=getattr(mii, name))
+        for name in ("rx_dv", "rx_data"):
+            m.submodules[f"{name}_pin"] = pin = io.Buffer("i", getattr(pins, name))
+            m.d.comb += getattr(mii, name).eq(pin.i)
+        # The straps of the board choose what MDIO could, and full duplex needs neither carrier nor collisions.
+        for name in ("rx_er", "col", "crs", "mdio"):
+            m.submodules[f"{name}_pin"] = io.Buffer("i", getattr(pins, name))
+        for name, value in (("tx_en", mii.tx_en), ("tx_data", mii.tx_data), ("rst", mii.reset), ("mdc", 0)):
+            m.submodules[f"{name}_pin"] = pin = io.Buffer("o", getattr(pins, name))
+            m.d.comb += pin.o.eq(value)
+        # The PHY's own clock is a quarter of the machine's.
+        quarter = Signal(2)
+        m.d.sync += quarter.eq(quarter + 1)
+        m.submodules.phy_clock_pin = pin = io.FFBuffer("o", platform.request("eth_clk25", 0, dir="-"))
+        m.d.comb += pin.o.eq(quarter[1])
+
 
 class _Files:
     """What the vendor's tool and the open ones need, from one description."""
@@ -97,7 +134,8 @@ class ArtyA7(Board):
     preset = "arty_a7_35"
     toolchains = ("vivado", "openxc7", "yosys")
     loader = "arty_a7_35t"
-    summary = "Digilent Arty A7-35T: 256 MB of DDR3, UART at 12 Mbaud"
+    has_ethernet = True
+    summary = "Digilent Arty A7-35T: 256 MB of DDR3, UART at 12 Mbaud, Ethernet at 100 Mbit"
     platform: Any = _Platform35
 
     def design(self) -> Design:
@@ -108,13 +146,20 @@ class ArtyA7(Board):
             )
         core = generate(ARTY_A7)
         platform = self.platform(toolchain="Vivado")
-        platform.add_file(core.verilog.name, core.verilog.read_text())
-        plan = platform.build(ArtyTop(self.config, core, BOARD_BAUD["arty_a7_35"]), name=TOP, do_build=False)
+        ethernet = None if self.ethernet is None else ethernet_core(self.ethernet, round(1e6 * CLOCK_MHZ))
+        sources = [made.verilog for made in (core, ethernet) if made is not None]
+        for path in sources:
+            platform.add_file(path.name, path.read_text())
+        top = ArtyTop(self.config, core, BOARD_BAUD["arty_a7_35"], ethernet)
+        plan = platform.build(top, name=TOP, do_build=False)
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
-        files.pop(core.verilog.name)
+        for path in sources:
+            files.pop(path.name)
         rtlil = files.pop(f"{TOP}.il")
-        files[f"{TOP}.xdc"] += EXCEPTIONS
-        return Design(self.name, rtlil, (core.verilog,), {**files, FILE_NAME: core.initialisation.to_json()})
+        # The board's description calls the clock that goes out to the PHY one that comes in.
+        pins = [line for line in files[f"{TOP}.xdc"].splitlines() if "create_clock -name eth_clk25" not in line]
+        files[f"{TOP}.xdc"] = "\n".join([*pins, EXCEPTIONS, ETHERNET_EXCEPTIONS if ethernet else ""])
+        return Design(self.name, rtlil, tuple(sources), {**files, FILE_NAME: core.initialisation.to_json()})
 
 
 class ArtyA7_100(ArtyA7):

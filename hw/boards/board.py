@@ -8,6 +8,7 @@ from typing import ClassVar
 from gateware.config import AcceleratorConfig, config
 from hw.boards.design import Design
 from hw.boards.parts import Part
+from hw.ethernet.settings import EthernetSettings
 
 __all__ = ["Board", "BoardError"]
 
@@ -26,6 +27,8 @@ class Board(ABC):
     preset : the accelerator's configuration that is meant for it
     toolchains : that can build it, the preferred one first
     loader : openFPGALoader's name of the board
+    has_ethernet : whether it has a PHY that the build can use
+    ethernet : its addresses; None: nothing on its Ethernet
     """
 
     name: ClassVar[str]
@@ -35,8 +38,13 @@ class Board(ABC):
     loader: ClassVar[str | None] = None
     summary: ClassVar[str] = ""
 
-    def __init__(self, configuration: AcceleratorConfig | None = None) -> None:
+    has_ethernet: ClassVar[bool] = False
+
+    def __init__(
+        self, configuration: AcceleratorConfig | None = None, ethernet: EthernetSettings | None = None
+    ) -> None:
         self.config = config(self.preset) if configuration is None else configuration
+        self.ethernet = ethernet
 
     @abstractmethod
     def design(self) -> Design:

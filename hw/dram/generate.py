@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware.dram.initialisation import Initialisation
 from hw.dram.generated import initialisation_of
 from hw.dram.settings import DramError, DramSettings
+from hw.kept import kept
 
 __all__ = ["Core", "generate", "instance_name"]
 
-CACHE = Path(__file__).resolve().parents[2] / "build" / "dram"
 PACKAGES = ("litedram", "litex", "litescope", "migen")
 SECONDS = 300
 
@@ -83,23 +80,17 @@ def generate(settings: DramSettings, simulation: bool = False) -> Core:
     """
     name = instance_name(settings, simulation)
     config = json.dumps(settings.generator(simulation), indent=1)
-    own = Path(__file__).read_bytes()
-    key = hashlib.sha256(f"{name} {config} {_versions()}".encode() + own).hexdigest()[:16]
-    folder = CACHE / f"{name}-{key}"
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"{folder.name}.partial-"))
-        try:
-            _run(partial, name, config, simulation)
-            source = partial / "out" / "gateware" / f"{name}.v"
-            (partial / f"{name}.v").write_text(_corrected(source.read_text(), settings))
-            shutil.copy(partial / "out" / "csr.json", partial / "csr.json")
-            shutil.copy(partial / "out" / "software" / "include" / "generated" / "sdram_phy.h", partial)
-            shutil.rmtree(partial / "out")
-            if not folder.exists():
-                os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    content = f"{name} {config} {_versions()}".encode() + Path(__file__).read_bytes()
+
+    def make(partial: Path) -> None:
+        _run(partial, name, config, simulation)
+        source = partial / "out" / "gateware" / f"{name}.v"
+        (partial / f"{name}.v").write_text(_corrected(source.read_text(), settings))
+        shutil.copy(partial / "out" / "csr.json", partial / "csr.json")
+        shutil.copy(partial / "out" / "software" / "include" / "generated" / "sdram_phy.h", partial)
+        shutil.rmtree(partial / "out")
+
+    folder = kept("dram", name, content, make)
     csr, header = (folder / "csr.json").read_text(), (folder / "sdram_phy.h").read_text()
     initialisation = initialisation_of(csr, header, settings.memory_mhz)
     return Core(name, folder / f"{name}.v", initialisation, settings, simulation)

@@ -23,13 +23,14 @@ class ClockNet:
     mhz: float
 
 
-def clock_nets(netlist: str, top: str) -> list[ClockNet]:
-    """Nets that a PLL drives, directly or through a global buffer.
+def clock_nets(netlist: str, top: str, pins: Mapping[str, float] | None = None) -> list[ClockNet]:
+    """Nets that a PLL or a pin drives, directly or through a global buffer.
 
     Parameters
     ----------
     netlist : text of Yosys's `write_json`, flat
     top : the module
+    pins : MHz of the clocks that come in through pins and a global buffer, by port
 
     Raises ToolError where there is no such module or a PLL's settings cannot be read.
     """
@@ -39,6 +40,10 @@ def clock_nets(netlist: str, top: str) -> list[ClockNet]:
         raise ToolError(f"the netlist has no module {top} ({error}); synthesise again.") from None
     names = _names(module)
     frequencies: dict[int, float] = {}
+    come_in = {module["ports"][port]["bits"][0]: mhz for port, mhz in (pins or {}).items() if port in module["ports"]}
+    for cell in module["cells"].values():
+        if cell["type"] == "IBUF" and (source := cell["connections"]["I"][0]) in come_in:
+            frequencies[cell["connections"]["O"][0]] = come_in[source]
     for cell in module["cells"].values():
         if cell["type"] in PLLS:
             frequencies |= _outputs(cell)

@@ -17,7 +17,7 @@ from hw.toolchains.process import find, run_tool
 from hw.toolchains.xc7_netlist import mend
 from hw.toolchains.yosys import NETLIST
 
-__all__ = ["commands", "constraints", "route"]
+__all__ = ["commands", "constraints", "pin_clocks", "route"]
 
 SECONDS = 4 * 3600.0
 REMEDY = "install nextpnr-himbaechel with the xilinx micro-architecture, or openXC7's nextpnr-xilinx"
@@ -37,6 +37,12 @@ def constraints(xdc: str, clocks: list[ClockNet]) -> str:
             lines.append(f"set_property {found[1]} {found[2]} [get_ports {{{port}}}]")
     lines += [f"create_clock -period {1000 / clock.mhz:.3f} [get_nets {{{clock.net}}}]" for clock in clocks]
     return "\n".join(lines) + "\n"
+
+
+def pin_clocks(xdc: str) -> dict[str, float]:
+    """MHz of the clocks that come in through pins and have no PLL behind them, by port."""
+    found = re.findall(r"^create_clock -name \w+ -period ([\d.]+) \[get_ports (\w+)\]$", xdc, re.MULTILINE)
+    return {port: 1000 / float(period) for period, port in found}
 
 
 def _device(part: Part) -> str:
@@ -104,8 +110,9 @@ def route(
     steps = commands(part, seed)
     netlist, _ = mend((folder / NETLIST).read_text(), TOP)
     (folder / MENDED).write_text(netlist)
-    clocks = clock_nets(netlist, TOP)
-    (folder / CONSTRAINTS).write_text(constraints((folder / f"{TOP}.xdc").read_text(), clocks))
+    xdc = (folder / f"{TOP}.xdc").read_text()
+    clocks = clock_nets(netlist, TOP, pin_clocks(xdc))
+    (folder / CONSTRAINTS).write_text(constraints(xdc, clocks))
     names = {"route": "place and route", "frames": "frames", "pack": "bitstream"}
     routed = Routed(())
     for step, command, outputs in steps:

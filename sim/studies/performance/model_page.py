@@ -51,7 +51,7 @@ LATENCY = """## Latency against images in flight
 
 After the paper's Figure 4: the time until the last of N images that are handed over together is answered. The host
 sends an image while the one before is computed, so the longer of the two sets the slope; dashed is a machine whose
-images are in memory already. Derived from the cycles above, the clock and the UART's rate, not measured.
+images are in memory already. Derived from the cycles above, the clock and the rates of UART and Ethernet, not measured.
 """
 
 

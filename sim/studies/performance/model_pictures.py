@@ -12,11 +12,13 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from gateware.config import config
+from gateware.link.datagrams import ETHERNET_BOARDS, LINE_BITS_A_SECOND, line_bytes
+from gateware.link.framing import frame_bytes
 from gateware.link.packets import CRC_BYTES, MAX_PAYLOAD, REQUEST
 from gateware.link.uart import BITS_A_BYTE, BOARD_BAUD
 from sim.reference.architecture import parse_architecture
 
-__all__ = ["draw_accuracy", "draw_latency", "latency", "upload_seconds"]
+__all__ = ["draw_accuracy", "draw_latency", "ethernet_seconds", "latency", "upload_seconds"]
 
 IN_FLIGHT = (1, 2, 4, 8, 16, 32)
 LATENCY_MODELS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
@@ -29,6 +31,12 @@ def upload_seconds(image: int, baud: int) -> float:
     """Seconds that an image of `image` pixels a side takes over the link, with headers and CRCs."""
     share = (MAX_PAYLOAD + REQUEST.size + CRC_BYTES) / MAX_PAYLOAD
     return 3 * image * image * share * BITS_A_BYTE / baud
+
+
+def ethernet_seconds(image: int) -> float:
+    """The same over Ethernet, with everything that is around a datagram."""
+    packets = 3 * image * image / MAX_PAYLOAD
+    return packets * 8 * line_bytes(frame_bytes(REQUEST.size + MAX_PAYLOAD + CRC_BYTES)) / LINE_BITS_A_SECOND
 
 
 def latency(images: int, upload: float, compute: float) -> float:
@@ -84,19 +92,23 @@ def draw_latency(path: Path, models: Rows, measured: Measured) -> None:
             compute = _seconds(row, board, measured)
             if compute is None:
                 continue
-            upload = upload_seconds(parse_architecture(row["architecture"]).image, BOARD_BAUD[board])
+            image = parse_architecture(row["architecture"]).image
             colour, name = f"C{index}", row["model"].split("_patch")[0]
-            for seconds, style, label in ((upload, "o-", name), (0.0, "--", None)):
+            ways = [(upload_seconds(image, BOARD_BAUD[board]), "o-", f"{name}, UART"), (0.0, "--", None)]
+            if board in ETHERNET_BOARDS:
+                ways.append((ethernet_seconds(image), "x:", f"{name}, Ethernet"))
+            for seconds, style, label in ways:
                 times = [latency(count, seconds, compute) for count in IN_FLIGHT]
                 axes.plot(IN_FLIGHT, times, style, color=colour, label=label, markersize=4)
-        axes.set_title(f"{board}, {BOARD_BAUD[board] // 1_000_000} Mbaud", fontsize=10)
+        ethernet = ", 100 Mbit" if board in ETHERNET_BOARDS else ""
+        axes.set_title(f"{board}: {BOARD_BAUD[board] // 1_000_000} Mbaud{ethernet}", fontsize=10)
         axes.set_xscale("log", base=2)
         axes.set_xticks(IN_FLIGHT, [str(count) for count in IN_FLIGHT])
         axes.set_yscale("log")
         axes.set_xlabel("images in flight")
         axes.grid(alpha=0.3, which="both")
         if axes.get_lines():
-            axes.legend(loc="lower right", fontsize=9)
+            axes.legend(loc="lower right", fontsize=7)
     panels[0][0].set_ylabel("seconds until the last answer")
     figure.tight_layout()
     figure.savefig(path, dpi=150)

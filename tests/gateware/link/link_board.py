@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.link.datagrams import PEER_BITS
 from gateware.link.link import ByteStreams, Link
 from gateware.link.packets import MAX_PAYLOAD, PROTOCOL_VERSION, WINDOW, Identity
 from gateware.link.peer_port import PeerPort
@@ -21,7 +22,6 @@ __all__ = [
     "CONSTANT",
     "FRAME_TIMEOUT_BITS",
     "IDENTITY",
-    "PEER_BITS",
     "REGISTERS",
     "Counter",
     "LinkBoard",
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 ADDRESS_BITS = 12
-PEER_BITS = 5
 REGISTERS = 4  # on the control bus, from address 0 on
 BUS_ERROR, BUS_SILENT = 0x100, 0x200  # addresses that answer with an error, and never
 FRAME_TIMEOUT_BITS, ACCESS_TIMEOUT_BITS = 12, 9

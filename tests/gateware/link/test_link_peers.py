@@ -2,10 +2,11 @@
 
 import random
 
+from gateware.link.datagrams import PEER_BITS
 from gateware.link.framing import frame
 from gateware.link.packets import MAX_PAYLOAD, NO_SESSION, Answer, Command, Identity, Request, Status
 from host.link.deframer import Deframer
-from tests.gateware.link.link_board import IDENTITY, PEER_BITS
+from tests.gateware.link.link_board import IDENTITY
 from tests.host.devices.link_devices import DeviceModel, EmulatedDevice
 
 LONG = 20_000  # cycles in which any answer has come

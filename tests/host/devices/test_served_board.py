@@ -72,6 +72,7 @@ def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, progr
         ("udp:255.255.255.255", "Datagrams to 255.255.255.255:49768 fail"),
         ("sim:tiny,fast", "no option 'fast'"),
         ("sim:tiny,baud=7", "no option 'baud=7'"),
+        ("sim:tiny,ethernet=x", "no option 'ethernet=x'"),
     ],
 )
 def test_a_wrong_device_is_one_sentence(spec: str, sentence: str):

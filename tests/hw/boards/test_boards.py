@@ -12,6 +12,7 @@ from hw.boards.arty_a7 import ArtyA7
 from hw.boards.clocks import pll_settings
 from hw.boards.design import TOP, Design, plain_names
 from hw.boards.ulx3s import Ulx3s85F
+from hw.ethernet.settings import EthernetSettings
 from hw.toolchains import openxc7
 from hw.toolchains.process import run_tool
 from hw.toolchains.utilisation import count
@@ -63,6 +64,21 @@ def test_files_for_the_arty():
     assert (
         re.search(r"cell \\top\.rx_pin\.buf \\buf", design.rtlil) and "top.uart.receiver.synchroniser" in design.rtlil
     )
+
+
+def test_ethernet_on_the_arty():
+    design = ArtyA7(config("tiny"), EthernetSettings("10.1.2.3")).design()
+    xdc = design.files["top.xdc"]
+    assert "litex" not in xdc and {"top.ethernet", "top.lines", "liteeth_udp"} <= set(design.units)
+    ports = openxc7.constraints(xdc, [])
+    # The PHY's clocks, data in and out, reset, and the clock that it gets.
+    for pin in ("F15", "H16", "D18", "H14", "H15", "G16", "C16", "G18"):
+        assert f"set_property LOC {pin} " in ports
+    assert openxc7.pin_clocks(xdc) == {"eth_mii_0__rx_clk__io": 25.0, "eth_mii_0__tx_clk__io": 25.0}
+    assert "set_clock_groups -asynchronous -group eth_rx" in xdc and "eth_clk25_0__io -period" not in xdc
+    assert design.rtlil.count("cell \\BUFG") == 2
+    without = ArtyA7(config("tiny")).design()
+    assert "eth_" not in without.files["top.xdc"] and "top.lines" not in without.units
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,22 @@ def test_clock_nets_and_their_frequencies():
         clock_nets(json.dumps(fake.XC7_NETLIST), "other")
 
 
+def test_clocks_that_come_in_through_pins():
+    xdc = "create_clock -name rx -period 40 [get_ports rx_clk]\ncreate_clock -name c -period 10.0 [get_nets clk100]\n"
+    assert openxc7.pin_clocks(xdc) == {"rx_clk": 25.0}
+    netlist = copy.deepcopy(fake.XC7_NETLIST)
+    module = netlist["modules"]["top"]
+    module["ports"] |= {"rx_clk": {"bits": [20]}, "rx_data": {"bits": [23]}}
+    module["cells"] |= {
+        "pin": {"type": "IBUF", "connections": {"I": [20], "O": [21]}},
+        "other": {"type": "IBUF", "connections": {"I": [23], "O": [24]}},
+        "net": {"type": "BUFG", "connections": {"I": [21], "O": [22]}},
+    }
+    module["netnames"] |= {"pin": {"bits": [21]}, "net": {"bits": [22]}, "data": {"bits": [24]}}
+    found = {clock.net: clock.mhz for clock in clock_nets(json.dumps(netlist), "top", openxc7.pin_clocks(xdc))}
+    assert {name: found.get(name) for name in ("pin", "net", "data")} == {"pin": 25.0, "net": 25.0, "data": None}
+
+
 def test_a_plls_settings_may_have_any_width():
     netlist = copy.deepcopy(fake.XC7_NETLIST)
     parameters: dict[str, str] = netlist["modules"]["top"]["cells"]["pll"]["parameters"]

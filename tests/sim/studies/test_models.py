@@ -10,7 +10,7 @@ from gateware.config import config
 from sim.reference.architecture import parse_architecture, spelled_out
 from sim.studies.performance import tables
 from sim.studies.performance.model_page import measured_cycles, write_page
-from sim.studies.performance.model_pictures import latency, upload_seconds
+from sim.studies.performance.model_pictures import ethernet_seconds, latency, upload_seconds
 from sim.studies.performance.models import main, model_row
 
 SMALL = "vit:image=32,patch=8,dim=64,depth=1,heads=2,classes=3"
@@ -56,6 +56,7 @@ def test_the_last_of_some_images():
     assert latency(4, 3, 5) == 3 + 4 * 5  # computing takes longer
     assert latency(4, 5, 3) == 4 * 5 + 3  # sending does
     assert 0.125 < upload_seconds(224, 12_000_000) < 0.13
+    assert 0.013 < ethernet_seconds(224) < 0.0135
 
 
 def test_the_page(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
