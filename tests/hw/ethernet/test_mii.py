@@ -1,5 +1,6 @@
 """The generated core at a PHY's pins, on both simulators."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,10 +16,10 @@ def as_yosys_reads_it(verilog: Path, folder: Path) -> Path:
     """The core after Yosys's front end. Its combinational blocks assign a default, then a value, which never settles in
     Icarus where blocks read each other; in synthesis and Verilator only the last one counts.
     """
-    read = folder / "core.v"
-    commands = f"read_verilog {verilog}; proc; opt_clean; write_verilog -noattr {read}"
-    subprocess.run([yosys(), "-q", "-p", commands], check=True, timeout=300)
-    return read
+    shutil.copy(verilog, folder / "generated.v")
+    commands = "read_verilog generated.v; proc; opt_clean; write_verilog -noattr core.v"
+    subprocess.run([yosys(), "-q", "-p", commands], cwd=folder, check=True, timeout=300)
+    return folder / "core.v"
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
