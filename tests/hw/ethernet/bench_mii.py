@@ -31,7 +31,8 @@ class Wire:
     def __init__(self, dut: Any) -> None:
         self.dut = dut
         pins = ("tx_data", None, "tx_en", "tx_clk", "rx_data", None, "rx_dv", "rx_clk")
-        self.phy = MiiPhy(*(name and getattr(dut, f"mii__{name}") for name in pins), speed=100e6)
+        # Its clocks run while the board keeps it in reset.
+        self.phy = MiiPhy(*(name and getattr(dut, f"mii__{name}") for name in pins), reset=dut.mii__reset, speed=100e6)
         self.arps: list[bytes] = []
         self.came: list[bytes] = []
         self.hosts = [ONE, OTHER, ABROAD]
