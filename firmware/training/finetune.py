@@ -24,7 +24,7 @@ from firmware.quantiser.post_training import quantise_model
 from firmware.quantiser.preprocess_options import add_preprocessing_options, preprocessing_from
 from firmware.training import training_checkpoint as checkpoint
 from firmware.training.data import AUGMENTATIONS, Images, batch, open_images
-from firmware.training.network import IntegerNetwork, weights_of
+from firmware.training.network import IntegerNetwork, starting_weights, weights_of
 from firmware.training.training import PAPER_RATES, Recipe, Run, Score, Teacher, Workers, evaluate, train
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError, exit_status, made_folder
@@ -121,7 +121,8 @@ def run(arguments: argparse.Namespace, workers: Workers) -> int:
     teacher: Teacher | None = None if weights is None else float_model(shape, weights).forward
 
     def start() -> IntegerNetwork:
-        return IntegerNetwork(origin, weights if weights is not None else weights_of(origin), arguments.device)
+        start = weights_of(origin) if weights is None else starting_weights(origin, weights)
+        return IntegerNetwork(origin, start, arguments.device)
 
     def make(network: IntegerNetwork, rate: float) -> Run:
         folder = _folder(arguments, rate, clean=not workers.rank and not arguments.resume)

@@ -36,7 +36,7 @@ from sim.reference.operations import (
 from sim.reference.rescale import Rescale
 from sim.reference.scales import norm_unit, quantise, raised_gamma
 
-__all__ = ["IntegerNetwork", "MismatchError", "weights_of"]
+__all__ = ["IntegerNetwork", "MismatchError", "starting_weights", "weights_of"]
 
 ADDRESSING = (Patches, HeadSplit, HeadMerge, SelectToken, WindowSplit, WindowMerge, PatchMerge)
 
@@ -67,6 +67,14 @@ def weights_of(model: IntegerModel) -> dict[str, FloatArray]:
         scale = np.asarray(tensors[f"{embedding.target}.act_scaling_factor"], np.float32)
         found[embedding.name] = (tensors[embedding.integer] * scale).astype(np.float32)
     return found
+
+
+def starting_weights(model: IntegerModel, weights: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The float weights that an integer model was made of, with the biases that it has: post-training quantisation lets
+    these take up mean errors, and fine-tuning begins where it ended.
+    """
+    biases = {f"{layer.name}.bias" for layer in model.shape.linears() if layer.bias}
+    return {**weights, **{name: value for name, value in weights_of(model).items() if name in biases}}
 
 
 class IntegerNetwork:

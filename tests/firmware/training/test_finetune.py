@@ -17,7 +17,7 @@ from firmware.training import digits
 from firmware.training import training_checkpoint as checkpoint
 from firmware.training.data import Grey, batch, open_images, read_idx
 from firmware.training.finetune import main
-from firmware.training.network import IntegerNetwork, MismatchError, weights_of
+from firmware.training.network import IntegerNetwork, MismatchError, starting_weights, weights_of
 from firmware.training.train_digits import SHAPE, Vit
 from firmware.training.training import Recipe, Run, evaluate, train
 from sim.reference.architecture import parse_architecture
@@ -55,7 +55,7 @@ def grey(count: int, split: str = "train") -> Grey:
 def test_every_tensor_of_a_forward_is_the_references(arithmetic: str, model: IntegerModel, weights):
     variant = dataclasses.replace(model, arithmetic=arithmetic)
     pixels, _ = batch(grey(3), np.arange(3), model.preprocessing, "none", (0,))
-    network = IntegerNetwork(variant, weights)
+    network = IntegerNetwork(variant, starting_weights(variant, weights))
     assert network.check(pixels) > 3 * 150_000
     assert all(np.array_equal(network.tensors()[name], value) for name, value in model.tensors.items())
     network.forward(pixels).sum().backward()
