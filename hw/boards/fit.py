@@ -18,8 +18,9 @@ NORM_DSP = {"xc7": 2, "ecp5": 4}  # LayerNorm's squares are wider than one of ec
 
 
 # LUT sites of the complete design: of none of the array's rows, and of each row. From `python -m hw.build` of arty_a7
-# (11 rows) and arty_a7_100 (26) in lean, and of ulx3s_85f, whose rows are taken to be those of docs/units.md.
-LUTS = {"xc7": (13_303, 195), "ecp5": (31_565, 520)}
+# (11 rows) and arty_a7_100 (26) in lean, and of ulx3s_85f, whose rows are taken to be those of docs/units.md. On an xc7
+# 1,600 are LiteEth's.
+LUTS = {"xc7": (15_144, 195), "ecp5": (31_565, 520)}
 # What official arithmetic adds: its units of docs/units.md, sharing sites as the whole design does.
 OFFICIAL_LUTS = {"xc7": 1_580, "ecp5": 3_160}
 

@@ -161,6 +161,7 @@ async def a_session(dut: Any) -> None:
     assert (answer.session, answer.status) == (second, Status.WRONG_SESSION)
     # And so may the UART, whose answers go there.
     uart = StreamMonitor(dut, "uart__tx")
+    await RisingEdge(dut.clk)
     await StreamSource(dut, "uart__rx").send(frame(Request(first, 50, Command.OPEN).to_bytes()))
     await Timer(SILENT_NS, unit="ns")
     (answer,) = Deframer().feed(bytes(uart.received))
