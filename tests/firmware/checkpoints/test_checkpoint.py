@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.numpy import save, save_file
 
+from firmware import compile as compile_command
 from firmware import quantize
 from firmware.checkpoints.checkpoint import load_weights, open_checkpoint
 from firmware.checkpoints.positions import positions
+from firmware.program.file import load_program
 from firmware.quantiser.random_model import random_weights
 from sim.reference.architecture import parse_architecture, spelled_out
 from sim.reference.errors import UserError
@@ -63,9 +66,15 @@ def test_from_a_folder_to_a_model_whose_pictures_are_prepared_as_the_folder_says
     notes = capsys.readouterr().err
     assert f"note: The architecture is {spelled_out(SHAPE)}." in notes
     assert "note: Of each picture: both sides to 16 pixels (bilinear), the centre of 16, mean 0.5,0.5,0.5" in notes
-    # Squashed and bilinear: the rows of a picture that is wide are all there, its proportions are not.
-    prepared = model.preprocessing.load(images / "0.png")
-    assert prepared.shape == (3, 16, 16)
+    # Squashed and bilinear, by hand; and so in the program file.
+    with Image.open(images / "0.png") as picture:
+        squashed = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR), np.float32) / 255
+    expected = ((squashed - 0.5) / np.array([0.25, 0.5, 1.0], np.float32)).transpose(2, 0, 1)
+    np.testing.assert_allclose(model.preprocessing.load(images / "0.png"), expected, atol=1e-6)
+    program = tmp_path / "program"
+    assert compile_command.main([str(output), "--board", "tiny", "-o", str(program)]) == 0
+    assert load_program(program).preprocessing == model.preprocessing
+    capsys.readouterr()
     assert quantize.main([ARCH, "--weights", str(folder), "--calibrate", str(images), "-o", str(output)]) == 2
     assert "says its architecture itself" in capsys.readouterr().err
 

@@ -42,3 +42,14 @@ def test_a_mean_is_of_patches_alone(pool: str, rng: np.random.Generator):
     inside = np.abs(mean) < 126 * scales[target]
     assert inside.mean() > 0.5
     assert np.abs(found[target] * scales[target] - mean)[inside].max() <= 0.51 * scales[target]
+
+
+def test_padding_of_a_head_does_not_scale_its_scores(rng: np.random.Generator):
+    """Scores are divided by the root of 24, the head's own channels, not of the 32 that it has here."""
+    model = IntegerVit(random_model(parse_architecture(BASE), "official", rng))
+    node = next(node for node in model.graph.nodes if node.name == "blocks.0.attn.qact_attn1")
+    scales = [
+        float(model.model.tensors[f"blocks.0.attn.{name}.act_scaling_factor"]) for name in ("qact1", "qact_attn1")
+    ]
+    factor = float(node.operation.factor.multiplier) / 2.0 ** float(node.operation.factor.shift)
+    assert factor == pytest.approx(scales[0] ** 2 * 24**-0.5 / scales[1], rel=1e-5)
