@@ -50,6 +50,7 @@ class Wire:
         while dut.mii__reset.value == 1:
             await RisingEdge(dut.clk)
         cocotb.start_soon(self._listen())
+        await Timer(1000, unit="ns")
         # After a reset in mid-frame the first one is taken for the rest of that.
         await self.send(ONE.asks_for(BOARD + 1))
 
