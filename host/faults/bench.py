@@ -120,12 +120,14 @@ class Bench:
         """A line to the board."""
         return FaultyTransport(EmulatedLink(self.emulation, self.machine.clock_mhz), self.rng, kind, rate)
 
-    def device(self, line: FaultyTransport | FaultyEthernet, *, upload: bool = False) -> BoardOnALine:
+    def device(
+        self, line: FaultyTransport | FaultyEthernet, *, upload: bool = False, timeout: float = TIMEOUT
+    ) -> BoardOnALine:
         """The board behind the line, which is sound until the session is open; a program's upload takes it only if
         asked. The emulation outlives the device.
         """
         rate, line.rate = line.rate, 0.0
-        device = BoardOnALine(self.emulation, Connection(line, TIMEOUT, ATTEMPTS), upload)
+        device = BoardOnALine(self.emulation, Connection(line, timeout, ATTEMPTS), upload)
         line.rate = rate
         return device
 
@@ -160,13 +162,20 @@ class Bench:
             return False
         finally:
             requests = link.statistics.sent - link.statistics.resent - before
-            row.took(link.now() - begun, SLACK + max(1, requests) * TIMEOUT * ATTEMPTS)
+            row.took(link.now() - begun, SLACK + max(1, requests) * link.patience)
 
     def frames_at_fault(
-        self, row: Row, line: FaultyTransport | FaultyEthernet, rate: float, frames: int, *, load: bool = True
+        self,
+        row: Row,
+        line: FaultyTransport | FaultyEthernet,
+        rate: float,
+        frames: int,
+        *,
+        load: bool = True,
+        timeout: float = TIMEOUT,
     ) -> None:
         """Frames on a bad line, the program's upload too if asked, and after each error a frame on a sound one."""
-        device = self.device(line, upload=True)
+        device = self.device(line, upload=True, timeout=timeout)
         if not load:
             device.load_program(self.program, "the program")
         for number in range(frames):

@@ -12,7 +12,9 @@ from pathlib import Path
 from firmware.program.file import save_program
 from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, PRESETS, config
-from gateware.link.packets import ErrorCode
+from gateware.link.datagrams import LINE_BITS_A_SECOND, line_bytes
+from gateware.link.framing import frame_bytes
+from gateware.link.packets import MAX_PACKET, MAX_PAYLOAD, WINDOW, ErrorCode
 from host.command.errors import HostError
 from host.faults.bench import ATTEMPTS, SLACK, TIMEOUT, Bench, Case, Row
 from host.faults.channel import BYTE_FAULTS, FaultyTransport
@@ -20,6 +22,7 @@ from host.faults.ethernet import DATAGRAM_FAULTS, FaultyEthernet
 from host.faults.packets import packets_to_the_device, packets_to_the_host
 from host.link.connection import Connection
 from host.link.errors import MachineStopped
+from sim.reference.rounding import ceil_div
 
 __all__ = ["CASES"]
 
@@ -51,7 +54,10 @@ def datagrams_at_fault(kind: str, one_in: int) -> Case:
         row = Row(f"datagrams: {kind}, 1 in {one_in}")
         bench.fresh()
         line = FaultyEthernet(bench.emulation, bench.machine.clock_mhz, bench.rng, kind)
-        bench.frames_at_fault(row, line, 1 / one_in, one_in // 3 if short else 20)
+        # A window is on the line at once, and a request that waits behind it is not lost.
+        packets = min(WINDOW, ceil_div(bench.program.memory.size, MAX_PAYLOAD))
+        timeout = TIMEOUT + packets * 8 * line_bytes(frame_bytes(MAX_PACKET)) / LINE_BITS_A_SECOND
+        bench.frames_at_fault(row, line, 1 / one_in, one_in // 6 + 1 if short else 10, timeout=timeout)
         return row
 
     return case

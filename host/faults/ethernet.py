@@ -21,7 +21,7 @@ class FaultyEthernet(EthernetLink):
     emulation, clock_mhz : as for `EthernetLink`
     rng : where the faults are
     kind : one of `DATAGRAM_FAULTS`
-    rate : probability for a datagram, 0 to 1; may be changed at any time
+    rate : probability for a datagram, 0 to 1, which at the latest hits when as many were sound; may be changed
 
     Members
     -------
@@ -32,12 +32,14 @@ class FaultyEthernet(EthernetLink):
         super().__init__(emulation, clock_mhz)
         self._rng, self.kind, self.rate, self.faults = rng, kind, 0.0, 0
         self._held: dict[bool, list[bytes]] = {}  # there and back
+        self._sound = 0  # since the last fault
 
     def passed(self, datagram: bytes, back: bool) -> list[bytes]:
         late = self._held.pop(back, [])
-        if self._rng.random() >= self.rate:
+        self._sound += 1
+        if self._rng.random() >= self.rate and self._sound * self.rate < 1:
             return [datagram, *late]
-        self.faults += 1
+        self.faults, self._sound = self.faults + 1, 0
         match self.kind:
             case "double":
                 return [datagram, datagram, *late]

@@ -73,6 +73,11 @@ class Connection:
         """Whether a session is open, as far as the host knows: none is after an error that is no refusal."""
         return self._exchange.is_open
 
+    @property
+    def patience(self) -> float:
+        """Seconds without news from the device until a method gives up."""
+        return self._exchange.patience
+
     def now(self) -> float:
         """Seconds, as the transport counts them."""
         return self._transport.now()

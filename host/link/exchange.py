@@ -90,6 +90,11 @@ class Exchange:
         """Whether there is a session, and it has not failed."""
         return self._session is not None
 
+    @property
+    def patience(self) -> float:
+        """Seconds without a new answer until it gives up."""
+        return self._attempts * self._timeout
+
     def carry_out(self, orders: Sequence[Order], divisible: bool = False) -> list[Answer]:
         """The answers, in order; refusals are answers.
 
