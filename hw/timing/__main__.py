@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hw.timing.analysis import analyse
+from hw.timing.analysis import Analysis
 from hw.timing.delays import Wires
 from hw.timing.placing import placing
 from hw.timing.report import by_unit, placing_lines, print_table, print_worst, to_json, write_docs
 from hw.toolchains.errors import ToolError
+from hw.toolchains.netlist import opened
 from sim.reference.errors import UserError, exit_status
 
 BUILDS = Path("build") / "boards"
@@ -43,9 +44,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{netlist} is no file; {how}.")
     with Console(stderr=True).status("following every path"):
         try:
-            text = netlist.read_text(errors="replace")
-            rows = by_unit(analyse(text, options.top, Wires(options.wire)))
-            found = placing(text, options.top)
+            _, flat = opened(netlist.read_text(errors="replace"), options.top)
+            rows, found = by_unit(Analysis(flat, Wires(options.wire))), placing(flat)
         except ToolError as error:
             raise UserError(f"{netlist}: {error}") from error
     if not rows:

@@ -10,9 +10,9 @@ from typing import Any
 from hw.timing.cells import Arc, CellTiming, Pin, cell_timing
 from hw.timing.delays import Wires
 from hw.toolchains.errors import ToolError
-from hw.toolchains.netlist import Cell, opened
+from hw.toolchains.netlist import FlatNetlist
 
-__all__ = ["Analysis", "Path", "Step", "analyse"]
+__all__ = ["Analysis", "Path", "Step"]
 
 DIRECT = {("CARRY4", "CI"), ("MUXF7", "I0"), ("MUXF7", "I1"), ("MUXF8", "I0"), ("MUXF8", "I1")}
 """Inputs that a slice's own wires reach from the cell that drives them."""
@@ -59,24 +59,23 @@ class Analysis:
 
     Parameters
     ----------
-    cells, names : cells and nets by name
+    netlist : of an xc7's cells
     wires : how long wires are taken to be
     """
 
-    def __init__(self, cells: dict[str, Cell], names: Mapping[str, Any], wires: Wires) -> None:
-        self._cells = cells
-        self._names = _public(names)
-        self._timings: dict[str, CellTiming] = {name: cell_timing(cell) for name, cell in cells.items()}
+    def __init__(self, netlist: FlatNetlist, wires: Wires) -> None:
+        self._cells, self._driver = netlist.cells, netlist.drivers
+        self._names = _public(netlist.names)
+        self._timings: dict[str, CellTiming] = {name: cell_timing(cell) for name, cell in self._cells.items()}
         self._wires = wires
-        self._loads: Counter[int] = Counter()
-        self._driver: dict[int, str] = {}
-        for name, cell in cells.items():
-            for port, bits in cell["connections"].items():
-                for bit in bits:
-                    if isinstance(bit, int) and cell["port_directions"][port] == "output":
-                        self._driver[bit] = name
-                    elif isinstance(bit, int):
-                        self._loads[bit] += 1
+        self._loads = Counter(
+            bit
+            for cell in self._cells.values()
+            for port, bits in cell["connections"].items()
+            if cell["port_directions"][port] != "output"
+            for bit in bits
+            if isinstance(bit, int)
+        )
         # By net: when it is there, what came before (None for a launch), and the clock that launched it.
         self._arrival: dict[int, float] = {}
         self._before: dict[int, tuple[str, Arc] | None] = {}
@@ -178,9 +177,3 @@ def _public(names: Mapping[str, Any]) -> dict[int, str]:
 
 def _depth(name: str) -> tuple[int, int, str]:
     return -name.count("."), len(name), name
-
-
-def analyse(text: str, top: str, wires: Wires) -> Analysis:
-    """Of Yosys's `write_json` of a flat design. Raises ToolError for anything else."""
-    _, netlist = opened(text, top)
-    return Analysis(netlist.cells, netlist.names, wires)

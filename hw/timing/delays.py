@@ -46,10 +46,8 @@ class Registered:
 REGISTER = Registered(0.456, 0.07, (("CE", 0.205), ("R", 0.524), ("S", 0.524), ("CLR", 0.405), ("PRE", 0.405)))
 SHIFT_REGISTER = Registered(1.628, 0.07, (("CE", 0.408),))
 LUT_RAM = Registered(1.314, 0.45, (("WE", 0.533),))
-BLOCK_RAM = {
-    False: Registered(2.454, 0.566, (("DI", 0.737), ("WE", 0.532), ("EN", 0.443), ("REGCE", 0.36), ("RST", 0.36))),
-    True: Registered(0.882, 0.566, (("DI", 0.737), ("WE", 0.532), ("EN", 0.443), ("REGCE", 0.36), ("RST", 0.36))),
-}
+_BLOCK_RAM_PINS = (("DI", 0.737), ("WE", 0.532), ("EN", 0.443), ("REGCE", 0.36), ("RST", 0.36))
+BLOCK_RAM = {False: Registered(2.454, 0.566, _BLOCK_RAM_PINS), True: Registered(0.882, 0.566, _BLOCK_RAM_PINS)}
 """By whether the output register is in use."""
 SERDES = Registered(0.65, 0.5)
 """A serialiser, deserialiser or delay line in a pin, as its slow clock sees it."""

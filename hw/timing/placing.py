@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw.toolchains.netlist import Cell, opened
+from hw.toolchains.netlist import Cell, FlatNetlist
 
 __all__ = ["Placing", "placing"]
 
@@ -44,9 +44,8 @@ class Placing:
     inverters: int
 
 
-def placing(text: str, top: str) -> Placing:
-    """Of Yosys's `write_json` of a flat design. Raises ToolError for anything else."""
-    _, netlist = opened(text, top)
+def placing(netlist: FlatNetlist) -> Placing:
+    """Of an xc7's cells."""
     registers = [cell for cell in netlist.cells.values() if cell["type"] in RESETS]
     fed = Counter(_feeder(netlist.cells, netlist.drivers, cell) for cell in registers)
     sets = Counter(tuple(map(str, (_net(cell, "C"), _net(cell, "CE"), _net(cell, _reset(cell))))) for cell in registers)

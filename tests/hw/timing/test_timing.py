@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from hw.timing.__main__ import main
-from hw.timing.analysis import Analysis, analyse
+from hw.timing.analysis import Analysis
 from hw.timing.delays import Wires
 from hw.timing.placing import placing
 from hw.timing.report import by_unit
 from hw.toolchains.errors import ToolError
+from hw.toolchains.netlist import opened
 
 CLOCK, OTHER_CLOCK = 2, 3
 WIRES = Wires(0.6, 1.2)
@@ -32,7 +33,7 @@ def text(cells: dict[str, Any], nets: dict[str, int]) -> str:
 
 
 def analysed(cells: dict[str, Any], nets: dict[str, int] | None = None) -> Analysis:
-    return analyse(text(cells, nets or {}), "top", WIRES)
+    return Analysis(opened(text(cells, nets or {}), "top")[1], WIRES)
 
 
 def ends(analysis: Analysis, clock: int = CLOCK) -> dict[tuple[str, str], float]:
@@ -176,7 +177,7 @@ def test_what_makes_placing_hard():
         "behind_register": register(62, 61),
         "inverter": cell("INV", {"O": [63]}, {"I": [62]}),
     }
-    found = placing(text(cells, {}), "top")
+    found = placing(opened(text(cells, {}), "top")[1])
     assert (found.registers, found.fed_by_registers, found.fed_otherwise, found.inverters) == (11, 1, 1, 1)
     assert (found.control_sets, found.small_sets, found.in_small_sets) == (3, 2, 2)
     assert (found.widest_enables, found.widest_resets) == ((9, 1), (9,))
