@@ -168,8 +168,11 @@ class Accumulator(wiring.Component):
         kept = Mux(self.step.first, 0, Mux(self.step.shift, self.acc << 8, self.acc))
         # The carry enters from an extra bit below.
         total = Cat(Const(1, 1), self.p).as_signed() + Cat(self.carry, kept[: len(self.acc)]).as_signed()
+        # No reset: a tile's first step replaces it.
+        held = Signal.like(self.acc, name="held", reset_less=True)
         with m.If(self.step.valid):
-            m.d.sync += self.acc.eq(total[1:])
+            m.d.sync += held.eq(total[1:])
+        m.d.comb += self.acc.eq(held)
         return m
 
 
@@ -217,9 +220,11 @@ class Element(wiring.Component):
         m = Module()
         m.submodules.dot = dot = self.dot
         m.d.comb += [dot.x.eq(self.x), dot.w.eq(self.w)]
-        # Without packing these are the multipliers' own first registers, and synthesis merges them, as neither has a
-        # reset. A DSP48E1 has its registers inside, where nothing else can read them: there they are others.
-        x, w = (Signal.like(port, reset_less=self.dot.pack == 1) for port in (self.x_next, self.w_next))
+        # Without packing these are the multipliers' own first registers, and synthesis merges them. A DSP48E1 has its
+        # registers inside, where nothing else can read them: there others of another initial value stay apart.
+        other = -1 if self.dot.pack == 2 else 0
+        x = Signal(len(Value.cast(self.x)), name="x_held", init=other, reset_less=True)
+        w = Signal(len(Value.cast(self.w)), name="w_held", init=other, reset_less=True)
         m.d.sync += [x.eq(self.x), w.eq(self.w), self.step_next.eq(self.step)]
         m.d.comb += [self.x_next.eq(x), self.w_next.eq(w)]
         for lane, accumulator in enumerate(self.accumulators):

@@ -148,8 +148,8 @@ class SystolicArray(wiring.Component):
         An element of nine bits gets its sign behind its skew, from a flag that is as late: so the skew is as narrow as
         the A buffer.
 
-        No register of a skew or of the drain needs a reset, and all have one: a register with a reset does not become a
-        shift register in LUTs, and the parts have two flip-flops a LUT, most of them free.
+        No register of a skew needs a reset. Only the last one of a line has one, so that it stays a register before the
+        multiplier while the others become a shift register in LUTs.
         """
         unsigned = delay_line(m, self.step.unsigned, self.rows + DOT - 2, "unsigned", reset=True)
         for r, row in enumerate(self.elements):
@@ -157,7 +157,7 @@ class SystolicArray(wiring.Component):
                 m.submodules[f"element_{r}_{c}"] = element
                 for k in range(DOT):
                     if c == 0:
-                        skewed = delayed(m, self.a[r][k], r + k, f"a_{r}_{k}", reset=True)
+                        skewed = delayed(m, self.a[r][k], r + k, f"a_{r}_{k}", reset_last=True)
                         if self.x_width > STORED_BITS:
                             skewed = Cat(skewed, skewed[-1] & ~unsigned[r + k]).as_signed()
                         m.d.comb += element.x[k].eq(skewed)
@@ -165,7 +165,7 @@ class SystolicArray(wiring.Component):
                         m.d.comb += element.x[k].eq(row[c - 1].x_next[k])
                     for lane in range(self.pack):
                         if r == 0:
-                            skewed = delayed(m, self.b[c][lane][k], c + k, f"b_{c}_{lane}_{k}", reset=True)
+                            skewed = delayed(m, self.b[c][lane][k], c + k, f"b_{c}_{lane}_{k}", reset_last=True)
                             m.d.comb += element.w[lane][k].eq(skewed)
                         else:
                             m.d.comb += element.w[lane][k].eq(self.elements[r - 1][c].w_next[lane][k])
@@ -213,7 +213,7 @@ class SystolicArray(wiring.Component):
                     partial.append(chosen)
                 result = Signal.like(partial[0], name=f"result_{c}_{lane}", reset_less=True)
                 m.d.sync += result.eq(Array(partial)[group])
-                aligned = delayed(m, result, self.columns - 1 - c, f"aligned_{c}_{lane}", reset=True)
+                aligned = delayed(m, result, self.columns - 1 - c, f"aligned_{c}_{lane}")
                 m.d.comb += self.out.data[c * self.pack + lane].eq(aligned)
         wait = self.columns + 1
         number = delayed(m, current, wait, "row_out", reset=True)

@@ -20,7 +20,7 @@ class Accumulated(wiring.Component):
         m = Module()
         m.submodules.dut = dut = Accumulator(26)
         m.d.comb += [dut.p.eq(self.p), dut.carry.eq(self.carry), dut.step.eq(self.step)]
-        expected = Signal(signed(26))
+        expected = Signal(signed(26), reset_less=True)
         kept = Mux(self.step.first, 0, Mux(self.step.shift, expected << self.shift, expected))
         with m.If(self.step.valid):
             m.d.sync += expected.eq(kept + self.p + self.carry)
