@@ -2,6 +2,8 @@
 #   make venv   the environment in .venv, made anew when pyproject.toml changes
 #   make lint   format, lint and types
 #   make test   lint, then every test that needs no PyTorch
+#   make unit U=shiftmax  the benches of one unit, under a minute; WAVES=1 writes waveforms, U=? lists the units
+#   make docs   the documentation as a site in build/site; fails on a warning or a broken link
 #   make test-training  what needs PyTorch, which it installs: fine-tuning, PyTorch's files, and the float models beside
 #               those of timm, transformers and open_clip
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
@@ -21,7 +23,7 @@ STAMP := $(VENV)/.installed
 TRAINING_STAMP := $(VENV)/.training-installed
 ROOMS := $(wildcard hw gateware sim firmware host tests)
 
-.PHONY: venv lint test test-training netlists fuzz mutation bitstream demo clean
+.PHONY: venv lint test unit docs test-training netlists fuzz mutation bitstream demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -40,6 +42,9 @@ lint: venv
 
 test: lint
 	$(PY) -m pytest -n $(TEST_WORKERS) --dist worksteal --durations=20
+
+unit: venv
+	@$(PY) -m tests.unit '$(U)' $(if $(WAVES),--waves)
 
 # The models are so small that threads of one process only wait for one another.
 test-training: $(TRAINING_STAMP)

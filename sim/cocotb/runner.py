@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from sim.verilator.object_cache import launcher
 from sim.watched import Watched
 
 __all__ = [
+    "CACHE",
     "CONTRACTS",
     "PARAMETERS",
+    "ROOT",
     "SIMULATORS",
     "BenchFailure",
     "bench_seed",
@@ -50,7 +53,14 @@ OPTIONS = {"verilator": VERILATOR_OPTIONS, "icarus": ICARUS_OPTIONS}
 
 
 class BenchFailure(AssertionError):
-    """A bench failed, did not compile, or ran into its wall-clock limit; the message ends with the end of its log."""
+    """A bench failed, did not compile, or ran into its wall-clock limit; the message ends with the end of its log.
+
+    ``failed`` are the names of the tests that failed, none where no test finished.
+    """
+
+    def __init__(self, message: str, failed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.failed = tuple(failed)
 
 
 def bench_seed() -> int:
@@ -130,7 +140,7 @@ def run_bench(
     verilog_file : the component after synthesis, instead of Amaranth's Verilog, in a folder that may be built in; only
         its ports are visible
     extra_sources : Verilog files of black boxes
-    waves : whether to write waveforms, into the build folder, whose name is then printed
+    waves : whether to write waveforms, beside the Verilog, also when a test fails; the file's name is then printed
 
     Raises BenchFailure when a test fails, a contract is violated, or no test ran; ValueError for an unknown simulator.
     """
@@ -162,9 +172,12 @@ def run_bench(
     with _environment(environment), _search_path(), tempfile.TemporaryDirectory(dir=build) as folder:
         os.environ.pop("PYTEST_CURRENT_TEST", None)
         _compile(runner, sources, toplevel, build, options, waves)
-        _simulate(runner, toplevel, test_module, testcase, build, Path(folder), seed, waves)
-        if waves:
-            for file in (*Path(folder).glob("*.vcd"), *build.glob("*.fst")):
+        try:
+            _simulate(runner, toplevel, test_module, testcase, build, Path(folder), seed, waves)
+        finally:
+            for file in (
+                (*Path(folder).glob("*.vcd"), *Path(folder).glob("*.fst"), *build.glob("*.fst")) if waves else ()
+            ):
                 print(f"waveforms: {shutil.copy(file, source.parent)}")
 
 
@@ -226,8 +239,18 @@ def _simulate(
     count, failed = get_results(results) if results.exists() else (0, 0)
     if failed or not count or exit_status != 0:
         what = f"{failed} of {count} tests failed" if count else "no test finished"
-        raise BenchFailure(f"{toplevel}: {what} ({SEED}={seed}, exit status: {exit_status}):\n{_end_of(log)}")
+        message = f"{toplevel}: {what} ({SEED}={seed}, exit status: {exit_status}):\n{_end_of(log)}"
+        raise BenchFailure(message, _failed_tests(results))
     print(log.read_text(errors="replace"))
+
+
+def _failed_tests(results: Path) -> list[str]:
+    if not results.exists():
+        return []
+    cases = ElementTree.parse(results).iter("testcase")
+    return [
+        case.get("name", "?") for case in cases if case.find("failure") is not None or case.find("error") is not None
+    ]
 
 
 @contextlib.contextmanager
