@@ -10,6 +10,7 @@
 #   make fuzz   random networks, machines and memories, every integer compared: nightly, some hours (docs/verification.md)
 #   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
 #   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
+#   make tutorial  every command of docs/tutorial.md in a fresh copy: minutes
 #   make demo   the shipped model on real images
 
 PYTHON ?= python3
@@ -21,16 +22,20 @@ TEST_WORKERS ?= 2
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TRAINING_STAMP := $(VENV)/.training-installed
-ROOMS := $(wildcard hw gateware sim firmware host tests)
+DOCS_VENV ?= build/docs-venv
+DOCS_STAMP := $(DOCS_VENV)/.installed
+SITE := build/site
+CHECK_PYTHON := $(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if v >= (3, 11) else "Python 3.11 or later is needed, not %d.%d.%d; name one with `make PYTHON=python3.11`." % v)'
+ROOMS := $(wildcard hw gateware sim firmware host tests docs/*.py)
 
-.PHONY: venv lint test unit docs test-training netlists fuzz mutation bitstream demo clean
+.PHONY: venv lint test unit docs test-training netlists fuzz mutation bitstream tutorial demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
 
 # The stamp is older than pyproject.toml whenever a dependency changed; pip then brings the environment up to date.
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if v >= (3, 11) else "Python 3.11 or later is needed, not %d.%d.%d; name one with `make PYTHON=python3.11`." % v)'
+	@$(CHECK_PYTHON)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --editable '.[dev]'
 	touch $@
@@ -45,6 +50,18 @@ test: lint
 
 unit: venv
 	@$(PY) -m tests.unit '$(U)' $(if $(WAVES),--waves)
+
+# Sphinx is in an environment of its own: nothing else needs it, and its many parts could pull the others apart.
+docs: $(DOCS_STAMP)
+	$(DOCS_VENV)/bin/python docs/draw.py
+	$(DOCS_VENV)/bin/python -m sphinx --fail-on-warning --nitpicky --keep-going --quiet --jobs 1 docs $(SITE)
+	@echo "The site is $(SITE)/index.html."
+
+$(DOCS_STAMP): docs/requirements.txt
+	@$(CHECK_PYTHON)
+	test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	touch $@
 
 # The models are so small that threads of one process only wait for one another.
 test-training: $(TRAINING_STAMP)
@@ -68,7 +85,13 @@ mutation: venv
 bitstream: venv
 	$(PY) -m hw.build --board ulx3s_85f
 
-demo: venv
+tutorial: venv
+	$(PY) -m tests.tutorial
+
+demo:
+	@echo 'A trained model reads handwritten digits on the emulated Arty A7. The first time this takes about three minutes:'
+	@echo 'pip installs the environment into $(VENV), then Verilator compiles the board. Later it takes half a minute.'
+	@$(MAKE) --no-print-directory venv
 	$(PY) -m host.demo
 
 clean:
