@@ -21,6 +21,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from gateware.isa import (
+    ERROR_SENTENCES,
     ISA_VERSION,
     REGISTERS,
     RUN_FIELDS,
@@ -143,8 +144,8 @@ def instruction_table() -> str:
     lines = [
         "# The instruction set",
         "",
-        f"Version {ISA_VERSION}, made by `python -m firmware.disassemble --table > docs/isa.md` from "
-        "`gateware/isa/`. What the words do is in [machine.md](machine.md).",
+        f"Version {ISA_VERSION}. `python -m firmware.disassemble --table > docs/isa.md` makes this page from "
+        "`gateware/isa/`. [Machine](machine.md#engines) says what words do, the [glossary](glossary.md) has terms.",
         "",
         "## Words",
         "",
@@ -153,11 +154,11 @@ def instruction_table() -> str:
         "",
     ]
     values = {
-        Op.RUN: "semaphores that the operation gives, by engine below",
+        Op.RUN: "the semaphores that the operation gives; their fields are below, engine by engine",
         Op.WAIT: _field_list(SEMAPHORE_FIELDS),
         Op.SIGNAL: _field_list(SEMAPHORE_FIELDS),
-        Op.MARK: "slot of the log (EXEC)",
-        Op.END: "0 (CONTROL)",
+        Op.MARK: "EXEC only: slot of the log",
+        Op.END: "CONTROL only: 0",
     }
     lines += _rows(["operation", "number", "value"], ([op.name, int(op), values[op]] for op in Op))
     for engine in Engine:
@@ -177,7 +178,7 @@ def instruction_table() -> str:
         ([f"`{name}`", ", ".join(f"{int(v)} {v.name}" for v in values)] for name, values in NAMED.items()),
     )
     lines += ["## Constants of a channel", "", f"One beat: {_field_list(fields_of(Constants))}.", "", "## Errors", ""]
-    lines += _rows(["code", "name"], ([int(code), code.name] for code in ErrorCode))
+    lines += _rows(["code", "name", "why"], ([int(c), c.name, ERROR_SENTENCES.get(c, "")] for c in ErrorCode))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

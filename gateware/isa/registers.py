@@ -52,8 +52,8 @@ def _loops(prefix: str, first: int, levels: int, jump_bits: int) -> list[Registe
     """COUNT and JUMP of each level, level 0 innermost."""
     registers = []
     for level in range(levels):
-        count = f"level {level} (0 innermost): 1 - steps"
-        jump = f"level {level}: added at its step, while the inner levels begin anew"
+        count = f"1 minus the steps of level {level}{', the innermost loop' * (level == 0)}"
+        jump = f"added to the address at each step of level {level}{'; inner levels then begin again' * (level > 0)}"
         number = first + 2 * level
         registers.append(Register(f"{prefix}_COUNT{level}", number, COUNT_BITS, count, signed=True))
         registers.append(Register(f"{prefix}_JUMP{level}", number + 1, jump_bits, jump, signed=True))
@@ -64,8 +64,9 @@ _LOAD_CONFIG = Register(
     "CONFIG",
     16,
     20,
-    "target and transform. LOADT only: rows from `row_limit` on are dropped; LayerNorm takes int8 (`narrow`); it makes "
-    "int16 (`wide`), of which the high byte is written, or the low byte minus 128 (`low`)",
+    "where beats go, and how they are transformed. LOADT only: `row_limit` is the first row that is dropped; with "
+    "`narrow` LayerNorm reads int8; with `wide` it gives int16 and writes the high byte, or with `low` the low byte "
+    "minus 128",
     fields=(
         Field("target", 0, 2),
         Field("transform", 2, 2),
@@ -79,7 +80,7 @@ _LOAD_CONFIG = Register(
 _DESCRIPTORS = (
     Register("SRC_BASE", 0, ADDRESS_BITS, "beat address of the first beat"),
     *_loops("SRC", 1, SOURCE_LEVELS, VALUE_BITS),
-    Register("DST_BASE", 9, DST_BITS, "destination of the first beat: a beat address, or row << 10 | k for target A"),
+    Register("DST_BASE", 9, DST_BITS, "destination of the first beat: an address, or row << 10 | k for target A"),
     *_loops("DST", 10, DESTINATION_LEVELS, DST_BITS),
 )
 
@@ -87,10 +88,16 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
     Engine.LOADT: (
         *_DESCRIPTORS,
         _LOAD_CONFIG,
-        Register("A_BASE", 17, 16, "address in the A buffer of row 0, k 0"),
+        Register("A_BASE", 17, 16, "address of row 0, step 0 in the A buffer"),
         Register("A_BLOCK_STRIDE", 18, 16, "A addresses from one block of R rows to the next"),
-        Register("GROUPS", 19, 24, "row groups and beats", fields=(Field("groups", 0, 10), Field("channels", 10, 14))),
-        Register("MAX_GROUP", 20, 10, "ShiftGELU: row group whose row maxima come first"),
+        Register(
+            "GROUPS",
+            19,
+            24,
+            "LayerNorm, ShiftGELU: row groups, and channels of a row",
+            fields=(Field("groups", 0, 10), Field("channels", 10, 14)),
+        ),
+        Register("MAX_GROUP", 20, 10, "ShiftGELU: the first row group, by whose number row maxima are read"),
         Register(
             "GELU_CONFIG",
             21,
@@ -116,16 +123,22 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
             "STEPS",
             4,
             16,
-            "dot-4 steps a tile, and how A's elements are read",
+            "steps of four products in a tile, and how elements of A are read: in two `halves`, or `unsigned`",
             fields=(Field("k_steps", 0, 14), Field("halves", 14, 1), Field("unsigned", 15, 1)),
         ),
-        Register("TILES", 5, 12, "tiles (four columns each) a block"),
-        Register("BLOCKS", 6, 24, "blocks of R rows", fields=(Field("blocks", 0, 12), Field("rows_last", 12, 8))),
+        Register("TILES", 5, 12, "tiles in a block; a tile has four columns"),
+        Register(
+            "BLOCKS",
+            6,
+            24,
+            "blocks of R rows, and the rows of the last one",
+            fields=(Field("blocks", 0, 12), Field("rows_last", 12, 8)),
+        ),
         Register(
             "POST",
             7,
             8,
-            "what happens to the accumulators",
+            "what becomes of the accumulators",
             fields=(
                 Field("mode", 0, 2),
                 Field("to_scores", 2, 1),
@@ -137,30 +150,41 @@ REGISTERS: dict[Engine, tuple[Register, ...]] = {
             ),
         ),
         Register("CONST_BASE", 8, 16, "channel of tile 0, column 0 in the constant memory"),
-        Register("CONST_TILE_STRIDE", 9, 16, "channels between tiles (4, or 0 for constants of the whole tensor)"),
+        Register(
+            "CONST_TILE_STRIDE",
+            9,
+            16,
+            "channels from one tile to the next: 4, or 0 if the whole tensor has one constant",
+        ),
         Register("OUT_BASE", 10, 24, "beat address of row 0, beat column of tile 0"),
         Register("OUT_SLAB", 11, 24, "beats between slabs of four beat columns"),
-        Register("OUT_ROW", 12, 12, "matrix row of block 0, row 0; also the row of the row maxima"),
-        Register("SKIP_BASE", 13, 24, "beat address of the skip operand's row 0, beat column of tile 0"),
-        Register("SKIP_SLAB", 14, 24, "beats between its slabs"),
-        Register("BRANCH_LO", 15, 24, "residual: multiplier of the branch, low 24 bits"),
-        Register("BRANCH_HI", 16, 8, "its high 8 bits"),
-        Register("SKIP_LO", 17, 24, "residual: multiplier of the skip, low 24 bits"),
-        Register("SKIP_HI", 18, 8, "its high 8 bits"),
-        Register("SHIFTS", 19, 16, "residual: shifts", fields=(Field("branch", 0, 8), Field("skip", 8, 8))),
-        Register("SCORE_LENGTH", 20, 12, "columns that count as scores of a row, with `to_scores`"),
-        Register("SKIP_ROW", 21, 12, "matrix row of the skip operand of block 0, row 0"),
+        Register("OUT_ROW", 12, 12, "matrix row of the result's first row; its maximum is kept under the same number"),
+        Register("SKIP_BASE", 13, 24, "beat address of row 0 of the skip operand, beat column of tile 0"),
+        Register("SKIP_SLAB", 14, 24, "beats between slabs of the skip operand"),
+        Register("BRANCH_LO", 15, 24, "RESIDUAL: multiplier of the new branch, low 24 bits"),
+        Register("BRANCH_HI", 16, 8, "high 8 bits of the same"),
+        Register("SKIP_LO", 17, 24, "RESIDUAL: multiplier of the skip operand, low 24 bits"),
+        Register("SKIP_HI", 18, 8, "high 8 bits of the same"),
+        Register(
+            "SHIFTS",
+            19,
+            16,
+            "RESIDUAL: shifts of both multipliers",
+            fields=(Field("branch", 0, 8), Field("skip", 8, 8)),
+        ),
+        Register("SCORE_LENGTH", 20, 12, "with `to_scores`: columns that count as scores; the others are ignored"),
+        Register("SKIP_ROW", 21, 12, "matrix row of the skip operand that belongs to the first row of the result"),
     ),
     Engine.VEC: (
         Register("X0", 0, 16, "|x0| of the shift exponential"),
-        Register("LENGTH", 1, 16, "scores a row", fields=(Field("length", 0, 12),)),
-        Register("ROWS", 2, 8, "rows of the block"),
+        Register("LENGTH", 1, 16, "scores in a row", fields=(Field("length", 0, 12),)),
+        Register("ROWS", 2, 8, "rows in the block"),
         Register("A_BASE", 3, 16, "A address of the first word of probabilities"),
-        Register("A_LOW", 4, 16, "A addresses from the high halves to the low halves (16-bit probabilities)"),
+        Register("A_LOW", 4, 16, "16-bit probabilities: A addresses from the high halves to the low halves"),
     ),
     Engine.CONTROL: (
         Register("FINGERPRINT_LO", 0, 24, "low 24 bits of the configuration's fingerprint"),
-        Register("FINGERPRINT_HI", 1, 8, "its high 8 bits; compared when written"),
+        Register("FINGERPRINT_HI", 1, 8, "high 8 bits of the same; writing it compares the fingerprint"),
         Register("LOG_BASE", 2, 24, "beat address where MARK writes counters"),
     ),
 }
