@@ -51,7 +51,9 @@ def test_the_page_has_the_headers(after: str, header: Header):
     assert rows(after) == expected
 
 
-@pytest.mark.parametrize(("after", "kind"), [("After the header comes", Command), ("The payload and the CRC follow", Status)])
+@pytest.mark.parametrize(
+    ("after", "kind"), [("After the header comes", Command), ("The payload and the CRC follow", Status)]
+)
 def test_the_page_has_the_codes(after: str, kind: type[Command] | type[Status]):
     assert [(name, int(code)) for name, code, *_ in rows(after)] == [(member.name, member.value) for member in kind]
 
