@@ -22,6 +22,7 @@ from hw.boards.board import Board, BoardError
 from hw.boards.fit import misfits
 from hw.boards.parts import Part
 from hw.boards.ulx3s import Ulx3s85F
+from hw.clock_choice import AUTO, clock, slower
 from hw.ethernet.settings import DEFAULT_IP, DEFAULT_MAC, EthernetSettings
 from hw.program import program
 from hw.reports.boards_page import write_page
@@ -137,6 +138,20 @@ def build(
     return outcome, chosen, Status.FAILURE if slow or problem else Status.SUCCESS, slow or problem
 
 
+def build_at_a_clock(
+    board: Board, options: argparse.Namespace, folder: Path, console: Console
+) -> tuple[Board, tuple[Outcome, str, str, str]]:
+    """`build`; with `--clock auto` again and again, each time with a slower clock, until one is met."""
+    while True:
+        result = build(board, options.toolchain, folder, options.seed, console, options.force)
+        routed, tried = result[0].routed, board.config.clock_mhz
+        next_clock = slower(board.clocks, tried, routed) if routed and options.clock == AUTO else None
+        if routed is None or next_clock is None:
+            return board, result
+        console.print(f"{too_slow(routed)} Next: {next_clock:.4g} MHz.", highlight=False, soft_wrap=True)
+        board = type(board)(changed(board.config, [f"clock_mhz={next_clock}"]), board.ethernet)
+
+
 def judge(routed: Routed, part: Part) -> str:
     """What is wrong with a bitstream; empty if nothing is."""
     if routed.bitstream is None or not routed.bitstream.exists():
@@ -173,8 +188,8 @@ def _files(folder: Path) -> dict[str, Path]:
 def configuration(board: type[Board], arguments: argparse.Namespace) -> AcceleratorConfig:
     """The board's configuration with what was asked for instead. Raises ConfigError."""
     chosen = config(arguments.config or board.preset, arguments.arithmetic)
-    clock = [] if arguments.clock is None else [f"clock_mhz={arguments.clock}"]
-    return changed(chosen, [*arguments.set, *clock])
+    given = [] if arguments.clock in (None, AUTO) else [f"clock_mhz={arguments.clock}"]
+    return changed(chosen, [*arguments.set, *given])
 
 
 def ethernet(board: type[Board], arguments: argparse.Namespace) -> EthernetSettings | None:
@@ -203,7 +218,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the configuration"
     )
-    result.add_argument("--clock", type=float, metavar="MHZ", help="another clock of the machine")
+    result.add_argument(
+        "--clock", type=clock, metavar="MHZ",
+        help=f"another clock of the machine; {AUTO}: the fastest of the board's that place and route meets",
+    )  # fmt: skip
     result.add_argument("--ip", metavar="A.B.C.D", help=f"of the board's Ethernet (default: {DEFAULT_IP})")
     result.add_argument("--mac", metavar="XX:XX:XX:XX:XX:XX", help=f"the same (default: {DEFAULT_MAC})")
     result.add_argument("--no-ethernet", action="store_true", help="leave Ethernet out: the UART alone")
@@ -258,9 +276,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             print_area(row, areas, console)
             console.print(f"{row['status']}; report: {folder / 'report.json'}", highlight=False, soft_wrap=True)
             return Status.CODES[row["status"]]
-        outcome, toolchain, status, problem = build(
-            board, options.toolchain, folder, options.seed, console, options.force
-        )
+        board, (outcome, toolchain, status, problem) = build_at_a_clock(board, options, folder, console)
     except (BoardError, ConfigError, UserError) as error:
         print(f"error: {str(error).rstrip('.')}.", file=sys.stderr)
         return 2

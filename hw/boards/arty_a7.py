@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Instance, IOValue, Module, Signal
+from amaranth.hdl import ClockDomain, Instance, IOValue, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.wiring import PureInterface
 from amaranth_boards.arty_a7 import ArtyA7_35Platform, ArtyA7_100Platform
 
 from firmware.dram.initialisation import FILE_NAME
 from gateware.link.uart import BOARD_BAUD
-from hw.boards.board import Board, BoardError
+from hw.boards.board import Board
 from hw.boards.design import TOP, Design
 from hw.boards.parts import XC7A35T, XC7A100T
 from hw.boards.top import BoardTop, raw
@@ -23,9 +23,8 @@ from hw.ethernet.generate import generate as ethernet_core
 
 __all__ = ["ArtyA7", "ArtyA7_100", "ArtyTop"]
 
-# Memory and machine run from one PLL in the controller: 100 MHz, and 400 MHz, 400 MHz shifted by 90 degrees and
-# 200 MHz for its PHY. A clock of another frequency would need a crossing at the memory port.
-CLOCK_MHZ = 100.0
+# Memory and machine run from one PLL in the controller: the machine's clock, four times that, the same shifted by 90
+# degrees, and 200 MHz for the PHY's delays. A clock of another frequency would need a crossing at the memory port.
 
 # Vivado derives the PLL's clocks. What it cannot know: which signals come from people or from another clock, and that
 # the controller's reset synchronisers are asserted at any time and must settle between their two registers.
@@ -83,6 +82,7 @@ class ArtyTop(BoardTop):
         m.submodules.reset_pin = reset_pin = io.Buffer("i", platform.request("rst", dir="-"))
         # The button resets the PLL; everything else waits for its lock.
         m.d.comb += [dram.clock_in.eq(clock_pin.i), dram.reset_in.eq(reset_pin.i)]
+        self._oscillator = clock_pin.i
 
     def phy(self, m: Module, platform: Any, mii: PureInterface) -> None:
         pins = platform.request("eth_mii", 0, dir="-")
@@ -98,10 +98,14 @@ class ArtyTop(BoardTop):
         for name, value in (("tx_en", mii.tx_en), ("tx_data", mii.tx_data), ("rst", mii.reset), ("mdc", 0)):
             m.submodules[f"{name}_pin"] = pin = io.Buffer("o", getattr(pins, name))
             m.d.comb += pin.o.eq(value)
-        # The PHY's own clock is a quarter of the machine's.
+        # The PHY's own clock is a quarter of the oscillator's, whatever the machine's is.
+        m.domains.oscillator = oscillator = ClockDomain(reset_less=True)
+        m.submodules.oscillator = Instance("BUFG", i_I=self._oscillator, o_O=oscillator.clk)
         quarter = Signal(2)
-        m.d.sync += quarter.eq(quarter + 1)
-        m.submodules.phy_clock_pin = pin = io.FFBuffer("o", platform.request("eth_clk25", 0, dir="-"))
+        m.d.oscillator += quarter.eq(quarter + 1)
+        m.submodules.phy_clock_pin = pin = io.FFBuffer(
+            "o", platform.request("eth_clk25", 0, dir="-"), o_domain="oscillator"
+        )
         m.d.comb += pin.o.eq(quarter[1])
 
 
@@ -134,19 +138,15 @@ class ArtyA7(Board):
     preset = "arty_a7_35"
     toolchains = ("vivado", "openxc7", "yosys")
     loader = "arty_a7_35t"
+    clocks = ARTY_A7.clocks
     has_ethernet = True
     summary = "Digilent Arty A7-35T: 256 MB of DDR3, UART at 12 Mbaud, Ethernet at 100 Mbit"
     platform: Any = _Platform35
 
     def design(self) -> Design:
-        if self.config.clock_mhz != CLOCK_MHZ:
-            raise BoardError(
-                f"{self.name}: clock_mhz must be {CLOCK_MHZ:g}, the memory controller's clock, "
-                f"not {self.config.clock_mhz:g}."
-            )
-        core = generate(ARTY_A7)
+        core = generate(ARTY_A7.at(self.config.clock_mhz))
         platform = self.platform(toolchain="Vivado")
-        ethernet = None if self.ethernet is None else ethernet_core(self.ethernet, round(1e6 * CLOCK_MHZ))
+        ethernet = None if self.ethernet is None else ethernet_core(self.ethernet, round(1e6 * self.config.clock_mhz))
         sources = [made.verilog for made in (core, ethernet) if made is not None]
         for path in sources:
             platform.add_file(path.name, path.read_text())

@@ -27,6 +27,7 @@ class Board(ABC):
     preset : the accelerator's configuration that is meant for it
     toolchains : that can build it, the preferred one first
     loader : openFPGALoader's name of the board
+    clocks : MHz among which `--clock auto` chooses, the fastest first
     has_ethernet : whether it has a PHY that the build can use
     ethernet : its addresses; None: nothing on its Ethernet
     """
@@ -37,6 +38,7 @@ class Board(ABC):
     toolchains: ClassVar[tuple[str, ...]]
     loader: ClassVar[str | None] = None
     summary: ClassVar[str] = ""
+    clocks: ClassVar[tuple[float, ...]] = ()
 
     has_ethernet: ClassVar[bool] = False
 

@@ -74,6 +74,7 @@ class Ulx3s85F(Board):
     part = LFE5U_85F
     preset = "ulx3s_85f"
     toolchains = ("trellis", "yosys")
+    clocks = (55.0, 53.125, 50.0, 46.875, 45.0, 40.0)  # what the PLL makes of 25 MHz
     loader = "ulx3s"
     summary = "Radiona ULX3S-85F: 32 MB of 16-bit SDRAM, UART at 3 Mbaud"
 

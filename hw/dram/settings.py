@@ -32,6 +32,7 @@ class DramSettings:
     phy : LiteDRAM's name of the PHY
     memory_mhz : clock of the controller and of its native port
     input_mhz : clock that enters the controller's own PLL; the controller's clock itself where it has none
+    clocks : MHz that its PLL makes from that, the fastest first; empty where it has none, and any clock will do
     native_bits : bits of the native port: one beat, or a power of two of them make one
     rows, banks, columns : organisation of the chip, each a power of two
     bursts : columns that one native word takes
@@ -51,6 +52,7 @@ class DramSettings:
     banks: int
     columns: int
     bursts: int
+    clocks: tuple[float, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,9 +104,21 @@ class DramSettings:
         }
 
     def at(self, memory_mhz: float) -> DramSettings:
-        """The same memory at another clock, for PHYs without a PLL of their own."""
-        return dataclasses.replace(self, memory_mhz=memory_mhz, input_mhz=memory_mhz)
+        """The same memory at another clock. Raises DramError for one that its PLL cannot make."""
+        if not self.clocks:
+            return dataclasses.replace(self, memory_mhz=memory_mhz, input_mhz=memory_mhz)
+        nearest = min(self.clocks, key=lambda mhz: abs(mhz - memory_mhz))
+        if abs(nearest - memory_mhz) > 0.01:
+            raise DramError(
+                f"{self.name}: the memory controller's clock, which is the machine's, must be one of "
+                f"{', '.join(f'{mhz:.4g}' for mhz in self.clocks)} MHz, not {memory_mhz:g}."
+            )
+        return dataclasses.replace(self, memory_mhz=nearest)
 
+
+# One PLL makes the controller's clock, four times that for the PHY, and 200 MHz (within 1 %) for its delay lines, from
+# an oscillator between 800 and 1600 MHz. DDR3 with its DLL on ends at 300 MHz, a quarter of which is 75.
+A7_CLOCKS = (100.0, 87.5, 250 / 3, 80.0, 75.0)
 
 # 16-bit DDR3L-800, 256 MB. Termination and drive strength are those of the board's trace impedance; write leveling
 # is impossible with this PHY (no output delays), so commands go out undelayed.
@@ -122,6 +136,7 @@ ARTY_A7 = DramSettings(
     banks=8,
     columns=1 << 10,
     bursts=8,
+    clocks=A7_CLOCKS,
     options={
         "speedgrade": -1,
         "iodelay_clk_freq": 200e6,

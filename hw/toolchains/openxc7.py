@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hw.boards.design import TOP
-from hw.boards.parts import Part
+from hw.boards.parts import XC7A35T, Part
 from hw.toolchains.clock_nets import ClockNet, clock_nets
 from hw.toolchains.errors import ToolError, ToolMissing
+from hw.toolchains.netlist import opened
 from hw.toolchains.outcome import Routed, Timing
 from hw.toolchains.process import find, run_tool
+from hw.toolchains.xc7_floorplan import floorplan, script
 from hw.toolchains.xc7_netlist import mend
 from hw.toolchains.yosys import NETLIST
 
@@ -21,7 +23,7 @@ __all__ = ["commands", "constraints", "pin_clocks", "route"]
 
 SECONDS = 4 * 3600.0
 REMEDY = "install nextpnr-himbaechel with the xilinx micro-architecture, or openXC7's nextpnr-xilinx"
-CONSTRAINTS, MENDED = "open.xdc", "open.json"
+CONSTRAINTS, MENDED, PLACES = "open.xdc", "open.json", "places.py"
 FASM, FRAMES, BITSTREAM = f"{TOP}.fasm", f"{TOP}.frames", f"{TOP}.bit"
 # Properties of pins that the open tools know; the others belong to Vivado.
 KNOWN = ("LOC", "IOSTANDARD", "SLEW", "DRIVE", "PULLTYPE", "IN_TERM", "PULLUP", "PULLDOWN")
@@ -71,6 +73,7 @@ def commands(part: Part, seed: int) -> list[tuple[str, list[str], list[str]]]:
     if shutil.which("nextpnr-himbaechel") or os.environ.get("NEXTPNR_HIMBAECHEL"):
         nextpnr = find("nextpnr-himbaechel", variable="NEXTPNR_HIMBAECHEL")
         place = [nextpnr, "--device", device, "--json", MENDED, "-o", f"xdc={CONSTRAINTS}", "-o", f"fasm={FASM}"]
+        place += ["--pre-place", PLACES]
         if chip := os.environ.get("CHIPDB"):
             place += ["--chipdb", chip]
     else:
@@ -110,6 +113,8 @@ def route(
     steps = commands(part, seed)
     netlist, _ = mend((folder / NETLIST).read_text(), TOP)
     (folder / MENDED).write_text(netlist)
+    # Only the 35T's die has a plan.
+    (folder / PLACES).write_text(script(floorplan(opened(netlist, TOP)[1]) if part is XC7A35T else {}))
     xdc = (folder / f"{TOP}.xdc").read_text()
     clocks = clock_nets(netlist, TOP, pin_clocks(xdc))
     (folder / CONSTRAINTS).write_text(constraints(xdc, clocks))

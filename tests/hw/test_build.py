@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hw import build as command
+from hw.toolchains.outcome import Outcome, Routed, Timing
 from hw.toolchains.utilisation import Utilisation
 from tests.hw.toolchains import fake_tools as fake
 from tests.hw.toolchains.fake_tools import tools
@@ -81,8 +83,32 @@ def test_users_mistakes(capsys, tmp_path):
     assert command.main(["--board", "arty_a7", "--set", "size=3"]) == 2
     assert "names no number of the configuration" in capsys.readouterr().err
     assert command.main(["--board", "arty_a7", "--clock", "90", "--out", str(tmp_path), "--toolchain", "yosys"]) == 2
-    assert "clock_mhz must be 100" in capsys.readouterr().err
+    assert "must be one of 100, 87.5, 83.33, 80, 75 MHz, not 90" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["--board", "arty_a7", "--clock", "quick"])
+    assert "must be a number of MHz or auto, not 'quick'" in capsys.readouterr().err
     assert command.main(["--list-boards"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("reaches", "tried"),
+    [(101.0, [100]), (88.0, [100, 87.5]), (82.0, [100, 80]), (60.0, [100, 75])],
+    ids=["the first", "the next", "not all between", "none"],
+)
+def test_the_clock_that_is_met(reaches, tried, tmp_path, monkeypatch):
+    clocks = []
+
+    def build(board, *_):
+        clocks.append(board.config.clock_mhz)
+        # The PHY's clock is four times the machine's, and misses by as much.
+        timing = tuple(Timing(f"x{times}", times * reaches, times * clocks[-1]) for times in (1, 4))
+        return Outcome(None, routed=Routed(timing)), "openxc7", "success" if reaches >= clocks[-1] else "failure", ""
+
+    monkeypatch.setattr(command, "build", build)
+    options = command.parser().parse_args(["--board", "arty_a7", "--clock", "auto"])
+    board, (_, _, status, _) = command.build_at_a_clock(command.BOARDS["arty_a7"](), options, tmp_path, Console())
+    assert clocks == tried and board.config.clock_mhz == tried[-1]
+    assert status == ("success" if reaches >= tried[-1] else "failure")
 
 
 @pytest.mark.parametrize(
