@@ -65,8 +65,8 @@ def _choice(argument: str) -> _Choice:
             baud = int(value)
         else:
             raise HostError(
-                f"The emulated board has no option {option!r}: write sim:BOARD, and behind it ,baud=N (1200 and more) "
-                "or ,ethernet or ,ethernet=MICROSECONDS (of the way there and back), and ,upload where they are wanted."
+                f"The emulated board has no option {option!r}: write sim:BOARD, followed by ,baud=N (at least 1200) or "
+                ",ethernet or ,ethernet=MICROSECONDS (the round trip), and by ,upload to send the program too."
             )
     return _Choice(board or DEFAULT_BOARD, baud, round_trip, upload)
 

@@ -44,8 +44,8 @@ def serial_device(argument: str) -> ConnectedDevice:
         name, _, value = option.partition("=")
         if name != "baud" or not value.isdecimal() or int(value) < LEAST_BAUD:
             raise HostError(
-                f"A serial port has no option {option!r}: write serial:PORT, and behind it ,baud=N ({LEAST_BAUD} and "
-                "more) where it is wanted."
+                f"A serial port has no option {option!r}: write serial:PORT, or serial:PORT,baud=N with N at least "
+                f"{LEAST_BAUD}."
             )
         baud = int(value)
     if not port:

@@ -77,7 +77,7 @@ def initialise(
     except RequestRefused as error:
         if error.status in (Status.CONTROL_TIMEOUT, Status.CONTROL_ERROR):
             raise HostError(
-                "The device has no memory controller on its control port, or another one than the constants are of: "
+                "The device has no memory controller on its control port, or not the one that the constants belong to: "
                 "bring up a board that hw.build made, with the constants of that build."
             ) from error
         raise

@@ -228,7 +228,7 @@ def _level(port: _Port, lane: int) -> Lane:
     what = f"at no more than {widest} delays in a row" if widest else f"at none of {phy.delays} delays"
     raise LevelingError(
         f"byte lane {lane} of the memory returned what was written {what}, and {LEAST_WINDOW} are needed; power the "
-        "board off and on, and if that does not help, build for the board that it is."
+        "board off and on; if that does not help, check that the build is for this board."
     )
 
 

@@ -125,7 +125,7 @@ class Exchange:
                     answers[place] = answer
                 elif answer.payload:
                     raise LinkError(
-                        f"The device answered {len(answer.payload)} bytes and not {expected}: its gateware is of "
+                        f"The device answered {len(answer.payload)} bytes instead of {expected}: its gateware is "
                         "another version."
                     )
             left = [place for place in pending if place not in answers]

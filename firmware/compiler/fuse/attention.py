@@ -48,7 +48,7 @@ def head_outputs(node: Node, inputs: Inputs) -> HeadOutputs:
         case [Probabilities() as found, Head() as value]:
             if found.scores.query.source != value.source or value.split.part != VALUE:
                 raise CompileError(
-                    f"{node.name}: probabilities must meet the V of the tensor that their scores are of."
+                    f"{node.name}: the product with V must take V from the tensor that Q and K come from."
                 )
             return HeadOutputs(found)
         case [Probabilities(), _]:

@@ -46,7 +46,7 @@ def _check_attention(plan: Plan, layer: Attention, limit: int, config: Accelerat
     )
     if config.probability_bits != layer.softmax.bits:
         raise CompileError(
-            f"{layer.softmax_name}: probabilities of {layer.softmax.bits} bits, and the machine makes "
+            f"{layer.softmax_name}: needs probabilities of {layer.softmax.bits} bits, but the machine makes "
             f"{config.probability_bits}; leave official_softmax_bits to the "
             "compiler, or take another arithmetic."
         )

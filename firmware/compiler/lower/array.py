@@ -142,12 +142,12 @@ class ArrayOperations:
         cfg, layer, halves = self.config, self.operations.layer, softmax.halves
         if softmax.x0 >> cfg.softmax_x0_bits:
             raise CompileError(
-                f"{layer}: Shiftmax with |x0| = {softmax.x0}, and the machine holds {cfg.softmax_x0_bits} bits; "
+                f"{layer}: Shiftmax has |x0| = {softmax.x0}, but the machine holds {cfg.softmax_x0_bits} bits; "
                 "quantise again, or enlarge softmax_x0_bits in the configuration."
             )
         if softmax.length > cfg.softmax_length:
             raise CompileError(
-                f"{layer}: rows of {softmax.length} scores, and the machine holds {cfg.softmax_length}; enlarge "
+                f"{layer}: rows have {softmax.length} scores, but the machine holds {cfg.softmax_length}; enlarge "
                 "softmax_length in the configuration."
             )
         to = softmax.to

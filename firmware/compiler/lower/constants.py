@@ -57,7 +57,7 @@ class ConstantLoads:
         channels = len(norm.bias)
         if channels > self.config.ln_channels:
             raise CompileError(
-                f"{norm.name}: LayerNorm of {channels} channels, and the machine holds {self.config.ln_channels}; "
+                f"{norm.name}: LayerNorm has {channels} channels, but the machine holds {self.config.ln_channels}; "
                 "enlarge ln_channels in the configuration."
             )
         self._norm = norm
@@ -109,7 +109,7 @@ def modulo(
     depth = config.max_rows
     if rows.size > depth:
         raise CompileError(
-            f"{layer}: the {space.value} of {rows.size} rows at a time, and the machine keeps those of {depth}; "
+            f"{layer}: needs the {space.value} of {rows.size} rows at a time, but the machine keeps {depth}; "
             "enlarge max_rows in the configuration."
         )
     first, last = rows.start % depth, (rows.stop - 1) % depth + 1

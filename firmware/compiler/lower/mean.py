@@ -34,8 +34,8 @@ def lower_mean(emitter: Emitter, layer: Mean, source: Allocation, output: Alloca
     factor = layer.factor or exact_reciprocal(source.rows, cfg.multiplier_bits)
     if factor is None:
         raise CompileError(
-            f"{name}: the mean over {source.rows} tokens is no product with a {cfg.multiplier_bits}-bit multiplier "
-            "that rounds as the mean does; take lean arithmetic, or an image and patch size that leave another number "
+            f"{name}: no {cfg.multiplier_bits}-bit multiplier rounds the mean over {source.rows} tokens exactly; "
+            "take lean arithmetic, or an image and patch size that leave another number "
             "of tokens."
         )
     table = emitter.memory.place(records(name, None, factor, LANES, cfg.multiplier_bits), name)

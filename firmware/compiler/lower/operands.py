@@ -101,8 +101,8 @@ class OperandLoads:
                 continue
             if tensor.columns * tensor.size % BEAT_BYTES:
                 raise CompileError(
-                    f"{tensor.name}: rows of {tensor.columns} channels of {tensor.size} bytes are no multiple of 16 "
-                    "bytes, as a transform while loading needs; change the model's width."
+                    f"{tensor.name}: rows of {tensor.columns} channels of {tensor.size} bytes are not a multiple of 16 "
+                    "bytes, which LayerNorm and ShiftGELU need; change the model's width."
                 )
             if isinstance(transform, Norm):
                 self._through_norm(part, transform)
@@ -153,7 +153,7 @@ class OperandLoads:
         shift, x0 = int(factor.shift), gelu.gelu.step
         if x0 > GELU_X0_LIMIT or not 0 <= shift <= SHIFT_LIMIT:
             raise CompileError(
-                f"{gelu.name}: ShiftGELU with |x0| = {x0} and a shift of {shift}, and the machine takes |x0| to "
+                f"{gelu.name}: ShiftGELU has |x0| = {x0} and a shift of {shift}, but the machine takes |x0| up to "
                 f"{GELU_X0_LIMIT} and shifts of 0 to {SHIFT_LIMIT}; quantise again with other calibration images."
             )
         low, high = low_and_high(int(factor.multiplier))

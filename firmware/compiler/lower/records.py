@@ -42,7 +42,7 @@ def records(
         held = factor.normalised(multiplier_bits)
         if (held.shift < 0).any():
             raise CompileError(
-                f"{name}: a rescale multiplies by 2^{-int(held.shift.min())}, and the machine only divides; "
+                f"{name}: a rescale multiplies by 2^{-int(held.shift.min())}, but the machine only divides; "
                 "quantise again with other calibration images."
             )
         table["multiplier"], table["shift"] = held.multiplier, np.minimum(held.shift, SHIFT_LIMIT)

@@ -42,7 +42,7 @@ def _held(what: str, factor: Dyadic, bits: int, multiplier_bits: int) -> tuple[i
     limit = LIMIT << 16 - bits
     if shift < 0 or abs(multiplier) >= limit << shift:
         raise CompileError(
-            f"{what} is multiplied by {multiplier / 2.0**shift:.3g}, and the machine's limit for {bits} bits is "
+            f"{what} is multiplied by {multiplier / 2.0**shift:.3g}, but the machine's limit for {bits} bits is "
             f"{limit}; quantise again with other calibration images."
         )
     return multiplier, min(shift, SHIFT_LIMIT)

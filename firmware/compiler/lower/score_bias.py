@@ -41,7 +41,7 @@ class ScoreBiasTables:
     def __init__(self, emitter: Emitter, bias: ScoreBias, regions: IntArray | None, windows: int) -> None:
         if np.abs(bias.terms).max() >= MOST_TERM:
             raise CompileError(
-                f"{bias.name}: a relative-position bias adds {np.abs(bias.terms).max()} to scores, and the machine's "
+                f"{bias.name}: a relative-position bias adds {np.abs(bias.terms).max()} to scores, but the machine's "
                 f"limit is {MOST_TERM - 1}; quantise again with other calibration images."
             )
         self.factors: ResidualRegisters = residual_registers(

@@ -33,7 +33,7 @@ class Ring:
                     return start
                 start = max(blocking)
         raise CompileError(
-            f"{what}: needs {size} words of the {self.name} buffer, and not as many of its {self.depth} are free; "
+            f"{what}: needs {size} words of the {self.name} buffer, but fewer of its {self.depth} are free; "
             "enlarge it in the configuration."
         )
 
