@@ -1,9 +1,10 @@
 """The accelerator: a core behind the memory port, and the state that makes it startable after anything."""
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from gateware.clocking.events import FastReset
 from gateware.config import AcceleratorConfig
 from gateware.contracts import require
 from gateware.core import READERS, WRITERS, Core
@@ -67,7 +68,7 @@ class Accelerator(wiring.Component):
         cfg = self.config
         clear = Signal()
         core = Core(cfg, self.taps)
-        m.submodules.core = ResetInserter(clear)(core)
+        m.submodules.core = ResetInserter(self._resets(m, clear))(core)
         m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS) + 1, len(WRITERS) + 1, guests=1)
         connect(m, arbiter.memory, flipped(self.memory))
         connect(m, flipped(self.read), arbiter.read[len(READERS)])
@@ -82,6 +83,14 @@ class Accelerator(wiring.Component):
                 connect(m, getattr(core, name), flipped(getattr(self, name)))
         self._elaborate_state(m, platform, core, arbiter, clear)
         return m
+
+    def _resets(self, m: Module, clear: Signal) -> dict[str, Value]:
+        """The core's reset in each of its domains."""
+        if self.config.pump == 1:
+            return {"sync": clear}
+        m.submodules.fast_reset = fast_reset = FastReset()
+        m.d.comb += fast_reset.i.eq(clear)
+        return {"sync": clear, "fast": fast_reset.o}
 
     def _elaborate_state(self, m: Module, platform: object, core: Core, arbiter: MemoryArbiter, clear: Signal) -> None:
         """From a start over the core's reset to its end; ``clear`` resets it."""

@@ -67,6 +67,7 @@ class AcceleratorConfig:
     arithmetic: the integer arithmetic (`sim.reference.arithmetic`), from which all widths derive.
     rows, columns, pack: grid of `rows x columns` dot-4 elements with `pack` output columns each; `columns * pack` is 4.
     acc_width: accumulator bits.
+    pump: clock cycles of the array in one of the machine, 1 or 2 (docs/pump.md).
     a_depth: lane words a bank of the A buffer. b_depth: beats of the B buffer.
     const_depth: channels in the constant memory. ln_channels: most channels of a LayerNorm row.
     ln_overlap: longest row of which LayerNorm collects one group's sums while it normalises another's; groups of longer
@@ -104,6 +105,7 @@ class AcceleratorConfig:
     clock_mhz: float = 100.0
     memory_bits: int = 128
     dsp_in_layernorm: bool = True
+    pump: int = 1
 
     def __post_init__(self) -> None:
         _require(
@@ -119,6 +121,7 @@ class AcceleratorConfig:
             self.columns * self.pack == LANES,
             f"columns * pack must be {LANES}, so that a beat serves either operand, not {self.columns * self.pack}",
         )
+        _require(self.pump in (1, 2), f"pump must be 1 or 2, not {self.pump}")
         _require(4 <= self.rows <= 64, f"rows must be 4 to 64, not {self.rows}")
         _require(24 <= self.acc_width <= 32, f"acc_width must be 24 to 32 bits, not {self.acc_width}")
         for field, least in (
@@ -189,8 +192,13 @@ class AcceleratorConfig:
 
     @property
     def macs_per_cycle(self) -> int:
-        """Multiply-accumulates a cycle of a full array."""
-        return self.rows * self.columns * self.pack * 4
+        """Multiply-accumulates of a full array in a cycle of the machine."""
+        return self.rows * self.columns * self.pack * 4 * self.pump
+
+    @property
+    def array_domain(self) -> str:
+        """The clock domain of the array and of what feeds it."""
+        return "sync" if self.pump == 1 else "fast"
 
     @property
     def array_dsp(self) -> int:
@@ -202,6 +210,8 @@ class AcceleratorConfig:
         """32 bits that identify what a program depends on: every field but the name and those of the board."""
         fields = dataclasses.asdict(self)
         del fields["name"], fields["clock_mhz"], fields["memory_bits"]
+        if self.pump == 1:
+            del fields["pump"]  # machines of one clock are older than the number
         fields["semaphores"] = 1 << SEMAPHORE_BITS  # no choice of a configuration, but part of the text from the start
         text = json.dumps(fields, sort_keys=True, default=str)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")

@@ -56,11 +56,11 @@ class Shared:
 
 class Access:
     """A way into a memory. In each cycle with ``valid`` the operation ``number`` reads or writes ``lanes``, a bit each,
-    of the word ``address``.
+    of the word ``address``. ``domain``: whose cycles those are.
     """
 
-    def __init__(self, memory: Shared, who: str, write: bool) -> None:
-        self.memory, self.who, self.write = memory, who, write
+    def __init__(self, memory: Shared, who: str, write: bool, domain: str = "sync") -> None:
+        self.memory, self.who, self.write, self.domain = memory, who, write, domain
         self.shown = {name: Signal(width, name=f"access_{name}") for name, width in self.widths.items()}
 
     @property
@@ -98,7 +98,9 @@ def watched(platform: object) -> bool:
     return isinstance(platform, Monitors)
 
 
-def require(m: Module, platform: object, unit: object, text: str, holds: ValueLike) -> None:
+def require(
+    m: Module, platform: object, unit: object, text: str, holds: ValueLike, *, domain: str = "sync"
+) -> None:
     """States that ``holds`` is true in each cycle in which the module's ``sync`` is not in reset.
 
     Parameters
@@ -106,13 +108,14 @@ def require(m: Module, platform: object, unit: object, text: str, holds: ValueLi
     m, platform : of the unit's ``elaborate``; not within a condition of the module
     unit : the unit itself, or its name
     text : the contract, as a sentence
+    domain : another one, where its cycles are meant
     """
     if not isinstance(platform, Monitors):
         return
     name = unit if isinstance(unit, str) else type(unit).__name__
     violated = Signal(name=f"contract_{len(platform.contracts)}")
-    # A register, so that a unit in reset violates nothing.
-    m.d.sync += violated.eq(~Value.cast(holds).bool())
+    # A register, so that a unit in reset violates nothing; once set it stays, so that a slower clock sees it.
+    m.d[domain] += violated.eq(violated | ~Value.cast(holds).bool())
     platform.contracts.append(Contract(name, text, violated))
 
 
@@ -134,6 +137,7 @@ def reads(
     number: ValueLike,
     address: ValueLike,
     lanes: Value | None = None,
+    domain: str = "sync",
 ) -> None:
     """States that an operation reads a word of a memory in each cycle with ``valid``.
 
@@ -146,8 +150,9 @@ def reads(
     memory, who : the memory, and who it is that reads
     valid, number, address : when; which operation (`NUMBER_BITS`), which word
     lanes : which of its lanes, a bit each; all by default
+    domain : of ``valid`` and what is beside it
     """
-    _access(m, platform, Access(memory, who, False), (valid, number, address), lanes)
+    _access(m, platform, Access(memory, who, False, domain), (valid, number, address), lanes)
 
 
 def writes(

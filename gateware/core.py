@@ -1,11 +1,12 @@
 """Everything between the memory arbiter and the program: engines, buffers, array and units."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, DomainRenamer, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.arith.delay import delayed
 from gateware.array.grid import SystolicArray
+from gateware.clocking.execute import ExecuteCrossing
 from gateware.config import AcceleratorConfig
 from gateware.contracts import watched
 from gateware.control.counters import Counters
@@ -64,10 +65,12 @@ class Core(wiring.Component):
         self.load_t = Loader(Engine.LOADT, config.address_bits)
         self.load_b = Loader(Engine.LOADB, config.address_bits)
         self.transforms, self.routing = Transforms(config), LoadRouting(config)
-        self.operand_a = OperandA(config.rows, config.a_depth, config.a_width)
-        self.operand_b = OperandB(config.b_depth)
+        self.operand_a = OperandA(config.rows, config.a_depth, config.a_width, config.array_domain)
+        self.operand_b = OperandB(config.b_depth, config.array_domain)
         self.exec_, self.drain = Sequencer(Engine.EXEC), Drain(config)
         self.issue = StepIssuer(config.rows, self.drain.tiles_waiting)
+        # The issuer as the machine's domain sees it.
+        self.front: StepIssuer | ExecuteCrossing = self.issue if config.pump == 1 else ExecuteCrossing()
         self.array = SystolicArray(
             config.rows,
             config.columns,
@@ -100,8 +103,9 @@ class Core(wiring.Component):
         m.submodules.load_t, m.submodules.load_b, m.submodules.routing = self.load_t, self.load_b, self.routing
         m.submodules.transforms, m.submodules.maxima = self.transforms, self.maxima
         m.submodules.operand_a, m.submodules.operand_b = self.operand_a, self.operand_b
-        m.submodules.exec_, m.submodules.issue, m.submodules.drain = self.exec_, self.issue, self.drain
-        m.submodules.array, m.submodules.vector = self.array, self.vector
+        domain = DomainRenamer(self.config.array_domain)
+        m.submodules.exec_, m.submodules.issue, m.submodules.drain = self.exec_, domain(self.issue), self.drain
+        m.submodules.array, m.submodules.vector = domain(self.array), self.vector
         self._connect_program_and_memory(m)
         self._connect_loads(m)
         self._connect_execute(m)
@@ -112,7 +116,8 @@ class Core(wiring.Component):
         writers = self.load_t, self.load_b, self.vector
         watch_order(m, platform, self.fetch, writers, execute, self.operand_a, self.operand_b)
         if watched(platform):
-            m.d.comb += self.array.counting.eq(delayed(m, self.issue.counting, BUFFER_LATENCY, "counting"))
+            m.submodules.counting = domain(beside := Module())
+            beside.d.comb += self.array.counting.eq(delayed(beside, self.issue.counting, BUFFER_LATENCY, "counting"))
         if self.taps:
             connect_taps(m, self, self.config, self.load_t, self.drain, self.vector)
         return m
@@ -158,18 +163,22 @@ class Core(wiring.Component):
 
     def _connect_execute(self, m: Module) -> None:
         exec_, issue, drain, array = self.exec_, self.issue, self.drain, self.array
-        connect(m, exec_.run, issue.run)
+        front = self.front
+        if isinstance(front, ExecuteCrossing):
+            m.submodules.crossing = front
+            self._connect_crossing(m, front)
+        connect(m, exec_.run, front.run)
         connect(m, exec_.mark, self.counting.mark)
         connect(m, drain.scores, self.vector.scores)
         connect(m, self.vector.o, self.operand_a.word)
         m.d.comb += [
-            issue.registers.eq(exec_.registers),
-            issue.drain_ready.eq(drain.ready),
+            front.registers.eq(exec_.registers),
+            front.drain_ready.eq(drain.ready),
             drain.registers.eq(exec_.registers),
             drain.run.eq(exec_.run.payload),
-            drain.take.eq(issue.accept),
-            issue.release.eq(drain.release),
-            exec_.idle.eq(issue.idle & drain.idle),
+            drain.take.eq(front.accept),
+            front.release.eq(drain.release),
+            exec_.idle.eq(front.idle & drain.idle),
             self.operand_a.address.eq(issue.a_address),
             self.operand_b.address.eq(issue.b_address),
             array.step.eq(issue.step),
@@ -180,10 +189,26 @@ class Core(wiring.Component):
             self.counting.log_base.eq(self.fetch.log_base),
         ]
 
+    def _connect_crossing(self, m: Module, crossing: ExecuteCrossing) -> None:
+        """The issuer's own ports, where its domain is another: all of this is in that one."""
+        issue = self.issue
+        m.d.comb += [
+            issue.registers.eq(crossing.fast_registers),
+            issue.run.payload.eq(crossing.fast_run.payload),
+            issue.run.valid.eq(crossing.fast_run.valid),
+            crossing.fast_run.ready.eq(issue.run.ready),
+            issue.drain_ready.eq(1),  # as the operation crossed
+            issue.release.eq(crossing.fast_release),
+            crossing.fast_stepping.eq(issue.stepping),
+            crossing.fast_blocked.eq(issue.blocked),
+        ]
+        for source, target in zip(issue.read, crossing.fast_read, strict=True):
+            connect(m, source, target)
+
     def _connect_semaphores(self, m: Module) -> None:
         """Every event's way to the semaphores, and theirs to the engines."""
         load_t, load_b, exec_, vector = self.load_t, self.load_b, self.exec_, self.vector
-        givers = [*self.drain.written, *self.issue.read, load_t.done, load_b.done, vector.done]
+        givers = [*self.drain.written, *self.front.read, load_t.done, load_b.done, vector.done]
         givers += [load_t.signal, load_b.signal, exec_.give, vector.signal]
         m.submodules.semaphores = semaphores = Semaphores(len(givers), len(ENGINES))
         for index, giver in enumerate(givers):
@@ -205,8 +230,8 @@ class Core(wiring.Component):
     def _connect_state(self, m: Module) -> None:
         """Done, errors, progress."""
         fetch, load_t, load_b, exec_, vector = self.fetch, self.load_t, self.load_b, self.exec_, self.vector
-        issue, drain, counting = self.issue, self.drain, self.counting
-        engines_idle = load_t.idle & load_b.idle & issue.idle & drain.idle & vector.idle
+        front, drain, counting = self.front, self.drain, self.counting
+        engines_idle = load_t.idle & load_b.idle & front.idle & drain.idle & vector.idle
         illegal = fetch.illegal | load_t.illegal | load_b.illegal | exec_.illegal | vector.illegal
         outside = fetch.wrapped | load_t.wrapped | load_b.wrapped | drain.outside | counting.outside
         m.d.sync += self.done.eq(fetch.ended & fetch.empty & engines_idle & ~counting.memory.beat.valid)
@@ -222,17 +247,18 @@ class Core(wiring.Component):
         carried = Signal()  # a register more, as memory's handshake comes late in a cycle
         m.d.sync += [
             carried.eq(self.reads | self.writes),
-            self.progress.eq(fetch.transfer | issue.stepping | carried | vector.o.valid),
+            self.progress.eq(fetch.transfer | front.stepping | carried | vector.o.valid),
         ]
 
     def _connect_counters(self, m: Module) -> None:
         load_t, load_b, exec_, drain = self.load_t, self.load_b, self.exec_, self.drain
-        running = ~self.issue.idle
+        front = self.front
+        running = ~front.idle
         events = {
             "cycles": 1,
-            "steps": self.issue.stepping,
+            "steps": front.stepping,
             "exec_wait": exec_.waiting & ~running,
-            "exec_blocked": self.issue.blocked,
+            "exec_blocked": front.blocked,
             "exec_empty": ~exec_.words.valid & ~running,
             "load_t_busy": ~load_t.idle,
             "load_t_wait": load_t.waiting,

@@ -57,6 +57,11 @@ class Machine(wiring.Component):
         Registers outside the machine.
     busy : Out(1), error : Out(ErrorCode)
         The accelerator's, for lamps and simulations.
+
+    Attributes
+    ----------
+    pump : int
+        The configuration's: 2 where the domain ``fast`` needs a clock, twice that of ``sync`` with aligned edges.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Machine(wiring.Component):
         observed: bool = False,
         peer_bits: int = 0,
     ) -> None:
+        self.pump = config.pump
         self.accelerator, self._observed = Accelerator(config, taps=observed), observed
         self._taps = tuple(tap_layouts(config)) if observed else ()
         size = BEAT_BYTES << config.address_bits if memory_bytes is None else memory_bytes

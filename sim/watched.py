@@ -32,6 +32,8 @@ class Watched(wiring.Component):
     contracts : list of Contract
         Those of all its units.
     accesses : list of Access
+    pump : int
+        The component's; 1 where it has none.
 
     Members
     -------
@@ -43,7 +45,7 @@ class Watched(wiring.Component):
     """
 
     def __init__(self, component: Elaboratable) -> None:
-        monitors = Monitors()
+        monitors, self.pump = Monitors(), getattr(component, "pump", 1)
         self.name = type(component).__name__
         self._component, self._fragment = component, Fragment.get(component, monitors)
         self.contracts: list[Contract] = monitors.contracts

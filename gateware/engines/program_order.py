@@ -53,5 +53,6 @@ def watch_order(
         for end in ends:
             m.d.comb += [end.told.eq(engine.done.valid), end.number.eq(number)]
     steps = issue.stepping, issue.running
-    reads(m, platform, operand_a(a.depth, a.rows), "EXEC", *steps, issue.a_address, issue.counting)
-    reads(m, platform, operand_b(b.depth), "EXEC", *steps, issue.b_address)
+    lanes, domain = issue.counting, a.read_domain
+    reads(m, platform, operand_a(a.depth, a.rows), "EXEC", *steps, issue.a_address, lanes, domain)
+    reads(m, platform, operand_b(b.depth), "EXEC", *steps, issue.b_address, domain=b.read_domain)

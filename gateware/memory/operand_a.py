@@ -69,6 +69,8 @@ class OperandA(wiring.Component):
         Banks, words a bank.
     x_width : int
         Bits of an element: 8, or 9; int8 is extended.
+    read_domain : str
+        Of ``address`` and ``data``, and whose cycles a read takes.
 
     Members
     -------
@@ -89,11 +91,11 @@ class OperandA(wiring.Component):
 
     WRITE_LATENCY = 7
 
-    def __init__(self, rows: int, depth: int, x_width: int = 8) -> None:
+    def __init__(self, rows: int, depth: int, x_width: int = 8, read_domain: str = "sync") -> None:
         require_range("OperandA", "rows", rows, LANES, 64)
         require_range("OperandA", "depth", depth, 2, 1 << 16)
         require_range("OperandA", "x_width", x_width, 8, 9)
-        self.rows, self.depth, self.x_width = rows, depth, x_width
+        self.rows, self.depth, self.x_width, self.read_domain = rows, depth, x_width, read_domain
         self.word_layout = data.ArrayLayout(signed(x_width), LANE_BYTES)
         self.beat_number, self.word_number = Signal(NUMBER_BITS), Signal(NUMBER_BITS)
         self.ended = [Ended("beat"), Ended("word")]
@@ -217,7 +219,7 @@ class OperandA(wiring.Component):
         m.submodules[f"bank_{bank}"] = ram = memory.Memory(
             shape=self.word_layout, depth=self.depth, init=[], attrs={"ram_style": "block"}
         )
-        writer, reader = ram.write_port(), ram.read_port()
+        writer, reader = ram.write_port(), ram.read_port(domain=self.read_domain)
         lane_of = [(bank - s) % self.rows for s in range(self.rows)]
         wraps = [bank < s for s in range(self.rows)]
         hit = Signal(name=f"hit_{bank}")
@@ -240,7 +242,7 @@ class OperandA(wiring.Component):
             reader.addr.eq(self.address),
         ]
         out = Signal(self.word_layout, name=f"out_{bank}", reset_less=True)
-        m.d.sync += out.eq(reader.data)
+        m.d[self.read_domain] += out.eq(reader.data)
         m.d.comb += self.data[bank].eq(out)
         return hit, over
 

@@ -30,6 +30,8 @@ class OperandB(wiring.Component):
     ----------
     depth : int
         Beats.
+    read_domain : str
+        Of ``address`` and ``data``, and whose cycles a read takes.
 
     Members
     -------
@@ -46,9 +48,9 @@ class OperandB(wiring.Component):
 
     WRITE_LATENCY = 3
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, read_domain: str = "sync") -> None:
         require_range("OperandB", "depth", depth, 2, 1 << 16)
-        self.depth = depth
+        self.depth, self.read_domain = depth, read_domain
         self.numbers = [Signal(NUMBER_BITS, name=f"number_{index}") for index in range(2)]
         self.ended = [Ended("first"), Ended("second")]
         super().__init__(
@@ -62,7 +64,7 @@ class OperandB(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.ram = ram = memory.Memory(shape=BEAT_BITS, depth=self.depth, init=[], attrs={"ram_style": "block"})
-        writer, reader = ram.write_port(), ram.read_port()
+        writer, reader = ram.write_port(), ram.read_port(domain=self.read_domain)
         turn = Signal()  # who goes first: a register, so that neither's ready hangs on the other's valid
         m.d.sync += turn.eq(Mux(self.write[0].valid & self.write[1].valid, ~turn, self.write[1].valid))
         m.d.comb += [self.write[0].ready.eq(~turn), self.write[1].ready.eq(turn)]
@@ -72,7 +74,7 @@ class OperandB(wiring.Component):
             taken.eq(Mux(turn, self.write[1].valid, self.write[0].valid)),
         ]
         out = Signal(BEAT_BITS, reset_less=True)
-        m.d.sync += out.eq(reader.data)
+        m.d[self.read_domain] += out.eq(reader.data)
         m.d.comb += [
             writer.en.eq(taken),
             writer.addr.eq(chosen.address),

@@ -44,13 +44,15 @@ class WithLiteDram(wiring.Component):
         Files that belong to this component's Verilog.
     accesses : list of Access
         The component's, where it is a `sim.watched.Watched`.
+    pump : int
+        The component's; 1 where it has none.
     """
 
     def __init__(self, component: wiring.Component, core: Core) -> None:
         self._component, self._core = component, core
         self.verilog_sources: tuple[Path, ...] = (core.verilog,)
         self.row_bytes = core.settings.columns * core.settings.lanes
-        self.accesses = getattr(component, "accesses", [])
+        self.accesses, self.pump = getattr(component, "accesses", []), getattr(component, "pump", 1)
         members = dict(component.signature.members.items())
         self._address_bits = members.pop("memory").signature.address_bits
         # A machine with a link reaches the controller's registers itself.

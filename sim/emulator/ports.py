@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Flow
 
-from gateware.contracts import Access
+from gateware.contracts import Access, Shared
 
 __all__ = ["Tap", "check_ports", "design_header", "link_present", "scalar_ports", "taps"]
 
@@ -130,6 +130,13 @@ def check_ports(component: object) -> None:
         _check(component, ports, LINK)
 
 
+def _accesses(shared: list[Shared], accesses: list[tuple[int, Access]]) -> str:
+    return "".join(
+        f" ACCESS({ACCESS}{number}, {number}, {shared.index(access.memory)}, {int(access.write)})"
+        for number, access in accesses
+    )
+
+
 def design_header(component: object, prefix: str) -> str:
     """The C++ header with what the engine must know of a component. Raises ValueError for one that lacks a port."""
     check_ports(component)
@@ -152,15 +159,15 @@ def design_header(component: object, prefix: str) -> str:
         f"#define HAS_ERROR {int('error' in ports)}",
         f"#define HAS_LINK {int(link)}",
         f"#define HAS_CONTRACTS {int('violation' in ports)}",
+        f"#define PUMP {getattr(component, 'pump', 1)}",
         "#define FOR_EACH_TAP(TAP)"
         + "".join(f" TAP({cpp_name(TAP + tap.name)}, {tap.words})" for tap in taps(component)),
         "#define FOR_EACH_SHARED_MEMORY(MEMORY)"
         + "".join(f" MEMORY({memory.words}ull, {memory.lanes})" for memory in shared),
         "#define FOR_EACH_ACCESS(ACCESS)"
-        + "".join(
-            f" ACCESS({ACCESS}{number}, {number}, {shared.index(access.memory)}, {int(access.write)})"
-            for number, access in in_turn
-        ),
+        + _accesses(shared, in_turn),
+        "#define FOR_EACH_FAST_ACCESS(ACCESS)"
+        + _accesses(shared, [(number, access) for number, access in in_turn if access.domain == "fast"]),
         "#define FOR_EACH_INPUT(INPUT)" + "".join(f" INPUT({cpp_name(name)})" for name in inputs),
         "#define FOR_EACH_OUTPUT(OUTPUT)" + "".join(f" OUTPUT({cpp_name(name)})" for name in outputs),
     ]

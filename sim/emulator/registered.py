@@ -2,7 +2,7 @@
 
 from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Elaboratable, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Flow
+from amaranth.lib.wiring import Flow, In
 
 __all__ = ["RegisteredInputs"]
 
@@ -15,12 +15,14 @@ class RegisteredInputs(wiring.Component):
 
     Parameters
     ----------
-    component : a component with a signature
+    component : a component with a signature; one whose ``pump`` is 2 has the port ``fast_clk`` beside, the clock of its
+        domain ``fast``
     """
 
     def __init__(self, component: Elaboratable) -> None:
-        self._component = component
-        super().__init__(component.signature)
+        self._component, self._pumped = component, getattr(component, "pump", 1) == 2
+        clock = {"fast_clk": In(1)} if self._pumped else {}
+        super().__init__({**dict(component.signature.members.items()), **clock})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -29,8 +31,11 @@ class RegisteredInputs(wiring.Component):
         reset = Signal(init=1, reset_less=True)
         m.d.sync += reset.eq(ResetSignal("sync"))
         m.d.comb += [machine.clk.eq(ClockSignal("sync")), machine.rst.eq(reset)]
+        if self._pumped:
+            m.domains.fast = fast = ClockDomain("fast", reset_less=True, local=True)
+            m.d.comb += fast.clk.eq(self.fast_clk)
         outside = {path: Value.cast(value) for path, _, value in self.signature.flatten(self)}
-        for path, member, value in self.signature.flatten(self._component):
+        for path, member, value in self._component.signature.flatten(self._component):
             inside = Value.cast(value)
             if member.flow == Flow.In:
                 held = Signal(len(inside), reset_less=True, name="__".join(str(part) for part in path))

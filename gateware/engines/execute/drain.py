@@ -50,7 +50,7 @@ class Drain(wiring.Component):
     registers, run : In
         The operation, with ``take`` : In(1) when it begins; ``ready`` : Out(1): it may.
     rows : In(accumulator_row_layout)
-        From the array.
+        From the array, in its domain.
     release : Out(1)
         A tile has left the queue.
     constants : Out(channel_write_port), row_map : Out(row_map_write_port)
@@ -106,7 +106,7 @@ class Drain(wiring.Component):
         m = Module()
         cfg = self.config
         m.submodules.hand_over = hand_over = HandOver()
-        m.submodules.queue = queue = TileQueue(cfg.rows, cfg.acc_width)
+        m.submodules.queue = queue = TileQueue(cfg.rows, cfg.acc_width, cfg.pump)
         m.submodules.constants = constants = ConstantMemory(cfg.const_depth, cfg.multiplier_bits)
         m.submodules.dispatch = dispatch = TileDispatch(cfg.rows, constants.address_bits)
         m.submodules.fetch = fetch = ResidualFetch(cfg.rows, cfg.address_bits)

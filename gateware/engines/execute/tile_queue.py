@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from gateware.array.layouts import accumulator_row_layout
+from gateware.clocking.rows import QueueToSync
 from gateware.config import LANES
 from gateware.contracts import require
 from gateware.stream.fifo import StreamFifo
@@ -29,18 +30,20 @@ class TileQueue(wiring.Component):
     ----------
     rows, acc_width : int
         Of the array.
+    pump : int
+        2: the array is in the domain ``fast``; 1: in ``sync``, as all else.
 
     Members
     -------
     rows : In(accumulator_row_layout)
-        From the array, every row of every tile.
+        From the array, every row of every tile; in its domain.
     o : Out(stream of 4 x signed(acc_width))
     release : Out(1)
         A tile's last row left the queue in the cycle before: a credit.
     """
 
-    def __init__(self, rows: int, acc_width: int) -> None:
-        self.rows_a_tile, self.row = rows, data.ArrayLayout(signed(acc_width), LANES)
+    def __init__(self, rows: int, acc_width: int, pump: int = 1) -> None:
+        self.rows_a_tile, self.row, self.pump = rows, data.ArrayLayout(signed(acc_width), LANES), pump
         super().__init__(
             {
                 "rows": In(accumulator_row_layout(rows, LANES, acc_width)),
@@ -51,7 +54,8 @@ class TileQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = StreamFifo(self.row, queue_depth(self.rows_a_tile))
+        kind, depth = StreamFifo if self.pump == 1 else QueueToSync, queue_depth(self.rows_a_tile)
+        m.submodules.queue = queue = kind(self.row, depth)
         connect(m, queue.o, flipped(self.o))
         row = Signal(range(self.rows_a_tile))
         m.d.comb += [queue.i.valid.eq(self.rows.valid), queue.i.payload.eq(self.rows.data)]
@@ -60,5 +64,6 @@ class TileQueue(wiring.Component):
             m.d.sync += row.eq(row + 1)
             with m.If(row == self.rows_a_tile - 1):
                 m.d.sync += [row.eq(0), self.release.eq(1)]
-        require(m, platform, self, "a row of the array finds room in the queue", ~self.rows.valid | queue.i.ready)
+        if isinstance(queue, StreamFifo):
+            require(m, platform, self, "a row of the array finds room in the queue", ~self.rows.valid | queue.i.ready)
         return m

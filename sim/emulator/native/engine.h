@@ -28,6 +28,11 @@ constexpr int RESET_CYCLES = HAS_MEMORY ? 4 : 256;
 // What ended a run. The same order as `RunState` in emulation.py.
 enum Ended { LIMIT, DONE, ERROR, RECEIVED, VIOLATED };
 
+// What an access shows, where it is one.
+#define ACCESS(port, index, memory, write) \
+    if (top.port##___05Fvalid)                                                                               \
+        access(index, memory, write, top.port##___05Fnumber, top.port##___05Faddress, top.port##___05Flanes);
+
 // Taps, numbered in the order of the signature.
 #define NUMBER(port, words) TAP_##port,
 enum TapNumber { FOR_EACH_TAP(NUMBER) TAPS };
@@ -202,13 +207,37 @@ class Engine {
         top.link___05Frx___05Fpayload = rx_shown_ ? to_link.front() : 0;
         top.link___05Ftx___05Fready = 1;
 #endif
+#if PUMP == 1
         top.clk = 0;
-        top.eval();
-        dump(0);
+        evaluate(0);
         top.clk = 1;
-        top.eval();
-        dump(1);
+        evaluate(1);
+#else
+        // Both clocks rise together; the faster one rises once more in the middle of the cycle.
+        top.fast_clk = 0;
+        evaluate(0);
+        top.clk = top.fast_clk = 1;
+        evaluate(1);
+        if (!in_reset_) accesses_of_first_half();
+        top.fast_clk = 0;
+        evaluate(2);
+        top.clk = 0;
+        top.fast_clk = 1;
+        evaluate(3);
+#endif
         cycles_++;
+    }
+
+    void evaluate(int part) {
+        top_->eval();
+        dump(part);
+    }
+
+    // What the faster domain alone reads and writes before the edge in the middle; the rest is seen at the end.
+    void accesses_of_first_half() {
+        Design &top = *top_;
+        FOR_EACH_FAST_ACCESS(ACCESS)
+        (void)top;
     }
 
     void observe() {
@@ -244,11 +273,7 @@ class Engine {
         if (top.program_begins)
             for (SharedMemory &memory : shared_) memory.forget();
 #endif
-#define ACCESS(port, index, memory, write) \
-    if (top.port##___05Fvalid)                                                                               \
-        access(index, memory, write, top.port##___05Fnumber, top.port##___05Faddress, top.port##___05Flanes);
         FOR_EACH_ACCESS(ACCESS)
-#undef ACCESS
         (void)top;
     }
 
@@ -259,12 +284,12 @@ class Engine {
         violation_.access = index;
     }
 
-    void dump(int half) {
+    void dump(int part) {
 #if VM_TRACE
-        if (trace_ && cycles_ >= wave_from_ && cycles_ < wave_to_) trace_->dump(2 * cycles_ + half);
-        if (trace_ && half && cycles_ + 1 >= wave_to_) close_waves();
+        if (trace_ && cycles_ >= wave_from_ && cycles_ < wave_to_) trace_->dump(2 * PUMP * cycles_ + part);
+        if (trace_ && part == 2 * PUMP - 1 && cycles_ + 1 >= wave_to_) close_waves();
 #else
-        (void)half;
+        (void)part;
 #endif
     }
 
