@@ -25,7 +25,7 @@ class EventToFast(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        toggled, arrived, before = Signal(), Signal(), Signal()
+        toggled, arrived, before = (Signal(name=name) for name in ("toggled", "arrived", "before"))
         m.d.sync += toggled.eq(toggled ^ self.i)
         m.d.fast += [arrived.eq(toggled), before.eq(arrived)]
         m.d.comb += self.o.eq(arrived ^ before)
@@ -48,7 +48,9 @@ class EventToSync(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        toggled, arrived, before, previous = Signal(), Signal(), Signal(), Signal()
+        toggled, arrived, before, previous = (
+            Signal(name=name) for name in ("toggled", "arrived", "before", "previous")
+        )
         m.d.fast += [toggled.eq(toggled ^ self.i), previous.eq(self.i)]
         m.d.sync += [arrived.eq(toggled), before.eq(arrived)]
         m.d.comb += self.o.eq(arrived ^ before)

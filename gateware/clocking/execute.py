@@ -67,7 +67,7 @@ class ExecuteCrossing(wiring.Component):
         m.d.comb += [release.i.eq(self.release), self.fast_release.eq(release.o)]
         # Of two steps one crosses: so many fit into a cycle.
         m.submodules.steps = steps = EventToSync()
-        odd, blocked = Signal(), Signal()
+        odd, blocked = Signal(name="odd"), Signal(name="was_blocked")
         m.d.fast += [odd.eq(odd ^ self.fast_stepping), blocked.eq(self.fast_blocked)]
         m.d.comb += [steps.i.eq(self.fast_stepping & odd), self.stepping.eq(steps.o)]
         m.d.sync += self.blocked.eq(blocked)

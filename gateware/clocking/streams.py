@@ -33,8 +33,8 @@ class StreamToFast(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # Each of these changes its value with each payload: they are alike where nothing is under way.
-        offered, arrived, seen = Signal(), Signal(), Signal()
-        taken, returned, ended = Signal(), Signal(), Signal()
+        offered, arrived, seen = (Signal(name=name) for name in ("offered", "arrived", "seen"))
+        taken, returned, ended = (Signal(name=name) for name in ("taken", "returned", "ended"))
         payload = Signal(self.shape, name="payload", reset_less=True)
         with m.If(self.i.valid & (offered == ended)):
             m.d.sync += offered.eq(~offered)
@@ -70,7 +70,7 @@ class StreamToSync(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        put, arrived, got, returned = Signal(), Signal(), Signal(), Signal()
+        put, arrived, got, returned = (Signal(name=name) for name in ("put", "arrived", "got", "returned"))
         held = Signal(self.shape, name="held", reset_less=True)
         m.d.comb += self.i.ready.eq(put == returned)
         with m.If(self.i.valid & self.i.ready):

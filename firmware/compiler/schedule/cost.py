@@ -113,7 +113,7 @@ def _execute(config: AcceleratorConfig, array: ArrayRegisters) -> Cost:
     if post.scatter:
         bursts = blocks * tiles * SCATTERED_BURSTS
         lanes = r + SCATTER_TILE
-    cycles = blocks * tiles * max(k, r, lanes) + EXEC_START
+    cycles = blocks * tiles * max(max(k, r) / config.pump, lanes) + EXEC_START
     return Cost(cycles, DRAIN, stored + skipped, bursts, stored, rows * tiles * LANES * k * LANE_BYTES)
 
 
