@@ -98,9 +98,7 @@ def watched(platform: object) -> bool:
     return isinstance(platform, Monitors)
 
 
-def require(
-    m: Module, platform: object, unit: object, text: str, holds: ValueLike, *, domain: str = "sync"
-) -> None:
+def require(m: Module, platform: object, unit: object, text: str, holds: ValueLike, *, domain: str = "sync") -> None:
     """States that ``holds`` is true in each cycle in which the module's ``sync`` is not in reset.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Events that cross between the domain `sync` and the domain `fast`, whose clock is twice as fast with aligned edges."""
+"""Events that cross between the domains `sync` and `fast`; the latter's clock is twice as fast, with aligned edges."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring

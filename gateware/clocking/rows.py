@@ -60,5 +60,12 @@ class QueueToSync(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         level = Signal(range(2 * self.depth))
         m.d.comb += level.eq(head - tail)
-        require(m, platform, self, "the queue has room for what comes", ~(self.i.valid & (level == self.depth)), domain="fast")
+        require(
+            m,
+            platform,
+            self,
+            "the queue has room for what comes",
+            ~(self.i.valid & (level == self.depth)),
+            domain="fast",
+        )
         return m

@@ -164,8 +164,7 @@ def design_header(component: object, prefix: str) -> str:
         + "".join(f" TAP({cpp_name(TAP + tap.name)}, {tap.words})" for tap in taps(component)),
         "#define FOR_EACH_SHARED_MEMORY(MEMORY)"
         + "".join(f" MEMORY({memory.words}ull, {memory.lanes})" for memory in shared),
-        "#define FOR_EACH_ACCESS(ACCESS)"
-        + _accesses(shared, in_turn),
+        "#define FOR_EACH_ACCESS(ACCESS)" + _accesses(shared, in_turn),
         "#define FOR_EACH_FAST_ACCESS(ACCESS)"
         + _accesses(shared, [(number, access) for number, access in in_turn if access.domain == "fast"]),
         "#define FOR_EACH_INPUT(INPUT)" + "".join(f" INPUT({cpp_name(name)})" for name in inputs),

@@ -1,21 +1,22 @@
 """Proofs that whatever crosses between the machine's clock and the array's is neither lost nor doubled.
 
-Of events it is proved for ever when each is seen; of payloads in the first cycles, several times around, by a marked one
-among unmarked ones. Each twin has a fault that such crossings have in practice, and must fail.
+Of events it is proved for ever when each is seen; of payloads in the first cycles, several times around, that they come
+in their turn. Each twin has a fault that such crossings have in practice, and must fail.
 """
 
 from collections.abc import Callable
 
 import pytest
 from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from gateware.clocking.events import EventToFast, EventToSync, FastReset
 from gateware.clocking.rows import QueueToSync
 from gateware.clocking.streams import StreamToFast, StreamToSync
 from tests.formal.prove import prove, refute
 from tests.formal.two_clocks import TwoClocks
+from tests.gateware.clocking.faults import Direct, Forgetful, Hasty, Level
 
 CYCLES = 26  # of the faster clock
 NUMBER = 3  # bits of a payload's number: more than are ever under way
@@ -112,73 +113,6 @@ class Payloads(TwoClocks):
         return m
 
 
-class Direct(wiring.Component):
-    """Fault: no register that changes its value, but the faster domain's pulse itself, which `sync` may not see."""
-
-    i: In(1)
-    o: Out(1)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        pulse, arrived = Signal(), Signal()
-        m.d.fast += pulse.eq(self.i)
-        m.d.sync += arrived.eq(pulse)
-        m.d.comb += self.o.eq(arrived)
-        return m
-
-
-class Level(wiring.Component):
-    """Fault: the slower domain's pulse itself, which `fast` sees in two cycles."""
-
-    i: In(1)
-    o: Out(1)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        pulse = Signal()
-        m.d.sync += pulse.eq(self.i)
-        m.d.fast += self.o.eq(pulse)
-        return m
-
-
-class Forgetful(wiring.Component):
-    """Fault: an offer is a level and no change of value; one that was taken is seen again until its sender knows."""
-
-    i: In(stream.Signature(NUMBER))
-    o: Out(stream.Signature(NUMBER))
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        offered, returned, taken = Signal(), Signal(), Signal()
-        m.d.sync += [offered.eq(self.i.valid & ~self.i.ready), returned.eq(taken)]
-        m.d.fast += [self.o.valid.eq(offered), self.o.payload.eq(self.i.payload)]
-        m.d.fast += taken.eq(taken ^ (self.o.valid & self.o.ready))
-        before = Signal()
-        m.d.sync += before.eq(returned)
-        m.d.comb += self.i.ready.eq(returned ^ before)
-        return m
-
-
-class Hasty(wiring.Component):
-    """Fault: the sender does not wait until its payload has arrived."""
-
-    i: In(stream.Signature(NUMBER))
-    o: Out(stream.Signature(NUMBER))
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        put, held, arrived, got = Signal(), Signal(NUMBER), Signal(), Signal()
-        m.d.comb += self.i.ready.eq(1)
-        with m.If(self.i.valid):
-            m.d.fast += [held.eq(self.i.payload), put.eq(~put)]
-        m.d.sync += arrived.eq(put)
-        with m.If((arrived != got) & (self.o.ready | ~self.o.valid)):
-            m.d.sync += [self.o.payload.eq(held), self.o.valid.eq(1), got.eq(arrived)]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        return m
-
-
 @pytest.mark.parametrize(
     "harness",
     [
@@ -214,8 +148,8 @@ def test_payloads_come_in_turn(harness: Callable[[], TwoClocks]):
 @pytest.mark.parametrize(
     "harness",
     [
-        pytest.param(lambda: Payloads(Forgetful(), from_sync=True, capacity=0), id="StreamToFast"),
-        pytest.param(lambda: Payloads(Hasty(), from_sync=False, capacity=2), id="StreamToSync"),
+        pytest.param(lambda: Payloads(Forgetful(NUMBER), from_sync=True, capacity=0), id="StreamToFast"),
+        pytest.param(lambda: Payloads(Hasty(NUMBER), from_sync=False, capacity=2), id="StreamToSync"),
         pytest.param(lambda: Payloads(QueueToSync(NUMBER, 2), from_sync=False, capacity=3), id="QueueToSync"),
     ],
 )

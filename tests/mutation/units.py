@@ -150,7 +150,7 @@ _ALL = (
     Unit("shiftgelu", lambda: ShiftGELU(LEAN), shiftgelu_trials()),
     Unit(
         "operand_a",
-        lambda: OperandA(**OPERAND_A),
+        lambda: OperandA(OPERAND_A["rows"], OPERAND_A["depth"], OPERAND_A["x_width"]),
         trials("memory.bench_operands", "operand_a", "reset_of_operand_a", unit=OPERAND_A, count=100),
     ),
     Unit(
