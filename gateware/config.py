@@ -124,13 +124,8 @@ class AcceleratorConfig:
         _require(self.pump in (1, 2), f"pump must be 1 or 2, not {self.pump}")
         _require(4 <= self.rows <= 64, f"rows must be 4 to 64, not {self.rows}")
         _require(24 <= self.acc_width <= 32, f"acc_width must be 24 to 32 bits, not {self.acc_width}")
-        for field, least in (
-            ("a_depth", 64),
-            ("b_depth", 64),
-            ("const_depth", 16),
-            ("ln_channels", 16),
-            ("max_rows", 16),
-        ):
+        least_of = {"a_depth": 64, "b_depth": 64, "const_depth": 16, "ln_channels": 16, "max_rows": 16}
+        for field, least in least_of.items():
             value = getattr(self, field)
             _require(value >= least, f"{field} must be at least {least}, not {value}")
         _require(self.a_depth <= 1 << 16 and self.b_depth <= 1 << 16, "a_depth and b_depth must be at most 65536")
@@ -258,7 +253,6 @@ PRESETS: dict[str, AcceleratorConfig] = {
     )
 }
 ALIASES = {"arty_a7": "arty_a7_35"}
-
 
 TRUTHS = {"1": True, "True": True, "0": False, "False": False}
 
