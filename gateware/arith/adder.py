@@ -1,4 +1,4 @@
-"""Additions as synthesis packs them best: a LUT a bit, whatever chooses one of the operands."""
+"""Additions that synthesis packs into one LUT a bit, whatever logic chooses one of the operands."""
 
 from amaranth.hdl import Cat, Const, Value
 

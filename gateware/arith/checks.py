@@ -1,4 +1,4 @@
-"""Range checks of constructor parameters, worded for whoever has to change the value."""
+"""Range checks of constructor parameters. The sentences are for the person who has to change the value."""
 
 __all__ = ["require_range"]
 

@@ -1,4 +1,4 @@
-"""Delay lines: what goes beside a pipeline, one register a cycle."""
+"""Delay lines, for values that travel beside a pipeline: one register a cycle."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def delay_line(
     reset_last: bool = False,
     enable: Value | None = None,
 ) -> list[Any]:
-    """``value`` as it is, then as it was 1, 2, ... ``cycles`` cycles ago, each of its own shape.
+    """``value`` now, and as it was 1, 2, ... ``cycles`` cycles ago. Each keeps the shape of ``value``.
 
     Parameters
     ----------

@@ -13,12 +13,12 @@ __all__ = ["ReciprocalDivider"]
 class ReciprocalDivider(wiring.Component):
     """``(2^numerator_bits - 1) // divisor``, exactly, without restoring steps.
 
-    Only quotient bits that can be set are computed: whoever chooses ``quotient_bits`` promises that the quotient fits,
-    that is ``divisor >= 2^(numerator_bits - quotient_bits)``. A smaller divisor gives a wrong quotient in the same
-    time, nothing worse.
+    Only ``quotient_bits`` bits of the quotient are computed. The user must make sure that it fits, which means
+    ``divisor >= 2^(numerator_bits - quotient_bits)``. A smaller divisor gives a wrong quotient, in the same time, and
+    does no other harm.
 
-    Latency ``quotient_bits + 1`` cycles from the transfer of a divisor to the quotient's valid; a division every
-    ``quotient_bits + 1`` cycles where the quotient is taken at once. About one LUT a divisor bit.
+    Latency: ``quotient_bits + 1`` cycles from a divisor's transfer to the quotient's valid. Throughput: one division
+    in ``quotient_bits + 1`` cycles if the quotient is taken at once. Size: about one LUT a divisor bit.
 
     Parameters
     ----------

@@ -14,9 +14,9 @@ def dyadic_layout(multiplier_bits: int) -> data.StructLayout:
 
 
 def channel_layout(multiplier_bits: int) -> data.StructLayout:
-    """A channel's constants: what is added to it, and the factor m / 2^e that it is then multiplied by.
+    """A channel's constants: its bias, and the factor m / 2^e that multiplies the sum.
 
-    `isa.Constants` is the same record as it lies in memory.
+    `isa.Constants` is the same record in its memory layout.
     """
     return data.StructLayout({"bias": signed(32), **dict(dyadic_layout(multiplier_bits).members)})
 

@@ -14,9 +14,9 @@ BLOCK = 6  # divisor bits that one LUT looks at
 class PipelinedReciprocal(wiring.Component):
     """``quotient = (2^width - 1) // divisor``, one a cycle, ``latency`` = ``width`` cycles.
 
-    Long division without restoring steps, a quotient bit a stage. All bits of the dividend are 1, so the partial
-    remainder of stage j has only j bits, and nothing is subtracted of it before the stage that the divisor's length
-    reaches. About ``width^2 / 2`` LUTs.
+    Non-restoring long division with one quotient bit a stage. All bits of the dividend are 1. So the partial remainder
+    of stage j has only j bits, and nothing is subtracted from it in stages that are shorter than the divisor. Size:
+    about ``width^2 / 2`` LUTs.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class PipelinedReciprocal(wiring.Component):
     Members
     -------
     divisor : In(width)
-        Not 0: of that the quotient is meaningless.
+        Must not be 0: the quotient would be meaningless.
     quotient : Out(width)
 
     Raises

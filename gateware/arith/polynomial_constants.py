@@ -1,4 +1,4 @@
-"""What I-BERT's exponential needs of a scale, computed bit by bit when the scale changes."""
+"""The constants that I-BERT's exponential derives from a scale, computed bit by bit when the scale changes."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -29,7 +29,7 @@ class ExponentConstants(wiring.Component):
     start : In(1)
         Take ``x0``; not before ``ready``.
     x0 : In(x0_bits)
-        The scale's |x0|; 0 gives constants without meaning in the usual time.
+        The scale's |x0|. For 0 the constants mean nothing, and take no longer than usual.
     ready : Out(1)
         ``o`` holds the constants of the last ``x0``.
     o : Out(constants_layout)

@@ -1,4 +1,4 @@
-"""Division by a power of two, half to even: the end of a dyadic rescale."""
+"""Division by a power of two, ties to even: the last step of a dyadic rescale."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,8 +18,8 @@ COARSE = 16  # first the shift by multiples of it, then the rest
 class WindowShift(wiring.Component):
     """``floor(p / 2^shift)`` with what rounding and saturation need; one a cycle, ``latency`` = 3 cycles.
 
-    Only as many bits as the result may have go through the shifter; the others only tell whether it is out of range, or
-    whether there is more than the half.
+    Only the bits that the result may have go through the shifter. The others only decide whether the result is out of
+    range, and whether the remainder is more than a half.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class WindowShift(wiring.Component):
     half : Out(1)
         The first bit below it.
     sticky : Out(1)
-        A bit below the half is set. Without meaning where everything but the sign was shifted out: the half then is
-        the sign, and a quotient of nearly 0 rounds to 0 either way.
+        A bit below the half is set. It means nothing if all bits but the sign were shifted out. ``half`` is then the
+        sign, and a quotient of nearly 0 rounds to 0 in either case.
     over : Out(1)
         The floor has more than ``bits`` bits.
     negative : Out(1)
@@ -174,7 +174,7 @@ class RoundShift(wiring.Component):
 
 
 def mixed(bits: Value) -> Value:
-    """The bits are not all the same: as a number's upper bits, they say more than its sign."""
+    """Whether the bits differ from each other: as upper bits of a number they then hold more than its sign."""
     return bits.any() & ~bits.all()
 
 

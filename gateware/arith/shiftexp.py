@@ -17,8 +17,8 @@ SCALED_BITS = 10  # 1.4375 * -255 rounded as the shifts round is -367, and the l
 class ShiftExpLane(wiring.Component):
     """``(mantissa, shift)`` of the exponential of ``x <= 0``, so that it is ``(mantissa << shift) >> 1``.
 
-    A short division without restoring steps: the quotient has four bits, since the argument is clamped at ``n``
-    powers of two. One argument a cycle, results after `LATENCY` cycles. ``x0`` is static while arguments are inside.
+    A short non-restoring division. Its quotient has four bits, because the argument is clamped at ``n`` powers of two.
+    One argument a cycle; the result follows after `LATENCY` cycles. ``x0`` must not change while arguments are inside.
 
     Source: I-ViT, Algorithm 1; `sim.reference.ShiftExp.mantissa_shift` with ``step = x0``.
 

@@ -1,4 +1,4 @@
-"""Small products of adders alone: `*` would take a DSP block, and the array needs them all."""
+"""Small products made of adders alone. `*` would take a DSP block, and the array needs every DSP block."""
 
 from amaranth.hdl import Mux, Value
 

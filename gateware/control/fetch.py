@@ -19,7 +19,7 @@ LOG_BASE = register(Engine.CONTROL, "LOG_BASE").number
 
 
 class Fetch(wiring.Component):
-    """One word a cycle, in order; a word whose queue is full holds up all behind it.
+    """One word a cycle, in order. A word whose queue is full holds up every word behind it.
 
     Parameters
     ----------

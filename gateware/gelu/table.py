@@ -1,4 +1,4 @@
-"""ShiftGELU of every value that a row can hold, computed once a row."""
+"""A table of ShiftGELU for every value that a row can hold, computed once for each row."""
 
 from amaranth.hdl import Array, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -27,8 +27,8 @@ def entry_layout() -> data.StructLayout:
 class TableBuilder(wiring.Component):
     """For a row whose largest value is M: the requantised ``x * sigmoid(1.702 x)`` of x = -128 .. M, one a cycle.
 
-    One pipeline: exponential of x - M, sum with that of -M, reciprocal, sigmoid, product with x, dyadic rescale. A row
-    of maximum M takes M + 131 cycles; the next one follows at once.
+    One pipeline: exponential of x - M, its sum with the exponential of -M, reciprocal, sigmoid, product with x, dyadic
+    rescale. A row with maximum M takes M + 131 cycles, and the next row follows at once.
 
     Source: I-ViT, Algorithm 2.
 

@@ -1,4 +1,4 @@
-"""The statistics of Fully-8bit's L1 LayerNorm: mean, then the mean's absolute deviations, then their reciprocal."""
+"""The statistics of Fully-8bit's L1 LayerNorm: the mean, the absolute deviations from it, and their reciprocal."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring

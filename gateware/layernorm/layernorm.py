@@ -1,4 +1,4 @@
-"""I-LayerNorm with its rescale, on groups of four rows that stream by."""
+"""I-LayerNorm with its rescale, for a stream of groups of four rows."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring

@@ -59,7 +59,7 @@ class NormRoundShift(wiring.Component):
             value.eq(window.floor + (window.half & (window.sticky | window.floor[0]))),
             outside.eq(window.over | (value[15] ^ value[16]) | (~self.wide & mixed(value[7:16]))),
         ]
-        # Out of range, all bits below the sign are the opposite of it, but for the sign's copies in an 8-bit result.
+        # A result out of range saturates: each bit below the sign is its inverse; 8-bit results keep copies of it.
         below = (~window.negative).replicate(7)
         above = (self.wide ^ window.negative).replicate(8)
         m.d.sync += self.q.eq(Mux(outside, Cat(below, above, window.negative), value[:16]).as_signed())

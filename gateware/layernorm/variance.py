@@ -18,8 +18,8 @@ class RowVariance(wiring.Component):
     With ``S = sum u``, ``Q = sum u^2`` and ``r = S - C * mean``: ``v = Q - 2*mean*S + C*mean^2 = Q - mean * (S + r)``,
     one serial product. The division is by shift and subtract, 16 quotient bits.
 
-    The division is not `ReciprocalDivider`'s, whose dividend is a constant and which has no remainder: here both serve,
-    the remainder for the tie and for r, and the quotient's register goes on as the product's multiplier.
+    `ReciprocalDivider` does not fit: its dividend is a constant, and it gives no remainder. Here the remainder decides
+    ties and gives r, and the quotient's register becomes the multiplier of the product that follows.
 
     Parameters
     ----------

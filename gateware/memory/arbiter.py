@@ -17,8 +17,8 @@ __all__ = ["MemoryArbiter"]
 class MemoryArbiter(wiring.Component):
     """One client at a time has the port, for up to ``burst`` beats as long as it keeps asking; then the next in turn.
 
-    Bursts are what DRAM is fast with; a change of owner costs one cycle where the last one has stopped asking. One beat
-    a cycle within a burst.
+    DRAM is fast with bursts. Within a burst there is one beat a cycle. A change of owner costs one cycle if the last
+    owner has stopped asking.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ class MemoryPort(wiring.Signature):
     """What a user of memory sees; a memory has the flipped one. The shape of LiteDRAM's native port.
 
     Commands are carried out in their order. A write takes the next word of ``wdata``, which may come before or after
-    its command; a read's word appears on ``rdata`` in the order of the reads. A read that is accepted after a write
-    sees it. The user must take ``rdata`` at once: whoever issues a read has room for its word.
+    its command. Words of reads appear on ``rdata`` in the order of the reads. A read that is accepted after a write
+    sees it. The user must take ``rdata`` at once, and so issues a read only if it has room for the word.
 
     Parameters
     ----------

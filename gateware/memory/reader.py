@@ -1,4 +1,4 @@
-"""Reads beats by a strided descriptor, ahead of whoever takes them."""
+"""Reads beats by a strided descriptor, ahead of their consumer."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring

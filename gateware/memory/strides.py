@@ -24,7 +24,7 @@ def descriptor_layout(levels: int, width: int) -> data.StructLayout:
 class StridedCounter(wiring.Component):
     """The addresses of nested loops: ``base``, and from each to the next the jump of the level that steps.
 
-    The level that steps is the innermost one with steps left; the levels inside it begin anew. ``start`` takes a
+    The innermost level with steps left steps, and the levels inside it begin again. ``start`` takes a
     descriptor, which must hold until ``valid`` falls; from the next cycle on ``address`` is the first address, and
     ``step`` moves to the next. ``valid`` falls after the step at the last one.
 

@@ -1,4 +1,4 @@
-"""Where a row goes that comes from the rescale lanes: out, or into a memory for a residual's last pass."""
+"""Sends each row from the rescale lanes out, or to a memory for the last pass of a residual."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
@@ -17,7 +17,7 @@ MASK_BIT = 14  # that, 0 in a negative sum, masks a score
 
 
 class WriteBack(wiring.Component):
-    """Results to a queue; a residual's branch and terms to two memories of a tile's rows.
+    """Writes results to a queue, and a residual's branch and terms to two memories that hold the rows of a tile.
 
     A row of the memories is there from the cycle after it was kept. Nothing here waits: the queue has room for all
     rows that may be under way.

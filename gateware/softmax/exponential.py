@@ -1,4 +1,4 @@
-"""The exponentials that an arithmetic has in a softmax: two lanes, and what they must know of the scale."""
+"""The exponential of an arithmetic's softmax: two lanes, and the constants that they derive from the scale."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class SoftmaxExponential:
     latency : int
     mantissa_bits : int
     least_sum_bits : int
-        The exponential of 0, which is in every row, is at least 2 to this.
+        2 to this is at most the exponential of 0, which occurs in every row.
     preparation : int
         Cycles, at most, in which the lanes are not ready after ``x0`` has changed.
     """

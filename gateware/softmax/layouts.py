@@ -1,4 +1,4 @@
-"""What goes into Shiftmax, through it and out of it."""
+"""The records that go into Shiftmax, through it, and out of it."""
 
 from amaranth.hdl import Shape, signed
 from amaranth.lib import data, wiring

@@ -1,4 +1,4 @@
-"""FQ-ViT's Log-Int-Softmax in place of Shiftmax's division and second product: leading bits alone decide."""
+"""FQ-ViT's Log-Int-Softmax, in place of Shiftmax's division and second product: only leading bits decide."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring

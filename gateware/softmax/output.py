@@ -23,8 +23,8 @@ def factor_layout(rows: int, max_length: int, factor_bits: int) -> data.StructLa
 class RowOutput(wiring.Component):
     """``(e * factor) >> (32 - bits)`` of a row's exponentials e, two a cycle, packed into words.
 
-    A row of W words takes ``2 * W + 1`` cycles; a pair's word leaves `latency` cycles after the pair was read.
-    The whole unit stops while ``o.ready`` is low, which should therefore be a register's output.
+    A row of W words takes ``2 * W + 1`` cycles. A pair's word leaves `latency` cycles after the pair was read.
+    The whole unit stops while ``o.ready`` is low, so ``o.ready`` should come from a register.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ DISTANCE_BITS = STEP_BITS + QUOTIENT_BITS  # of the largest distance that is not
 class PolynomialExpLane(wiring.Component):
     """``(mantissa, shift)`` of the exponential of ``x <= 0``, so that it is ``(mantissa << shift) >> 1``.
 
-    The argument moves to the grid on which ln 2 has 8 bits, is divided by it in four restoring steps, and of the
-    remainder the polynomial is taken. One argument a cycle, results after `LATENCY` cycles.
+    The argument is scaled to a grid on which ln 2 has 8 bits, and divided by ln 2 in four restoring steps. The
+    polynomial is applied to the remainder. One argument a cycle, results after `LATENCY` cycles.
 
     Source: I-BERT, Algorithm 2; `sim.reference.PolynomialExp.mantissa_shift`.
 

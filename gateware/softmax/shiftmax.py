@@ -40,8 +40,8 @@ class Shiftmax(wiring.Component):
     A row of W words takes ``2 * W + 1`` cycles, sustained, and at least `row_cycles`; a job's first word is offered
     ``2 * W + latency`` cycles after the job was taken. There are no DSP blocks in it.
 
-    Not supported are a row in which every score is masked, a job of no rows, no scores or ``x0`` 0, and columns that
-    were never written: they give wrong words, and such a job ends like any other.
+    Not supported: a row in which every score is masked, columns that were never written, and a job with no rows, no
+    scores or ``x0`` 0. Words are then wrong, and the job ends like any other.
 
     Source: I-ViT, Algorithm 1; in the variants I-BERT, Algorithm 2, and FQ-ViT's Log-Int-Softmax.
 

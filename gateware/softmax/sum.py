@@ -1,4 +1,4 @@
-"""The first pass of Shiftmax over a block: exponentials of its scores, and their sum for every row."""
+"""The first pass of Shiftmax over a block: the exponential of each score, and their sum for each row."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -38,13 +38,13 @@ class RowSum(wiring.Component):
     half, row, word, read : Out; data, mask, maximum : In
         The score memory's read side.
     room : In(1)
-        A row may begin: somebody has room for its exponentials and its descriptor.
+        A row may begin: there is room for its exponentials and its descriptor.
     begin : Out(1), descriptor : Out
         A row begins.
     write : Out(1), slot : Out(2), pair : Out, exponentials : Out
         Exponentials ``2 * pair`` and ``2 * pair + 1`` of a row; rows have the slots 0, 1, 2, 3, 0, ...
     complete : Out(1), total : Out(31)
-        A row's sum, in which every value from 2^30 on stands for all of them.
+        A row's sum. Any value of at least 2^30 stands for every larger sum.
     """
 
     def __init__(self, rows: int, max_length: int, arithmetic: Arithmetic, x0_bits: int) -> None:

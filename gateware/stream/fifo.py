@@ -10,7 +10,7 @@ __all__ = ["StreamFifo"]
 
 
 class StreamFifo(wiring.Component):
-    """Queue in LUT memory with a registered output: nothing combinational between its two sides.
+    """A queue in LUT memory with a registered output. No combinational path joins its two sides.
 
     Throughput one payload a cycle; a payload appears at ``o`` two cycles after it entered an empty queue.
 

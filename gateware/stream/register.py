@@ -8,7 +8,7 @@ __all__ = ["HalfRateRegister", "StreamRegister"]
 
 
 class StreamRegister(wiring.Component):
-    """Two places for payloads, so that ``o``'s payload and valid and ``i``'s ready all come from registers.
+    """Two places for payloads, so that ``o.payload``, ``o.valid`` and ``i.ready`` all come from registers.
 
     Throughput one payload a cycle, latency one cycle.
 
@@ -43,7 +43,7 @@ class StreamRegister(wiring.Component):
 
 
 class HalfRateRegister(wiring.Component):
-    """One place for a payload, given on before the next is taken: cuts both directions with no multiplexer.
+    """One place for a payload, which leaves before the next is taken. It cuts both directions without a multiplexer.
 
     Throughput one payload in two cycles, latency one cycle.
 

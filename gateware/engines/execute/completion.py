@@ -1,4 +1,4 @@
-"""Tells that the results of EXEC's operations are where they belong, in the order of the operations."""
+"""Reports that the results of EXEC's operations are in their place, in the order of the operations."""
 
 from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring

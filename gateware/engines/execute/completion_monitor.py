@@ -1,4 +1,4 @@
-"""In what order the ends of EXEC's operations must be told, whatever unit tells them."""
+"""The order in which the ends of EXEC's operations must be reported, whatever unit reports them."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, wiring

@@ -1,4 +1,4 @@
-"""What a look-up of row maxima must give, whatever way they are kept."""
+"""What a look-up of row maxima must give, however the maxima are kept."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring

@@ -14,7 +14,7 @@ __all__ = ["ResidualPort", "ResidualRequests"]
 
 
 class ResidualPort(wiring.Signature):
-    """The skip operand of an operation, as whoever fetches it sees it.
+    """The skip operand of an operation, as the unit that fetches it sees it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ResidualPort(wiring.Signature):
 
 
 class ResidualRequests(wiring.Component):
-    """Asks for the beats of one slab of a block after the other, each as soon as a page is free.
+    """Asks for a block's beats slab by slab, for each slab as soon as a page is free.
 
     A slab's beats are asked for as a burst, one a cycle, once both of its tiles are known.
 

@@ -17,7 +17,7 @@ __all__ = ["ResultPlacement"]
 
 
 class ResultPlacement(wiring.Component):
-    """Gives each row of results its place: one row a cycle, as far as the store takes them.
+    """Gives each row of results its place: one row a cycle while the store takes them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The row map: where in a matrix in memory the rows of an operation go that do not lie one after the other."""
+"""The row map: the matrix row to which each row of an operation goes, where rows are not stored in sequence."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring

@@ -1,4 +1,4 @@
-"""Results to memory: rows of a tile are assembled to beats of four rows, and a slab's beats leave as one burst."""
+"""Stores results: rows of a tile are assembled into beats of four rows, and the beats of a slab leave as one burst."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -21,7 +21,7 @@ def result_row_layout(rows: int) -> data.StructLayout:
 
 
 class RowStore(wiring.Component):
-    """Writes tiles to where a ``TileIterator`` says that they lie.
+    """Writes tiles to the places that a ``TileIterator`` gives.
 
     A row of int8 results is taken a cycle, int16 in two, int32 in four (``columns`` says which). Two pages: while
     one slab's beats of a block leave (one a cycle, with a mask where a row group is not complete), the next is filled.

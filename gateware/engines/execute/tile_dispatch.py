@@ -1,4 +1,4 @@
-"""What is to be made of each tile, told to the postprocessor ahead of its rows."""
+"""Tells the postprocessor what to do with each tile, before its rows come."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -14,7 +14,7 @@ __all__ = ["TileDispatch"]
 class TileDispatch(wiring.Component):
     """A job for the postprocessor and a request for constants, of each tile of an operation in turn.
 
-    A tile takes a cycle at least; the job and the request of a tile wait for each other's, not for those before.
+    A tile takes at least one cycle. The job and the request of a tile wait for each other, and not for earlier ones.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""LOADT and LOADB: operands from memory into the operand buffers, normalised or activated on the way."""
+"""LOADT and LOADB bring operands from memory to the operand buffers, through LayerNorm or ShiftGELU if asked."""
