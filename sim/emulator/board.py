@@ -76,7 +76,7 @@ class Board:
         self.restore()
 
     def restore(self) -> None:
-        """Writes everything that stands in memory beforehand."""
+        """Writes everything that memory must hold before a frame."""
         for base, content in self.program.pieces():
             self.emulation.write_memory(base, content)
 
@@ -98,7 +98,7 @@ class Board:
         self.emulation.write_memory(allocation.base, pack_matrix(rows, allocation.size).tobytes())
 
     def run(self, image: npt.NDArray[np.int8], max_cycles: int = CYCLES_A_FRAME, watch: bool = False) -> Frame:
-        """One frame; with `watch` its tensors that never reach memory are kept for `watched`.
+        """Runs one frame. With `watch`, tensors that never reach memory are recorded for `watched`.
 
         Raises
         ------

@@ -118,7 +118,7 @@ class Emulation:
             raise EmulationError(f"There is no room for {self.memory_bytes} bytes of emulated memory; ask for less.")
 
     def replace_memory(self, profile: MemoryProfile) -> None:
-        """The board anew, out of reset, with an empty memory of another timing; costs no time. Not with LiteDRAM's."""
+        """Begins again with an empty memory of another timing, in no time. Not possible with LiteDRAM's memory."""
         if self._own_memory:
             raise EmulationError("The board has LiteDRAM's memory, which has one timing; open another board.")
         self.close()
@@ -150,11 +150,11 @@ class Emulation:
     # Memory
 
     def write_memory(self, beat_address: int, content: bytes) -> None:
-        """Bytes from a beat's first one on. Takes no cycles."""
+        """Writes bytes, from the first byte of a beat on. Takes no cycles."""
         self._copy(True, beat_address, (ctypes.c_uint8 * len(content)).from_buffer_copy(content), len(content))
 
     def read_memory(self, beat_address: int, length: int) -> bytes:
-        """`length` bytes from a beat's first one on. Takes no cycles."""
+        """Reads `length` bytes, from the first byte of a beat on. Takes no cycles."""
         if length < 0:
             raise ValueError(f"length must not be negative, not {length}.")
         buffer = (ctypes.c_uint8 * length)()
@@ -229,13 +229,13 @@ class Emulation:
         return int(self._library.emulator_error(self._board()))
 
     def set_input(self, name: str, value: int) -> None:
-        """Drives an input that has no meaning to the emulator; it keeps the value. Names as in Verilog: `a__b`."""
+        """Drives an input that the emulator does not interpret; the value stays. Names are Verilog's: `a__b`."""
         if name not in self._inputs:
             raise EmulationError(f"There is no input {name!r}; there is {', '.join(self._inputs) or 'none'}.")
         self._library.emulator_set_input(self._board(), self._inputs.index(name), value)
 
     def output(self, name: str) -> int:
-        """An output that has no meaning to the emulator, such as a counter."""
+        """An output that the emulator does not interpret, such as a counter."""
         if name not in self._outputs:
             raise EmulationError(f"There is no output {name!r}; there is {', '.join(self._outputs) or 'none'}.")
         return int(self._library.emulator_output(self._board(), self._outputs.index(name)))

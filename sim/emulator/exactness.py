@@ -73,7 +73,7 @@ def compare(
     stored: Mapping[str, Integers],
     watched: list[Piece],
 ) -> Comparison:
-    """All of one frame.
+    """Compares all tensors of one frame.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def compare(
 
 
 def _rows(tensor: Integers, order: Integers | None) -> Integers:
-    """One image's tensor as rows, in their order in memory; what no token is, is 0."""
+    """One image's tensor as rows, in their order in memory. Rows that are no token are 0."""
     if order is None:
         # The graph selects the class token before the last LayerNorm, the machine behind it: one row of several.
         return np.atleast_2d(tensor[0])
@@ -138,7 +138,7 @@ def _windowed(compiled: Compiled) -> dict[str, npt.NDArray[np.bool_]]:
 
 
 def _expected_on_chip(compiled: Compiled) -> list[str]:
-    """Tensors that must have been watched."""
+    """The tensors that the taps must have shown."""
     names: list[str] = []
     for layer in compiled.plan.layers:
         if isinstance(layer, Attention):

@@ -32,13 +32,13 @@ MOST_PORT = 65535
 
 
 class Line(ABC):
-    """Bytes to and from whoever uses the board."""
+    """Bytes to and from the user of the board."""
 
     name: str
 
     @abstractmethod
     def receive(self, seconds: float) -> bytes:
-        """What came, at most after so long."""
+        """The bytes that have come, after at most that time."""
 
     @abstractmethod
     def send(self, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Under which memories a program is checked, and the check under one of them."""
+"""The memories under which a program is checked, and the check under one memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Checked:
 
     @property
     def different(self) -> list[str]:
-        """What differs, each with the memory's name."""
+        """The differences, each with the name of its memory."""
         return [f"with the memory {self.memory}: {sentence}" for sentence in self.comparison.different]
 
 

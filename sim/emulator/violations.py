@@ -1,4 +1,4 @@
-"""What was violated, as a sentence: a unit and its contract, or a memory and the words that are out of order."""
+"""A violation as a sentence: the unit and its contract, or the memory and the words that are out of order."""
 
 from sim.emulator.library import Violation
 from sim.watched import ContractViolation, Watched

@@ -1,1 +1,1 @@
-"""The machine at the level of its instructions: what a program means, without cycles."""
+"""The machine at the level of instructions. It defines what a program means, and counts no cycles."""

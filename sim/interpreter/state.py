@@ -1,4 +1,4 @@
-"""What an instruction-level machine remembers, and how it addresses it."""
+"""The state of a machine at the level of instructions, and how it is addressed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MachineError(ValueError):
 
 
 def looped(base: int, counts: list[int], jumps: list[int]) -> npt.NDArray[np.int64]:
-    """Every address of nested loops, level 0 fastest: of each level, 1 - steps, and what is added at a step."""
+    """Every address of nested loops, level 0 fastest. Each level has (1 - steps, what a step adds)."""
     places = np.array([base], np.int64)
     for count, jump in zip(counts, jumps, strict=True):
         # From a level's first address to its next: through all that is inside, and then the jump.

@@ -97,7 +97,7 @@ class ArrayOperations:
         self._score_blocks = 0
 
     def execute(self, product: Product, setup: list[Setup], accesses: list[Access]) -> None:
-        """One RUN of EXEC. `setup`: where results go, and what they are added to; `accesses`: to those."""
+        """One RUN of EXEC. `setup` says where results go and what they are added to, `accesses` what that touches."""
         a, b, steps, constants = product.a, product.b, product.steps, product.constants
         blocks = ceil_div(product.rows, self.config.rows)
         array = ArrayRegisters(
@@ -120,14 +120,14 @@ class ArrayOperations:
         self.operations.add(Engine.EXEC, ExecuteRegisters(array, tuple(setup)), [*read, *accesses])
 
     def stores(self, tensor: Allocation, rows: Span, columns: Span) -> list[Access]:
-        """The accesses of an operation that stores there: also to the whole of each tensor that was in that place."""
+        """The accesses of an operation that stores there, among them each whole tensor that used the place before."""
         places = [(tensor.name, rows, columns)]
         for one in self.memory.former(tensor):
             places.append((one.name, Span(0, one.slab), Span(0, LANES * SLAB_COLUMNS * one.slabs)))
         return [Access(*place, write=True, event=EventKind.WRITTEN) for place in places]
 
     def score_block(self) -> Access:
-        """The score memory's block that the next scores go to."""
+        """The block of the score memory to which the next scores go."""
         block = self._score_blocks % SCORE_BLOCKS
         self._score_blocks += 1
         return Access(Space.SCORES, Span(block, block + 1), write=True, event=EventKind.WRITTEN)

@@ -1,4 +1,4 @@
-"""Lowers attention: scores, Shiftmax and the product with V, the three of them on different blocks at a time."""
+"""Lowers attention: scores, Shiftmax and the product with V, which work on different blocks at the same time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BLOCKS_AT_A_TIME = 2  # whose probabilities are in A
 
 @dataclass
 class _Head:
-    """A head of a window: the rows of its tokens, and places of its operands."""
+    """A head of a window: the rows of its tokens, and the places of its operands."""
 
     window: int
     index: int
@@ -102,12 +102,12 @@ class _Attention:
         self._constants = [emitter.constants.channels(table, LANES) for table in tables]
 
     def _table(self, rescale: Rescale) -> int:
-        """Where a rescale's constants for the whole tensor are in memory."""
+        """The place in memory of a rescale's constants, which hold for the whole tensor."""
         bits = self.emitter.config.multiplier_bits
         return self.emitter.memory.place(records(self.layer.name, None, rescale.factor, LANES, bits), self.layer.name)
 
     def blocks(self) -> Iterator[_Block]:
-        """All blocks of all heads, each once its head's Q and K are on their way."""
+        """All blocks of all heads. Each comes when the loads of its head's Q and K have been appended."""
         turn = 0
         for window in range(self.windows):
             first = window * self.pitch
@@ -210,10 +210,10 @@ class _Attention:
         return Span(first, first + self.steps)
 
     def _rows(self, block: _Block) -> Span:
-        """Of the tensor of Q, K and V."""
+        """The rows in the tensor of Q, K and V."""
         first = block.head.rows.start + block.index * self.rows_a_block
         return Span(first, min(first + self.rows_a_block, block.head.rows.stop))
 
     def _is_last(self, block: _Block) -> bool:
-        """Of its head."""
+        """Whether it is the last block of its head."""
         return self._rows(block).stop == block.head.rows.stop

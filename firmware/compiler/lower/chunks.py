@@ -1,4 +1,4 @@
-"""Which rows of a layer are in the A buffer at a time."""
+"""Which rows of a layer are in the A buffer at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCKS_AT_ONCE = 24  # behind a norm: so that not much is waited for before the 
 
 @dataclass(frozen=True)
 class Chunking:
-    """What decides on a layer's chunks.
+    """Everything that decides a layer's chunks.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Chunking:
 
 
 def chunks_of(config: AcceleratorConfig, rows: Span, chunking: Chunking) -> list[Span]:
-    """Rows that fit the A buffer: all at once, or half of it, so that one chunk is loaded while another is used.
+    """Chunks of rows that fit the A buffer: all rows, or half the buffer, so that one loads while another is used.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Loads of what is made offline: weights in order of use, channels' constants, tables of rows."""
+"""Loads what the compiler has made: weights in the order of their use, constants of channels, tables of rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ConstantLoads:
         return place
 
     def norm(self, norm: Norm) -> None:
-        """LayerNorm's constants, unless it has them already.
+        """Loads LayerNorm's constants, unless they are loaded already.
 
         Raises
         ------
@@ -100,7 +100,7 @@ def modulo(
     write: bool = False,
     event: EventKind = EventKind.DONE,
 ) -> list[Access]:
-    """Accesses to something that is kept for `max_rows` rows, row r at place r modulo that.
+    """Accesses to a memory of `max_rows` places, where row r has place r modulo `max_rows`.
 
     Raises
     ------

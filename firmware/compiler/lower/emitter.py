@@ -1,4 +1,4 @@
-"""What layers are lowered with: the machine's buffers and memory, and the operations so far."""
+"""The state while layers are lowered: the machine's buffers and memory, and the operations so far."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ GROUP_TILES = 4  # output tiles of a weight group: 16 channels
 
 @dataclass(frozen=True)
 class Places:
-    """Where the first of some rows, the first of some tiles and those tiles' constants are on the chip."""
+    """The places on the chip of the first of some rows, of the first of some tiles, and of the tiles' constants."""
 
     a: int
     b: int
@@ -101,7 +101,7 @@ class MatmulOperations:
         )
 
     def _group(self) -> int:
-        """As many tiles as half of B holds, at most `GROUP_TILES`."""
+        """How many tiles half of B holds, at most `GROUP_TILES`."""
         for group in range(min(GROUP_TILES, max(1, self.emitter.config.b_depth // 2 // self.steps)), 0, -1):
             tiles = Span(0, self.tiles).parts(group)
             if all(len(set(self.low[LANES * part.start : LANES * part.stop])) == 1 for part in tiles):
@@ -109,7 +109,7 @@ class MatmulOperations:
         raise CompileError(f"{self.layer.name}: lower limits must be the same for each four channels.")
 
     def load(self, source: Allocation, rows: Span, place: int) -> None:
-        """Rows of the operand into A, and where they go into the row map."""
+        """Loads rows of the operand into A, and their destinations into the row map."""
         operands, layer = self.emitter.operands, self.layer
         if isinstance(layer.operand, Joined):
             for row in range(source.rows):
@@ -124,7 +124,7 @@ class MatmulOperations:
             self.emitter.constants.row_map(self.output.table.base, rows)
 
     def run(self, rows: Span, tiles: Span, places: Places) -> None:
-        """Some tiles of rows from a block's start on."""
+        """Computes some tiles of the rows from the start of a block on."""
         output, skip = self._output(rows, tiles), self._skip(rows, tiles)
         product = Product(
             a=Strided(places.a, self.stride),
@@ -198,7 +198,7 @@ def _mode(layer: Matmul) -> PostMode:
 
 
 def _clamped(layer: Matmul) -> npt.NDArray[np.bool_]:
-    """For each channel, padding included, whether its results stop at -127."""
+    """For each channel, padding included: whether its results are clamped at -127."""
     channels = len(layer.weight)
     count = ceil_div(channels, LANES) * LANES
     if layer.rescale is None or layer.rescale.low is None:

@@ -1,4 +1,4 @@
-"""Lowers the layers of a network, one after the other or in turns."""
+"""Lowers the layers of a network, one after the other or alternately."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Network:
                     self.placement.memory.give_back(self.placement.allocations[name])
 
     def _layer(self, index: int) -> int:
-        """One layer; returns 1."""
+        """Lowers one layer; returns 1, the number of layers that are done."""
         layer, later = self.layers[index], self.layers[index + 1 :]
         self.emitter.operations.begin(layer.name)
         match layer:
@@ -92,7 +92,7 @@ class _Network:
         return max(self.config.max_rows // 2 // unit * unit, LANES)
 
     def _matmul(self, layer: Matmul, later: Sequence[Layer]) -> MatmulOperations:
-        """A layer with the places of what it writes and adds."""
+        """A layer, with the places of its result and of the residual that it adds."""
         output, skip = self.placement.matmul(layer), self.placement.skip(layer)
         before_gelu = any(
             isinstance(one, Matmul) and isinstance(one.operand, Gelu) and one.operand.tensor == layer.name

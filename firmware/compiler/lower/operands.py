@@ -1,4 +1,4 @@
-"""Loads of tensors in memory into the operands' buffers, on the way perhaps through LayerNorm or ShiftGELU."""
+"""Loads tensors from memory into the operand buffers, some of them through LayerNorm or ShiftGELU."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class _Part:
 
     @property
     def rows(self) -> Span:
-        """With those that pad the last group."""
+        """The rows, with those that pad the last group."""
         return Span(LANES * self.groups.start, LANES * self.groups.stop)
 
     def read(self, rows: Span) -> Access:
-        """The access to rows of the tensor, as far as it has them."""
+        """The access to those rows that the tensor has."""
         return Access(
             self.tensor.name, Span(rows.start, min(self.tensor.rows, rows.stop)), Span(0, self.tensor.columns)
         )
@@ -116,7 +116,7 @@ class OperandLoads:
         return Access(Space.A, Span(to.base + blocks.start * to.stride, to.base + blocks.stop * to.stride), write=True)
 
     def _plain(self, part: _Part) -> None:
-        """Rows as they are: all of a slab's groups are consecutive beats."""
+        """Loads rows unchanged: all groups of a slab are consecutive beats."""
         tensor, groups = part.tensor, part.groups.size
         slabs = (tensor.slabs, tensor.slab)
         registers = LoadRegisters(

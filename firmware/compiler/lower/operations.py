@@ -1,4 +1,4 @@
-"""Operations of the machine with everything that they touch."""
+"""Operations of the machine, each with everything that it touches."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Access:
     event: EventKind = EventKind.DONE
 
     def overlaps(self, other: Access) -> bool:
-        """Whether both touch something of the same space."""
+        """Whether both touch a common place."""
         return self.rows.overlaps(other.rows) and self.columns.overlaps(other.columns) and self.space == other.space
 
     def covers(self, other: Access) -> bool:
-        """Whether it touches all that the other one does."""
+        """Whether it touches everything that the other one touches."""
         return self.rows.covers(other.rows) and self.columns.covers(other.columns) and self.space == other.space
 
 
@@ -98,11 +98,11 @@ class Operations:
 
     @property
     def layer(self) -> str:
-        """What is added belongs to it."""
+        """The layer to which added operations belong."""
         return self.marks[-1] if self.marks else ""
 
     def begin(self, layer: str) -> None:
-        """What follows belongs to that layer: a mark in the log."""
+        """Begins a layer: the operations that follow belong to it, and the log gets a mark."""
         self.found.append(Operation(Engine.EXEC, layer=layer, mark=len(self.marks)))
         self.marks.append(layer)
 

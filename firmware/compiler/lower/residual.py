@@ -1,4 +1,4 @@
-"""Factors of a residual's branch and skip, as the array's registers hold them."""
+"""The factors of a residual's branch and skip, in the form of EXEC's registers."""
 
 from __future__ import annotations
 

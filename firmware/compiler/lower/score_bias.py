@@ -1,4 +1,4 @@
-"""What is added to scores, as tables in memory: the array adds them as it does a residual's skip."""
+"""Tables in memory that are added to scores. EXEC adds them as it adds the skip operand of a residual."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ class ScoreBiasTables:
                 self._tables[mask, head] = emitter.memory.constant(name, table, TERM_BYTES)
 
     def skip(self, window: int, head: int, row: int) -> SkipRegisters:
-        """Where the table of a window and a head lies, from a row on."""
+        """The place of the table of a window and a head, from a row on."""
         table = self._tables[self._masks[window], head]
         return SkipRegisters(skip_base=table.base, skip_slab=table.slab, skip_row=row)

@@ -38,7 +38,7 @@ def lower_rows(layer: MatmulOperations, source: Allocation, rows: Span, reserve:
 
 
 def _chunks(layer: MatmulOperations, rows: Span, reserve: int) -> list[Span]:
-    """The rows that are in A at a time."""
+    """The rows that are in A at the same time."""
     cfg, operand, residual = layer.emitter.config, layer.layer.operand, layer.layer.residual
     of_map = layer.layer.map is not None
     # Half of the row map, so that the next rows' part can be loaded.
@@ -91,7 +91,7 @@ def _with_all_weights(layer: MatmulOperations, source: Allocation, rows: Span) -
 
 
 def _streaming(layer: MatmulOperations, source: Allocation, rows: Span, final: bool) -> None:
-    """One chunk of rows, perhaps the final one; weights pass through B group by group."""
+    """Computes one chunk of rows while weights pass through B, group by group."""
     emitter, steps = layer.emitter, layer.steps
     a = _take_rows(layer, source, rows)
     piece = layer.group * max(1, CONSTANTS_A_LOAD // (LANES * layer.group))  # tiles whose constants are loaded at once
@@ -115,7 +115,7 @@ def _streaming(layer: MatmulOperations, source: Allocation, rows: Span, final: b
 
 
 def _run_group(layer: MatmulOperations, rows: Span, tiles: Span, places: Places) -> None:
-    """All rows; in two parts where the transform of the last ones may still be under way."""
+    """Computes all rows, in two parts if the transform of the last ones may still be under way."""
     r = layer.emitter.config.rows
     early = ceil_div(rows.size, r) - LAST_BLOCKS
     if tiles.start > 0 or early <= 0 or not isinstance(layer.layer.operand, Transformed):

@@ -1,1 +1,1 @@
-"""From operations to a program: what waits for what, and how long it takes."""
+"""From operations to a program: which operation waits for which, and how long everything takes."""

@@ -1,4 +1,4 @@
-"""Operations and their waits as a program: a semaphore for each stream and each engine that is told of its events."""
+"""Makes a program of operations and waits. Each stream has a semaphore for each engine that waits for it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def assemble(config: AcceleratorConfig, operations: list[Operation], log_base: i
 
 
 class _Assembly:
-    """A program on its way.
+    """A program that is being assembled.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class _Assembly:
             self.program.signal(operation.engine, semaphore)
 
     def _wait(self, engine: Engine, event: Event) -> None:
-        """Takes what an engine has not taken yet of the counts given up to an event."""
+        """Takes the counts that were given up to an event and that the engine has not taken yet."""
         pair = (event.stream, engine)
         due = bisect_right(self.told[pair], event.number)
         while due > self.taken[pair]:
@@ -105,7 +105,7 @@ class _Assembly:
             self.taken[pair] += count
 
     def _give(self, event: Event) -> list[int]:
-        """The semaphores that an event is given to."""
+        """The semaphores to which an event gives a count."""
         pairs = [(event.stream, engine) for engine in sorted(self.consumers.get(event, ()))]
         for pair in pairs:
             self.told[pair].append(event.number)

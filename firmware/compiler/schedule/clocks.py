@@ -33,7 +33,7 @@ class Event(NamedTuple):
 
 
 class VectorClock:
-    """How many events of each stream are known to have happened. All before the last known one have, too."""
+    """For each stream the last event that is known to have happened, which implies all earlier ones."""
 
     def __init__(self, counts: dict[Stream, int] | None = None) -> None:
         self._counts = {} if counts is None else counts
@@ -42,12 +42,12 @@ class VectorClock:
         return self._counts.get(event.stream, 0) >= event.number
 
     def learn(self, event: Event) -> None:
-        """The event has happened."""
+        """Notes that the event has happened."""
         if not self.knows(event):
             self._counts[event.stream] = event.number
 
     def merge(self, other: VectorClock) -> None:
-        """What is known there is known here."""
+        """Takes over everything that the other clock knows."""
         for stream, number in other._counts.items():
             if self._counts.get(stream, 0) < number:
                 self._counts[stream] = number

@@ -47,7 +47,7 @@ NARROW = 1.05  # times the cycles that its bits take, where it is narrower
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one operation: cycles that its engine takes, and what it asks of memory."""
+    """The cost of one operation: the cycles of its engine, and its memory traffic."""
 
     cycles: float
     latency: float
@@ -70,7 +70,7 @@ class Prediction:
 
 
 def in_order_of_start(config: AcceleratorConfig, operations: list[Operation]) -> list[Operation]:
-    """The same operations in the order in which they are predicted to start: loads as early as what they wait for.
+    """The same operations in the order of their predicted start, so that loads are as early as they can be.
 
     That order is right word by word, as the one given: an engine's operations keep theirs, and whatever waits for an
     event starts after it.

@@ -1,4 +1,4 @@
-"""What each operation must wait for, so that engines overlap no further than is right."""
+"""The events that each operation must wait for, so that engines never overlap wrongly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["dependencies"]
 
 
 def dependencies(operations: list[Operation]) -> list[Step]:
-    """For every operation the events that it must wait for: only those that its engine does not know of already.
+    """For every operation the events that it must wait for, without those that its engine knows of already.
 
     A wait brings more than its event: whatever the giving engine knew when it began that operation has happened, too.
     """
@@ -65,7 +65,7 @@ class _Dependencies:
         return list(needed.values())
 
     def _latest_first(self, events: list[Event]) -> list[Event]:
-        """By the place of the cause: what a later one brings along may make the others superfluous."""
+        """In the order of their causes, latest first: a later event may imply the others."""
         return sorted(events, key=lambda event: -self.causes[event].position)
 
     def _learn(self, clock: VectorClock, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Earlier accesses to one space: what a later access must wait for, without those that make no difference any more."""
+"""The earlier accesses to one space that a later access may have to wait for."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class History:
                 yield step.events[before.event]
 
     def record(self, access: Access, step: Step) -> None:
-        """Adds an access, and drops those that it makes superfluous: whoever waits for it need not know of them."""
+        """Adds an access, and drops earlier ones that it implies: waiting for it is waiting for them."""
         self._entries = [
             entry for entry in self._entries if not (_supersedes(access, step, *entry) and access.covers(entry[0]))
         ]
@@ -69,7 +69,7 @@ class History:
             self._limit = 2 * len(self._entries) + LEAST_PRUNED
 
     def prune(self) -> None:
-        """Drops the accesses that every engine knows to be over, as far as it may have to."""
+        """Drops the accesses that have ended, as every engine that might wait for them knows."""
         self._entries = [entry for entry in self._entries if self._matters(*entry)]
 
     def _matters(self, before: Access, step: Step) -> bool:
@@ -91,7 +91,7 @@ def _in_order(first: Engine, before: Access, second: Engine, access: Access) -> 
 
 
 def _supersedes(access: Access, step: Step, before: Access, earlier: Step) -> bool:
-    """Whether the end of an access is the end of an earlier one of the same rows and columns, too."""
+    """Whether the end of an access implies the end of an earlier one of the same rows and columns."""
     if access.write:
         return True
     return not before.write and step.events[access.event].stream == earlier.events[before.event].stream

@@ -1,4 +1,4 @@
-"""How far a program's semaphores can count, whatever memory does."""
+"""The highest counts that a program's semaphores can reach, whatever the timing of memory."""
 
 from __future__ import annotations
 
