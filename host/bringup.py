@@ -51,19 +51,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Eyes:
-    """The finest look at each alignment of each lane at which anything was right."""
+    """For each alignment of each lane at which anything was right: what the finest search returned."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[int, int, int], Eye] = {}
 
     def seen(self, eye: Eye) -> None:
-        """Takes a look; a later one is finer."""
+        """Notes the result of a search; a later search is finer."""
         if any(eye.right):
             self.found[eye.lane, eye.write_bitslip, eye.read_bitslip] = eye
 
 
 def picture(eye: Eye, delays: int) -> str:
-    """A character a tap: `#` right, `.` wrong, a blank where none was tried."""
+    """One character for each tap: `#` right, `.` wrong, a blank if it was not tried."""
     taps = [" "] * delays
     for index, right in enumerate(eye.right):
         taps[index * eye.step] = "#" if right else "."
@@ -71,7 +71,7 @@ def picture(eye: Eye, delays: int) -> str:
 
 
 def rows(eyes: Eyes, lanes: tuple[Lane, ...], phy: Phy) -> list[tuple[str, ...]]:
-    """A row an alignment, as `COLUMNS`."""
+    """A row for each alignment, as `COLUMNS`."""
     found: list[tuple[str, ...]] = []
     for (lane, write, read), eye in sorted(eyes.found.items()):
         chosen = lanes[lane] if lane < len(lanes) else None
@@ -95,7 +95,7 @@ def show(eyes: Eyes, lanes: tuple[Lane, ...], phy: Phy) -> None:
 
 
 def leveled(options: argparse.Namespace, link: Connection) -> dict[str, object]:
-    """Brings the memory up and shows the eyes, also where one is missing; what there is for `--json`."""
+    """Brings up the memory and shows the eyes, also if one is missing. Returns the values for `--json`."""
     constants, eyes = constants_of(link.identity, options.build), Eyes()
     lanes: tuple[Lane, ...] = ()
     try:
@@ -109,7 +109,7 @@ def leveled(options: argparse.Namespace, link: Connection) -> dict[str, object]:
 
 
 def tested(options: argparse.Namespace, link: Connection) -> dict[str, object]:
-    """Tests the memory; what there is for `--json`."""
+    """Tests the memory. Returns the values for `--json`."""
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     if not options.json:
         print(f"memory test: {options.size:,} bytes, seed {seed}", flush=True)

@@ -52,7 +52,7 @@ COLUMNS = ("digit", "device says", "confidence", "cycles")
 
 
 def listed(shown: digits.DigitSet, predictions: list[Prediction]) -> list[tuple[str, ...]]:
-    """Of the first images, as `COLUMNS`: the label, what the device says and how sure it is, cycles if it counts."""
+    """The first images as `COLUMNS`: label, answer, confidence, and cycles if the device counts them."""
     return [
         (digits.CLASS_NAMES[label], answer.name, percent(answer.confidence), str(answer.cycles or "not counted"))
         for label, answer in zip(shown.labels[:SHOWN], predictions[:SHOWN], strict=True)

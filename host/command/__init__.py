@@ -1,1 +1,1 @@
-"""What the commands share: error sentences, progress and tables."""
+"""Parts that all commands share: error sentences, progress and tables."""

@@ -1,4 +1,4 @@
-"""What a command says when it cannot go on: one sentence on standard error and exit status 2, never a traceback."""
+"""How a command ends when it cannot continue: one sentence on standard error and exit status 2, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands show: progress on a terminal and nothing of it in a pipe, tables on a terminal and lines in a pipe."""
+"""Output of commands: tables and progress on a terminal, lines and no progress in a pipe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tracked(items: Iterable[Item], total: int, what: str, *, done: int = 0) -> I
 
 @contextmanager
 def tracker(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar where standard error is a terminal; what is given takes how much is done, and of how much."""
+    """A progress bar if standard error is a terminal. The function that it gives takes what is done and the total."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
@@ -49,7 +49,7 @@ def tracker(what: str, total: int | None = None) -> Iterator[Callable[[int, int]
 
 @contextmanager
 def transfer(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    """The same for bytes, with their rate; what is given takes how many more are done."""
+    """The same for bytes, with their rate. The function that it gives takes how many more bytes are done."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda more: None

@@ -1,1 +1,1 @@
-"""Devices: whatever takes an image and answers with integer logits."""
+"""Devices. A device takes an image and answers with integer logits."""

@@ -142,7 +142,7 @@ class EmulatedDevice(LinkedDevice):
 
 
 def through_the_back_door(emulation: Emulation, program: Program) -> None:
-    """Writes what stands in memory beforehand right into the emulated memory, in no time of the board's."""
+    """Writes what memory must hold before a frame straight into the emulated memory, in none of the board's time."""
     for base, content in program.pieces():
         emulation.write_memory(base, content)
 

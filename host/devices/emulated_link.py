@@ -14,7 +14,7 @@ PIECE = 64  # bytes between two looks at what the board has sent
 
 
 class EmulatedLink(Transport):
-    """Time passes only while somebody writes, reads or waits: so many cycles of the machine's clock.
+    """Time passes only during a write, a read or a wait, in cycles of the machine's clock.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ PIECE = 64  # cycles between two looks at an answer that has begun
 
 
 class EthernetLink(Transport):
-    """Time passes only while somebody waits: so many cycles of the machine's clock.
+    """Time passes only during a wait, in cycles of the machine's clock.
 
     Each way is a line of its own that carries one datagram after another, with all that Ethernet, IP and UDP add; a
     datagram is there when its last byte is, and half of the round trip later. The host's system takes what it writes
@@ -57,7 +57,7 @@ class EthernetLink(Transport):
             self._run(end)
 
     def passed(self, datagram: bytes, back: bool) -> list[bytes]:
-        """What comes out of the line, there or back, for what goes in; a worse line has other ideas."""
+        """What leaves the line for what enters it, in either direction. Subclasses model lines with faults."""
         return [datagram]
 
     def _depart(self, datagram: bytes, free: float, way: deque[tuple[float, bytes]]) -> float:

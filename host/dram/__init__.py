@@ -1,1 +1,1 @@
-"""The board's memory from the host's side: bringing it up over the link, and testing it."""
+"""The board's memory from the host: bringing it up over the link, and testing it."""

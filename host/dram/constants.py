@@ -1,4 +1,4 @@
-"""Which constants bring a device's memory up: the `dram.json` that hw.build wrote beside its bitstream."""
+"""The constants that bring up a device's memory: the `dram.json` that hw.build wrote beside the bitstream."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def initialise(
 
 
 def memory_answers(connection: Connection) -> bool:
-    """Whether memory can be read; before it is brought up its port takes nothing."""
+    """Whether memory can be read. Before it is brought up, its port accepts nothing."""
     try:
         connection.read(0, 1)
     except RequestRefused as error:
@@ -95,7 +95,7 @@ def memory_answers(connection: Connection) -> bool:
 
 
 def awake(connection: Connection) -> None:
-    """Brings the memory up where it has not been since power-on.
+    """Brings up the memory if that has not been done since power-on.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Brings a DRAM up over the controller's control port: the command sequence, then read leveling if the PHY needs it.
+"""Brings up a DRAM over the controller's control port: the command sequence, then read leveling if the PHY needs it.
 
 Leveling finds, for each byte lane, which word alignment and which delay of the read data return what was written. A
 pattern goes to one burst in row 0 of bank 0 by commands that the control port issues itself, and comes back by the same
@@ -24,7 +24,7 @@ WRITE_STEP = 2  # write alignments between which the data move by a whole memory
 
 
 class LevelingError(RuntimeError):
-    """A byte lane that returns nothing right: which, what it returned, and what to do, in one sentence."""
+    """A byte lane returns nothing right. The sentence says which lane, what it returned, and what to do."""
 
 
 class ControlBus(Protocol):
@@ -138,7 +138,7 @@ class _Port:
             self._wait(cycles / self._constants.memory_mhz * 1e-6)
 
     def flush(self) -> None:
-        """Everything that was written so far is there afterwards."""
+        """Waits until everything that was written so far is in memory."""
         writes, self._writes = self._writes, []
         if writes:
             self._bus.control_write_all(writes)
@@ -195,7 +195,7 @@ class _Port:
 
 
 def _pattern(seed: int, phases: int, bits: int) -> list[int]:
-    """Words without a period in a burst: a xorshift generator's (Marsaglia, 2003)."""
+    """Words from a xorshift generator (Marsaglia, 2003), which do not repeat within a burst."""
     words = []
     for _ in range(phases):
         seed ^= seed << 13 & 0xFFFFFFFF

@@ -70,7 +70,7 @@ def random_bytes(size: int, seed: int) -> Iterator[tuple[int, bytes]]:
 def memory_test(
     memory: Memory, memory_bytes: int, size: int, seed: int, moved: Callable[[int, int], None] = lambda done, of: None
 ) -> list[str]:
-    """Writes all of a test's pieces, then reads all of them: a cell that another one overwrites is found.
+    """Writes all pieces of a test, then reads all of them, so that a cell which another one overwrites is found.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The log of an evaluation: what is done already, so that an interrupted one goes on where it stopped.
+"""The log of an evaluation, from which an interrupted one continues.
 
 JSON lines: the first says what was evaluated (device, checksums of the files, labels), each further one is an outcome,
 written as soon as it is known. A last line cut short by the interruption is dropped and its image evaluated again.

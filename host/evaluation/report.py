@@ -1,4 +1,4 @@
-"""How an evaluation's metrics are told: lines and a table for people, an object for `--json`."""
+"""The report of an evaluation: lines and a table for people, an object for `--json`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_object(metrics: Metrics, job: Job, names: tuple[str, ...]) -> dict[str, o
 
 
 def confusion_table(metrics: Metrics, names: tuple[str, ...]) -> Table:
-    """The confusion matrix, or where there are too many classes the ten most frequent confusions."""
+    """The confusion matrix or, if there are too many classes, the ten most frequent confusions."""
     if len(names) > WIDEST_MATRIX:
         table = Table("class", "called", "images", title="most frequent confusions")
         for actual, called, count in metrics.mistakes()[:10]:

@@ -1,4 +1,4 @@
-"""What a fault is tried on: an emulated board behind a line that can be spoiled, and the answers that are right."""
+"""The bench for faults: an emulated board behind a line that can be disturbed, and the right answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PICTURES = 4
 
 @dataclass
 class Row:
-    """What came of one fault.
+    """The outcome of one fault.
 
     Members
     -------

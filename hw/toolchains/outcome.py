@@ -1,4 +1,4 @@
-"""What a toolchain came to."""
+"""The outcome of a toolchain."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Routed:
 
     @property
     def slow(self) -> Timing | None:
-        """The clock that misses by most what was asked of it; None if all reach it."""
+        """The clock that misses its frequency by most, or None if none does."""
         late = [clock for clock in self.timing if not clock.met]
         return min(late, key=lambda clock: clock.achieved_mhz / clock.wanted_mhz, default=None)
 
@@ -64,7 +64,7 @@ class Outcome:
 
 
 def check_bitstream(path: Path, part: Part) -> str | None:
-    """Why a file is no bitstream of that part; None if it is one: header, length and part are looked at."""
+    """Why a file is no bitstream for that part, or None if it is one. Header, length and part are checked."""
     content = path.read_bytes()
     least, most = part.bitstream_bytes
     if not least <= len(content) <= most:

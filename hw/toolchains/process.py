@@ -18,7 +18,7 @@ LAST_LINES = 3
 
 
 def find(*names: str, variable: str | None = None, remedy: str = "") -> str:
-    """The first of `names` that is installed; what the environment's `variable` names goes before all.
+    """The first of `names` that is installed. The program that the environment's `variable` names comes before them.
 
     Raises
     ------

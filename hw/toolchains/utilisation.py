@@ -108,7 +108,7 @@ def read(text: str, top: str) -> Utilisation:
 
 
 def over_limits(used: Utilisation, part: Part) -> list[str]:
-    """A sentence for each resource of which the part has too few."""
+    """A sentence for each resource of which the part has too little."""
     advice = {
         "lut": "take a smaller grid (rows) or a larger part",
         "ff": "take a smaller grid (rows) or a larger part",

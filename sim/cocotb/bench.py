@@ -1,4 +1,4 @@
-"""What a cocotb bench starts with: its parameters, a seeded generator, clock and reset, and a watchdog in cycles."""
+"""The beginning of every cocotb bench: parameters, a seeded generator, clock and reset, and a watchdog in cycles."""
 
 import json
 import os

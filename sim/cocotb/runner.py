@@ -182,7 +182,7 @@ def run_bench(
 
 
 def _build_folder(sources: Sequence[Path], name: str, command: Sequence[str]) -> Path:
-    """Beside the first source, which is named after its own content; named after the others' and the command's."""
+    """A folder beside the first source, named after the other sources and the command."""
     key = hashlib.sha256(" ".join(command).encode())
     for extra in sources[1:]:
         key.update(extra.read_bytes())

@@ -97,7 +97,7 @@ class StreamSource(_Stream):
         self._idle()
 
     def start(self, payloads: Iterable[int]) -> Any:
-        """`send` as a task of its own; await it, or cancel it."""
+        """Starts `send` as a task of its own, to be awaited or cancelled."""
         return cocotb.start_soon(self.send(payloads))
 
 
@@ -142,6 +142,6 @@ class StreamMonitor(_Stream):
         return self.received[:count]
 
     def stop(self) -> None:
-        """Consume no more, as before a reset."""
+        """Stops consuming, for instance before a reset."""
         self.task.cancel()
         self.ready.value = 0

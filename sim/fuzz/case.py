@@ -1,4 +1,4 @@
-"""One case of the fuzz: a network, a machine, a memory and what is done with them, as one line of text."""
+"""One case of the fuzz: a network, a machine, a memory, and what is done with them. A case is one line of text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Case:
 
 
 def parse_case(text: str) -> Case:
-    """What `str` of a case was. Raises UserError, with an example, for another text."""
+    """The case that this text was made from by `str`. Raises UserError, with an example, for another text."""
     names = {"settings": "set"}
     wanted = [names.get(field.name, field.name) for field in fields(Case)]
     found: dict[str, str] = {"set": ""}

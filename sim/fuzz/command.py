@@ -27,7 +27,7 @@ MOST_FRAMES = 1_000_000
 
 
 def fuzz(plan: Plan, progress: Progress | None = None) -> Totals:
-    """Runs a plan up to its first failure, which is shrunk. Raises UserError where a program cannot be compiled."""
+    """Runs a plan up to its first failure and shrinks that. Raises UserError where a program cannot be compiled."""
     totals = Totals()
     task = None if progress is None else progress.add_task("fuzz", total=plan.frames)
     for case in plan.cases():

@@ -1,4 +1,4 @@
-"""Random small networks, by what their numbers of rows leave modulo the rows of an array."""
+"""Random small networks, chosen by their numbers of rows modulo the rows of an array."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Frame = tuple[str, int, int]
 
 
 def residues(frame: Frame, rows: int) -> set[int]:
-    """What the numbers of rows of its matrices leave modulo the rows of the array."""
+    """The numbers of rows of its matrices, modulo the rows of the array."""
     kind, side, more = frame
     counts = (side * side + 1 + more, side * side) if kind == "vit" else (more * more, side * side)
     return {count % rows for count in counts}

@@ -1,4 +1,4 @@
-"""Which cases are run: all of it follows from a seed."""
+"""The cases that are run. A seed decides all of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Plan:
     refused: int = 0
 
     def cases(self) -> Iterator[Case]:
-        """Machine by machine, so that one is built and done with before the next."""
+        """The cases, machine by machine, so that only one machine is needed at a time."""
         for number, machine in enumerate(self.machines):
             draw = random.Random(f"fuzz {self.seed} {machine}")
             left = self.frames * (number + 1) // len(self.machines) - self.frames * number // len(self.machines)

@@ -39,7 +39,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case.
+    """The outcome of a case.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def run_case(case: Case) -> Outcome:
 
 
 def _fill(board: Board, seed: int) -> None:
-    """Noise where nothing stands beforehand: nobody may take it for zeros."""
+    """Fills unused memory with noise, so that nothing can rely on zeros."""
     noise = np.random.default_rng(seed).integers(0, 256, board.program.beats * BEAT_BYTES, np.uint8)
     board.emulation.write_memory(0, noise.tobytes())
     board.restore()

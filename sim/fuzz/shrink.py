@@ -66,7 +66,7 @@ def _fails(case: Case, fails: Callable[[Case], bool]) -> bool:
 
 
 def _simpler(case: Case) -> Iterator[Case]:
-    """Simpler ones, the much simpler first."""
+    """Simpler cases, the simplest first."""
     for count in (1, 2):
         if len(case.steps) > count:
             yield dataclasses.replace(case, steps=case.steps[-count:])

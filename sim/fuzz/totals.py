@@ -1,4 +1,4 @@
-"""What a run of the fuzz has done, and how it is told."""
+"""The totals of a run of the fuzz, and their report."""
 
 from __future__ import annotations
 
