@@ -21,6 +21,7 @@ from firmware.checkpoints.checked import FloatArray, check_buffers, checked_weig
 from firmware.checkpoints.positions import positions
 from sim.reference.errors import UserError
 from sim.reference.model_shape import ModelShape
+from sim.reference.swin_shape import SwinShape
 from sim.reference.vit_shape import VitShape
 
 __all__ = ["weights_of"]
@@ -53,6 +54,8 @@ def weights_of(
     expected = dict(shape.weight_shapes())
     found = _with_missing_biases(found, expected, notes)
     found = _with_features(found, shape, notes)
+    if isinstance(shape, SwinShape):
+        found = _swin(found, shape)
     if isinstance(shape, VitShape):
         found = _vit(found, shape, path, resample, notes)
         if shape.distilled:
@@ -121,7 +124,16 @@ def _vit(arrays: Arrays, shape: VitShape, path: Path, resample: bool, notes: lis
         found["pos_embed"] = positions(finite("pos_embed", found["pos_embed"], path), shape, path, resample)
     _fold_layer_scale(found, path, notes)
     for block in shape.block_names():
-        _fill_heads(found, f"{block}.attn", shape)
+        _fill_heads(found, f"{block}.attn", shape.dim, shape.heads, shape.padded_width)
+    return found
+
+
+def _swin(arrays: Arrays, shape: SwinShape) -> Arrays:
+    """Of a Swin, with its heads filled up."""
+    found = dict(arrays)
+    for stage in shape.stages:
+        for block in shape.blocks(stage):
+            _fill_heads(found, f"{block}.attn", shape.width(stage), shape.heads[stage], shape.padded_width(stage))
     return found
 
 
@@ -148,9 +160,9 @@ def _fold_layer_scale(arrays: Arrays, path: Path, notes: list[str]) -> None:
         notes.append("LayerScale is multiplied into the weights before it.")
 
 
-def _fill_heads(arrays: Arrays, name: str, shape: VitShape) -> None:
-    """Gives each head channels of zeros up to those that it has here; what has another shape is left to the check."""
-    width, padded, dim, heads = shape.head_width, shape.padded_width, shape.dim, shape.heads
+def _fill_heads(arrays: Arrays, name: str, dim: int, heads: int, padded: int) -> None:
+    """Gives each head channels of zeros up to `padded`; what has another shape is left to the check."""
+    width = dim // heads
     if width == padded:
         return
     for part in ("weight", "bias"):

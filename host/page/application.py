@@ -152,11 +152,12 @@ def _file(path: Path, kind: str) -> Handler:
 
 
 def as_object(labelled: Labelled, clock_mhz: float | None) -> dict[str, object]:
-    """What the page shows: the ranking, and what a device that counts has counted."""
+    """What the page shows, the ranking and what a device that counts has counted; and the integers behind it."""
     prediction = labelled.prediction
     frame = Layer("frame", 0, prediction.counters)
     return {
         "top": [{"name": entry.name, "probability": entry.probability} for entry in prediction.top(TOP)],
+        "logits": prediction.logits.tolist(),
         "cycles": prediction.cycles,
         "frames_per_second": clock_mhz * 1e6 / prediction.cycles if clock_mhz and prediction.cycles else None,
         "engines": [{"name": name, "share": busy(frame)} for name, busy in ENGINES] if prediction.counters else [],

@@ -92,7 +92,8 @@ def _vit(side: int, distilled: int, draw: random.Random) -> ModelShape:
 
 def _swin(side: int, window: int, draw: random.Random) -> ModelShape:
     heads = draw.choice((1, 1, 2))
-    dim = heads * draw.choice((16, 16, 32))
+    width, split = draw.choice(((16, 1), (16, 2), (32, 1)))  # heads of 8 channels among them
+    dim, heads = heads * width, heads * split
     stages = draw.choice((1, 2)) if side % 2 == 0 else 1
     depths = tuple(draw.choice((1, 2, 2, 3)) for _ in range(stages))
     patch = draw.choice((2, 4))

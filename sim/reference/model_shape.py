@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.reference.errors import UserError
+from sim.reference.rounding import ceil_div
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,10 +27,13 @@ __all__ = [
     "LinearLayer",
     "ModelShape",
     "NormLayer",
+    "padded_width",
 ]
 
 MLP_RATIO = 4
 COLOURS = 3
+HEAD_CHANNELS = 16
+"""An attention head's channels come in so many: those that it has beyond the float model's are zero."""
 ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
 """What an MLP's activation is in the float model; ShiftGELU stands for each of them."""
 INTEGERS: dict[int, type[np.signedinteger]] = {8: np.int8, 16: np.int16, 32: np.int32}
@@ -205,6 +209,11 @@ class ModelShape(ABC):
             result[f"{norm.name}.norm_scaling_factor"] = ((norm.channels,), np.float32)
         result |= {activation.scale: ((), np.float32) for activation in self.activations()}
         return result | {one.integer: (one.shape, INTEGERS[one.bits]) for one in self.embeddings()}
+
+
+def padded_width(width: int) -> int:
+    """Channels that an attention head has here, of which the float model has `width`."""
+    return ceil_div(width, HEAD_CHANNELS) * HEAD_CHANNELS
 
 
 def patch_embedding(image: int, patch: int, dim: int) -> LinearLayer:

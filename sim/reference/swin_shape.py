@@ -22,6 +22,7 @@ from sim.reference.model_shape import (
     check_dimensions,
     check_divides,
     check_float_model,
+    padded_width,
     patch_embedding,
 )
 
@@ -97,8 +98,12 @@ class SwinShape(ModelShape):
         return self.dim << stage
 
     def head_width(self, stage: int) -> int:
-        """Channels of a stage's attention heads."""
+        """Channels of a stage's attention heads in the float model."""
         return self.width(stage) // self.heads[stage]
+
+    def padded_width(self, stage: int) -> int:
+        """The same here: as many, or more, of which the last are zero."""
+        return padded_width(self.head_width(stage))
 
     def stage_window(self, stage: int) -> int:
         """Side of a stage's windows: one window where the map is no larger."""
@@ -125,13 +130,28 @@ class SwinShape(ModelShape):
             for stage in self.stages
         )
 
+    def macs(self) -> int:
+        return super().macs() - sum(self.side(stage) ** 2 * self._padding_weights(stage) for stage in self.stages)
+
+    def parameters(self) -> int:
+        biases = sum(3 * self.depths[stage] * self._padding(stage) for stage in self.stages)
+        return super().parameters() - biases - sum(map(self._padding_weights, self.stages))
+
+    def _padding(self, stage: int) -> int:
+        """Channels that all heads of a stage have beyond the float model's."""
+        return self.heads[stage] * self.padded_width(stage) - self.width(stage)
+
+    def _padding_weights(self, stage: int) -> int:
+        """Weights of these, in all of the stage's blocks."""
+        return self.depths[stage] * 4 * self.width(stage) * self._padding(stage)
+
     def layers(self) -> list[LinearLayer | NormLayer]:
         layers: list[LinearLayer | NormLayer] = [patch_embedding(self.image, self.patch, self.dim)]
         layers.append(NormLayer("patch_embed.norm", self.dim))
         for stage in self.stages:
-            width = self.width(stage)
+            width, attended = self.width(stage), self.heads[stage] * self.padded_width(stage)
             for block in self.blocks(stage):
-                layers += block_layers(block, width, self.side(stage) ** 2, "qact3")
+                layers += block_layers(block, width, self.side(stage) ** 2, "qact3", attended=attended)
             if down := self.downsample(stage):
                 layers.append(NormLayer(f"{down}.norm", 4 * width))
                 rows = self.side(stage + 1) ** 2

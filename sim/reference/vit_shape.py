@@ -19,9 +19,9 @@ from sim.reference.model_shape import (
     check_dimensions,
     check_divides,
     check_float_model,
+    padded_width,
     patch_embedding,
 )
-from sim.reference.rounding import ceil_div
 
 __all__ = ["POOLS", "VitShape"]
 
@@ -33,8 +33,6 @@ ATTENTION = (
 )
 POOLS = ("token", "mean", "mean_norm")
 """What the head reads: the class token, the mean of the patches behind the last LayerNorm, or that mean before it."""
-HEAD_CHANNELS = 16
-"""A head's channels come in so many: those that it has beyond dim / heads are zero."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class VitShape(ModelShape):
     @property
     def padded_width(self) -> int:
         """Channels of an attention head here: as many, or more, of which the last are zero."""
-        return ceil_div(self.head_width, HEAD_CHANNELS) * HEAD_CHANNELS
+        return padded_width(self.head_width)
 
     def block_names(self) -> list[str]:
         return [f"blocks.{index}" for index in range(self.depth)]

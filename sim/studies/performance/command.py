@@ -23,11 +23,9 @@ from sim.studies.performance.measure import Measurement, measure
 from sim.studies.performance.model_page import write_page
 from sim.studies.performance.pictures import draw
 from sim.studies.performance.tables import console, layers_table, rows_table, write
-from sim.studies.performance.workloads import Workload, from_file, random_image, shipped
+from sim.studies.performance.workloads import MEMORY, RANDOM, Workload, from_file, random_image, shipped
 
-RANDOM = "random:"
 SEED = 1
-MEMORY = "arty_a7"
 
 
 def workload(name: str, arguments: argparse.Namespace) -> Workload:

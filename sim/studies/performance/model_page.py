@@ -9,9 +9,10 @@ from typing import Any
 from rich.table import Table
 
 from sim.emulator.profiles import ARTY_A7, PROFILES
-from sim.reference.architecture import parse_architecture, spelled_out
+from sim.reference.architecture import NAMES, parse_architecture, spelled_out
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.studies.performance import tables
+from sim.studies.performance.brought import BROUGHT
 from sim.studies.performance.model_pictures import draw_accuracy, draw_latency
 
 __all__ = ["measured_cycles", "models_table", "refusals", "write_page"]
@@ -37,6 +38,14 @@ which variations of these architectures, and how each was tested, is on [checkpo
 """
 CELLS = """Each cell is cycles, frames a second, and MACs per DSP and cycle (at most 2 on an Artix-7, else 1). The
 table is written by `python -m sim.bench.models --docs`."""
+BROUGHT_HEAD = """## What a checkpoint brings
+
+The variations of [checkpoints](checkpoints.md), cycles of a frame. The first line of each is at a published size: the
+cost model's (`python -m sim.bench.models --docs`), or measured, in bold. The second is a small model of the same kind:
+one frame with random weights ran on each emulated board, every tensor equal to the reference
+(`python -m sim.bench.models --measure --docs`). The float model of each is compared with the code of the named
+libraries, within 1e-4 (`make test-training`).
+"""
 REFUSED = "A dash is a model that does not fit that board as it is configured. The compiler's words:"
 ACCURACY = """## Accuracy against speed
 
@@ -82,7 +91,7 @@ def _cell(row: dict[str, Any], board: str, measured: dict[tuple[str, str], int])
     one = row["boards"][board]
     if "refused" in one:
         return "-"
-    cycles = measured.get((row["architecture"], board))
+    cycles = measured.get((row["architecture"], board), one.get("measured"))
     ratio = one["cycles"] / (cycles or one["cycles"])
     speed, use = one["frames_per_second"] * ratio, one["macs_per_dsp_cycle"] * ratio
     text = f"{one['cycles'] / ratio / 1e6:.2f} M, {speed:.2f}, {use:.2f}"
@@ -101,6 +110,26 @@ def _table(rows: list[dict[str, Any]], measured: dict[tuple[str, str], int]) -> 
     return lines
 
 
+def _brought_table(rows: dict[str, dict[str, Any]], measured: dict[tuple[str, str], int]) -> list[str]:
+    """A line for each of `BROUGHT` whose rows are there, at its own size and at the small one."""
+    boards = list(next(iter(rows.values()))["boards"])
+    lines = ["| what | compared with | architecture | " + " | ".join(f"`{board}`" for board in boards) + " |"]
+    lines.append("|---" * (3 + len(boards)) + "|")
+    for one in BROUGHT:
+        for name, what, sources in ((one.published, one.what, one.sources), (one.small, "", "")):
+            if name in rows:
+                cells = [_cycles(rows[name], board, measured) for board in boards]
+                lines.append(f"| {what} | {sources} | `{name}` | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cycles(row: dict[str, Any], board: str, measured: dict[tuple[str, str], int]) -> str:
+    """Predicted, or bold."""
+    one = row["boards"][board]
+    cycles = measured.get((row["architecture"], board), one.get("measured"))
+    return f"**{cycles:,}**" if cycles is not None else f"{one['cycles']:,}" if "cycles" in one else "-"
+
+
 def refusals(rows: Sequence[dict[str, Any]]) -> list[str]:
     """A line for each reason why a model does not fit a board."""
     reasons: dict[str, list[str]] = {}
@@ -113,11 +142,14 @@ def refusals(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 def _page(rows: list[dict[str, Any]], accuracy: list[dict[str, Any]], measured: dict[tuple[str, str], int]) -> str:
     paper = [row for name in PAPER for row in rows if row["model"] == name]
-    others = [row for row in rows if row not in paper]
+    brought = {name for one in BROUGHT for name in (one.published, one.small)}
+    others = [row for row in rows if row not in paper and (row["model"] in NAMES or row["model"] not in brought)]
     lines = [HEAD]
     for title, some in (("The paper's models", paper), ("Other sizes", others)):
         if some:
             lines += [f"## {title}", "", CELLS, "", *_table(some, measured), ""]
+    if found := {row["model"]: row for row in rows if row["model"] in brought}:
+        lines += [BROUGHT_HEAD, *_brought_table(found, measured), ""]
     if sentences := refusals(rows):
         lines += [REFUSED, "", *sentences, ""]
     if accuracy:

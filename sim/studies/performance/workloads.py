@@ -12,8 +12,12 @@ import numpy.typing as npt
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import IntegerModel, load_model
 
-__all__ = ["SHIPPED", "Workload", "from_file", "random_image", "shipped", "with_arithmetic"]
+__all__ = ["MEMORY", "RANDOM", "SHIPPED", "Workload", "from_file", "random_image", "shipped", "with_arithmetic"]
 
+RANDOM = "random:"
+"""Before an architecture: a model of random weights."""
+MEMORY = "arty_a7"
+"""What a board has that has no profile of its own."""
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
 
 

@@ -35,6 +35,8 @@ ODD = SwinShape(image=28, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=7
 # Windows of 8 and of 12; a last map of 12 tokens a side.
 EIGHT = SwinShape(image=32, patch=2, dim=32, depths=(1, 2), heads=(1, 2), window=8, classes=10)
 TWELVE = SwinShape(image=48, patch=2, dim=32, depths=(2, 1), heads=(1, 2), window=12, classes=10)
+# Heads of 8 channels and of 16.
+OTHER_HEADS = SwinShape(image=28, patch=2, dim=32, depths=(2, 1), heads=(4, 4), window=7, classes=10)
 # Three maps: planes within planes.
 DEEP = SwinShape(image=32, patch=2, dim=16, depths=(1, 2, 1), heads=(1, 1, 1), window=4, classes=5)
 T, B, E, V = Engine.LOADT, Engine.LOADB, Engine.EXEC, Engine.VEC
@@ -48,7 +50,7 @@ def swin(shape: SwinShape, arithmetic: str, rng: np.random.Generator) -> Integer
     return IntegerVit(random_model(shape, arithmetic, rng))
 
 
-@pytest.mark.parametrize("shape", [ROWS, ODD, DEEP], ids=["rows", "odd", "deep"])
+@pytest.mark.parametrize("shape", [ROWS, ODD, OTHER_HEADS, DEEP], ids=["rows", "odd", "heads", "deep"])
 @pytest.mark.parametrize(("board", "arithmetic"), [("tiny", "lean"), ("tiny", "official"), ("arty_a7_35", "lean")])
 def test_every_stored_tensor_is_exact(shape: SwinShape, board: str, arithmetic: str, rng: np.random.Generator):
     model, cfg = swin(shape, arithmetic, rng), machine(board, arithmetic)
@@ -133,7 +135,8 @@ def test_a_merged_row_that_is_too_long(rng: np.random.Generator):
         compiled_for(swin(ODD, "lean", rng), cfg)
 
 
-def test_heads_that_are_no_sixteens(rng: np.random.Generator):
+def test_heads_that_are_not_filled_up(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(SwinShape, "padded_width", SwinShape.head_width)
     shape = dataclasses.replace(ODD, heads=(4, 4))
     with pytest.raises(CompileError, match=r"heads of 8 channels must be a multiple of 16; change dim or heads"):
         compiled_for(swin(shape, "lean", rng), machine("tiny", "lean"))

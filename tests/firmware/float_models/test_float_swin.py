@@ -46,8 +46,8 @@ class PlainSwin:
 
     def attention(self, name: str, x: Map, side: int, heads: int, window: int, shift: int) -> Map:
         qkv = {at: self.linear(f"{name}.qkv", token) for at, token in x.items()}
-        dim = len(x[0, 0])
-        d = dim // heads
+        dim = len(qkv[0, 0]) // 3  # of all heads, with the channels that they are filled up with
+        d, root = dim // heads, math.sqrt(len(x[0, 0]) // heads)
         table = self.w[f"{name}.relative_position_bias_table"]
         found = {}
         for at in x:
@@ -56,7 +56,7 @@ class PlainSwin:
             for head in range(heads):
                 part = slice(head * d, head * d + d)
                 e = [
-                    math.exp(qkv[at][:dim][part] @ qkv[other][dim : 2 * dim][part] / math.sqrt(d) + table[row, head])
+                    math.exp(qkv[at][:dim][part] @ qkv[other][dim : 2 * dim][part] / root + table[row, head])
                     for other, row in seen
                 ]
                 mixed[part] = sum(

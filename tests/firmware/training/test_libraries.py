@@ -68,8 +68,8 @@ def test_a_folder_of_timm(name: str, arguments: dict[str, Any], expected: dict[s
     assert (prepared.resize, prepared.crop, prepared.mean, prepared.interpolation) == (35, 32, (0.5,) * 3, "bilinear")
 
 
-@pytest.mark.parametrize(("image", "window"), [(64, 8), (48, 12), (40, 5)])
-def test_a_swin_of_timm(image: int, window: int, tmp_path: Path, rng: np.random.Generator):
+@pytest.mark.parametrize(("image", "window", "heads"), [(64, 8, (1, 2)), (48, 12, (1, 2)), (40, 5, (4, 4))])
+def test_a_swin_of_timm(image: int, window: int, heads: tuple[int, int], tmp_path: Path, rng: np.random.Generator):
     timm = library("timm")
     more: dict[str, Any] = {
         "img_size": image,
@@ -78,7 +78,7 @@ def test_a_swin_of_timm(image: int, window: int, tmp_path: Path, rng: np.random.
         "embed_dim": 32,
         "num_classes": 5,
     }
-    more |= {"depths": (2, 1), "num_heads": (1, 2)}
+    more |= {"depths": (2, 1), "num_heads": heads}
     model = randomised(timm.create_model("swin_tiny_patch4_window7_224", **more))
     folder = save_timm(tmp_path / "m", model, "swin_tiny_patch4_window7_224", model_args=more, pretrained_cfg=HALF)
     images = rng.normal(size=(1, 3, image, image)).astype(np.float32)

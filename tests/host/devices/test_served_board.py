@@ -1,7 +1,6 @@
 """An emulated board in a process of its own, through the serial and the socket devices."""
 
-import subprocess
-import sys
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,13 @@ from firmware.compile import main as compile_main
 from firmware.training import digits
 from host.command.errors import HostError
 from host.devices.registry import open_device
+from host.evaluate import main as evaluate_main
+from host.run import main as run_main
 from sim.emulator.serve import main as serve_main
+from tests.host.devices.served_board import served_board
+from tests.host.page.test_page import label, served
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models" / "digits.safetensors"
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +31,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=[[], ["--tcp", "0"], ["--udp", "0"]], ids=["pty", "tcp", "udp"])
 def spec(request: pytest.FixtureRequest) -> Iterator[str]:
     """The device's name, as the process says it."""
-    command = [sys.executable, "-m", "sim.emulator.serve", "--board", "tiny", *request.param]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        try:
-            yield line.partition("--device ")[2].strip()
-        finally:
-            process.terminate()
-            try:
-                assert process.wait(30) == 0
-            finally:
-                process.kill()
+    with served_board(*request.param) as spec:
+        yield spec
 
 
 def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, program: Path):
@@ -55,6 +47,27 @@ def test_a_program_goes_over_and_the_answers_are_the_references(spec: str, progr
         for answer, expected in zip(answers, wanted, strict=True):
             np.testing.assert_array_equal(answer.logits, expected.logits)
             assert answer.cycles is not None and answer.cycles > 50_000
+
+
+def test_the_commands_over_udp(program: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """`host.run`, `host.evaluate` and the page of `host.serve` have the reference's logits, bit for bit."""
+    held_out, folder = digits.load("held-out"), str(tmp_path)
+    digits.write_images(digits.DigitSet(held_out.images[:3], held_out.labels[:3], held_out.indices[:3]), tmp_path)
+    files = sorted(tmp_path.glob("*.png"))
+    assert run_main(["--device", "reference", "--json", str(SHIPPED), folder]) == 0
+    wanted = [one["logits"] for one in json.loads(capsys.readouterr().out)["images"]]
+    assert len(wanted) == len(files) == 3 and len({tuple(logits) for logits in wanted}) == 3
+    with served_board("--udp", "0") as spec:
+        assert run_main(["--device", spec, "--json", str(program), folder]) == 0
+        assert [one["logits"] for one in json.loads(capsys.readouterr().out)["images"]] == wanted
+        command = ["--device", spec, "--images", folder, "--labels", str(tmp_path / "labels.csv")]
+        assert evaluate_main([*command, "--reference", str(SHIPPED), str(program)]) == 0
+        assert "logits as the reference, bit for bit: 3 of 3" in capsys.readouterr().out
+
+        async def ask(client):
+            return [(await label(client, file.read_bytes()))[1]["logits"] for file in files]
+
+        assert served(program, ask, spec) == wanted
 
 
 @pytest.mark.parametrize(
