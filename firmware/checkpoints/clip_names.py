@@ -1,4 +1,4 @@
-"""Names of CLIP's image tower: Hugging Face's, open_clip's and OpenAI's own."""
+"""Names of the image towers of CLIP and SigLIP: Hugging Face's, open_clip's and OpenAI's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from firmware.checkpoints.arrays import Arrays
 from firmware.checkpoints.huggingface_names import joined
 from sim.reference.errors import UserError
+from sim.reference.vit_shape import POOLING
 
 __all__ = ["from_hugging_face_clip", "from_open_clip"]
 
@@ -21,8 +22,15 @@ HUGGING_FACE = (
     (r"\.self_attn\.out_proj\.", ".attn.proj."),
     (r"\.self_attn\.", ".attn."),
     (r"\.layer_norm([12])\.", r".norm\1."),
+    # SigLIP's pooling
+    (r"head\.probe$", f"{POOLING}.latent"),
+    (r"head\.attention\.in_proj_", f"{POOLING}.qkv."),
+    (r"head\.attention\.out_proj\.", f"{POOLING}.proj."),
+    (r"head\.layernorm\.", f"{POOLING}.norm."),
+    (r"head\.mlp\.", f"{POOLING}.mlp."),
 )
 LEFT_OUT = ("embeddings.position_ids", "visual_projection.weight")
+CLASSIFIER = "classifier."
 OPEN_CLIP = (
     (r"conv1\.", "patch_embed.proj."),
     (r"ln_pre\.", "norm_pre."),
@@ -38,11 +46,17 @@ OPEN_CLIP = (
 
 
 def from_hugging_face_clip(arrays: Arrays, path: Path) -> Arrays:
-    """The image tower of `CLIPModel`, `CLIPVisionModel` or `CLIPVisionModelWithProjection` under timm's names."""
+    """The image tower of `CLIPModel`, `CLIPVisionModel`, `CLIPVisionModelWithProjection`, `SiglipModel`,
+    `SiglipVisionModel` or `SiglipForImageClassification` under timm's names. Where there is a classifier, it reads the
+    mean, and SigLIP's own pooling is left out.
+    """
     prefix = "vision_model." if any(key.startswith("vision_model.") for key in arrays) else ""
     tower = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
     tower = {key: array for key, array in tower.items() if key not in LEFT_OUT}
     found = _tokens(tower, "embeddings.class_embedding", "embeddings.position_embedding.weight", HUGGING_FACE)
+    classifier = {f"head.{key.removeprefix(CLASSIFIER)}": arrays[key] for key in arrays if key.startswith(CLASSIFIER)}
+    if classifier:
+        found = {key: array for key, array in found.items() if not key.startswith((POOLING, CLASSIFIER))} | classifier
     if "visual_projection.weight" in arrays:
         found |= _head(arrays["visual_projection.weight"], "visual_projection.weight", path)
     return joined(found, ("q_proj", "k_proj", "v_proj"), path)

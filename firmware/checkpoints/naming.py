@@ -19,7 +19,6 @@ PREFIXES = ("module.", "model.", "_orig_mod.", "backbone.", "net.")
 LEFT_OUT = ("mask_token", "register_tokens_mask")
 """What training alone needs."""
 PART = re.compile(r"blocks\.\d+\.mlp\.(w12|w1|w3|fc1_g|gate_proj|weights_in)\.")
-NO_CLIP = re.compile(r"(vision_model\.head\.|attn_pool\.)")
 
 
 def timm_names(arrays: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], path: Path) -> Arrays:
@@ -31,13 +30,11 @@ def timm_names(arrays: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.gene
     """
     found = _without_prefix(dict(arrays))
     if any(key.endswith("embeddings.patch_embedding.weight") for key in found):
-        _check_pooling(found, path)
         found = from_hugging_face_clip(found, path)
     elif any(key.startswith("visual.") for key in found) or "class_embedding" in found:
         found = from_open_clip(found, path)
     elif any("embeddings.patch_embeddings.projection." in key for key in found):
         found = from_hugging_face(found, path)
-    _check_pooling(found, path)
     found = {key: array for key, array in found.items() if key not in LEFT_OUT}
     if gated := sorted(key for key in found if PART.match(key)):
         raise UserError(
@@ -54,14 +51,6 @@ def _without_prefix(arrays: Arrays) -> Arrays:
             return arrays
         arrays = {key.removeprefix(prefix): array for key, array in arrays.items()}
     return arrays
-
-
-def _check_pooling(arrays: Arrays, path: Path) -> None:
-    if pooling := sorted(key for key in arrays if NO_CLIP.match(key) or key.startswith("attn_pool")):
-        raise UserError(
-            f"{path}: {pooling[0]!r} is of a head that pools by attention, as SigLIP's, which the machine does not "
-            "have; take a model whose head reads the class token or a mean."
-        )
 
 
 def _with_one_register(arrays: Arrays) -> Arrays:

@@ -17,11 +17,9 @@ __all__ = ["class_names", "named_preprocessing", "preprocessing", "shape_of"]
 
 KNOWN = re.compile(r"(vit|deit3?|swin)_[a-z0-9_]+")
 OTHER_BLOCKS = re.compile(
-    r"_(s?relpos|s3|pe|xp|pd?wee|dpwee|mci|r_s16|rope|radio|lingbot|dinov3|sapiens2|siglip|beit3|resnet\w+|r\d+|\d+x2)(_|$)"
+    r"_(s?relpos|s3|pe|xp|pd?wee|dpwee|mci|r_s16|rope|radio|lingbot|dinov3|sapiens2|beit3|resnet\w+|r\d+|\d+x2)(_|$)"
 )
-"""Families under the same names whose blocks, or what is in front of them, are of another kind; and SigLIP, of which
-the name does not tell the activation.
-"""
+"""Families under the same names whose blocks, or what is in front of them, are of another kind."""
 HEADS = {"base_patch16_gap": 16, "so400m": 16, "huge": 16, "giant": 16, "giantopt": 16, "gigantic": 16}
 """Of sizes whose heads have not 64 channels."""
 TOLD_BY_WEIGHTS = {
@@ -31,7 +29,7 @@ TOLD_BY_WEIGHTS = {
 }
 """Arguments of timm's models that the weights tell, or the picture's size."""
 TRAINING = re.compile(r"drop|.*drop_rate|.*drop_path_rate|weight_init|pretrained.*|fix_init")
-POOLS = {"token": False, "avg": True}
+POOLS = {"token": False, "avg": True, "map": False}
 HALF = (0.5, 0.5, 0.5)
 TAGS = {
     "dino": (IMAGENET_MEAN, IMAGENET_STD, 0.9),
@@ -59,6 +57,11 @@ def shape_of(config: Json, arrays: Arrays, path: Path) -> ModelShape:
         if key not in understood and not TRAINING.fullmatch(key):
             raise UserError(f"{config.path}: the model argument {key!r} is not understood.")
     image = Json(config.path, {"input_size": _input_size(config)}).side("input_size", 224)
+    if "siglip" in name and "act_layer" not in arguments.values:
+        raise UserError(
+            f"{config.path}: the name {name!r} does not tell the activation; put act_layer, gelu or gelu_tanh, into "
+            "model_args as timm has it."
+        )
     activation = arguments.get("act_layer", str, "quick_gelu" if "quickgelu" in name else "gelu")
     if activation not in ("gelu", "gelu_tanh", "quick_gelu"):
         raise UserError(f"{config.path}: act_layer is {activation!r}, but gelu, gelu_tanh or quick_gelu is expected.")
@@ -67,7 +70,7 @@ def shape_of(config: Json, arrays: Arrays, path: Path) -> ModelShape:
     gap = "avg" if "_gap_" in name else "token"
     pool = config.get("global_pool", str, arguments.get("global_pool", str, gap))
     if pool not in POOLS:
-        raise UserError(f"{config.path}: global_pool is {pool!r}, but token or avg is expected.")
+        raise UserError(f"{config.path}: global_pool is {pool!r}, but token, avg or map is expected.")
     size = next((heads for word, heads in HEADS.items() if f"_{word}_" in name), None)
     heads = arguments.get("num_heads", int, size or 0) or None
     return vit_shape(arrays, Told(heads, POOLS[pool], activation, 1e-5 if "clip" in name else 1e-6, image), path)

@@ -14,7 +14,7 @@ from firmware.checkpoints.positions import map_side
 from sim.reference.errors import UserError
 from sim.reference.model_shape import MLP_RATIO, ModelShape
 from sim.reference.swin_shape import SwinShape
-from sim.reference.vit_shape import VitShape
+from sim.reference.vit_shape import POOLING, VitShape
 
 __all__ = ["Told", "refined", "swin_shape", "vit_shape"]
 
@@ -140,6 +140,8 @@ def _traits(arrays: Arrays, path: Path) -> dict[str, Any]:
         found["hidden"] = 0 if hidden == MLP_RATIO * dim else hidden
     if "fc_norm.weight" in arrays and "norm.weight" not in arrays:
         found["pool"] = "mean_norm"
+    if f"{POOLING}.latent" in arrays:
+        found["pool"] = "attention"
     return found
 
 

@@ -120,10 +120,13 @@ class FloatModel(ABC):
         """A Transformer block; `attention` maps the normalised tokens to the residual branch."""
         seen = self.seen
         x = seen(f"{name}.qact2", x + attention(seen(f"{name}.qact1", self.norm(f"{name}.norm1", x))))
-        y = seen(f"{name}.qact3", self.norm(f"{name}.norm2", x))
-        y = seen(f"{name}.mlp.qact_gelu", self.linear(f"{name}.mlp.fc1", y))
-        y = seen(f"{name}.mlp.qact2", self.linear(f"{name}.mlp.fc2", seen(f"{name}.mlp.qact1", self.activation(y))))
+        y = self.mlp(f"{name}.mlp", seen(f"{name}.qact3", self.norm(f"{name}.norm2", x)))
         return seen(f"{name}.qact4", x + y)
+
+    def mlp(self, name: str, x: FloatArray) -> FloatArray:
+        """The two layers of an MLP with the activation between."""
+        y = self.activation(self.seen(f"{name}.qact_gelu", self.linear(f"{name}.fc1", x)))
+        return self.seen(f"{name}.qact2", self.linear(f"{name}.fc2", self.seen(f"{name}.qact1", y)))
 
     def attention(
         self,

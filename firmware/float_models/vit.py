@@ -1,4 +1,4 @@
-"""ViT, DeiT, DINOv2 and CLIP's image tower in float32."""
+"""ViT, DeiT, DINOv2 and the image towers of CLIP and SigLIP in float32."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from firmware.float_models.blocks import FloatArray, FloatModel, softmax
-from sim.reference.vit_shape import VitShape
+from sim.reference.vit_shape import POOLING, VitShape
 
 __all__ = ["FloatVit"]
 
@@ -30,6 +30,8 @@ class FloatVit(FloatModel):
             return self.seen("qact2", self.norm("norm", self.seen("qact_pool", x[:, front:].mean(axis=1))))
         if self.shape.pool == "mean":
             return self.seen("qact3", self.seen("qact2", self.norm("norm", x))[:, front:].mean(axis=1))
+        if self.shape.pool == "attention":
+            return self._pooled(self.seen("qact2", self.norm("norm", x)))
         read = self.seen("qact2", self.norm("norm", x[:, : 1 + self.shape.distilled]))
         return read.reshape(len(read), -1)
 
@@ -41,13 +43,18 @@ class FloatVit(FloatModel):
             "qact1", np.concatenate([*tokens, x], axis=1) + self.seen("qact_pos", self.weights["pos_embed"])
         )
 
-    def _block(self, block: str, x: FloatArray) -> FloatArray:
-        name, shape = f"{block}.attn", self.shape
+    def _pooled(self, x: FloatArray) -> FloatArray:
+        """What the learnt query attends to, which is the Q of every token."""
+        x = self._attention(POOLING, x)
+        y = self.mlp(f"{POOLING}.mlp", self.seen(f"{POOLING}.qact_norm", self.norm(f"{POOLING}.norm", x)))
+        return self.seen("qact3", self.seen(f"{POOLING}.qact4", x + y)[:, self.shape.tokens_in_front :].mean(axis=1))
 
+    def _block(self, block: str, x: FloatArray) -> FloatArray:
+        return self.block(block, x, lambda y: self._attention(f"{block}.attn", y))
+
+    def _attention(self, name: str, x: FloatArray) -> FloatArray:
         def probabilities(scores: FloatArray) -> FloatArray:
             return self.seen(f"{name}.int_softmax", softmax(scores))
 
-        def attention(y: FloatArray) -> FloatArray:
-            return self.attention(name, y, shape.heads, shape.head_width, "qact2", "qact3", probabilities)
-
-        return self.block(block, x, attention)
+        shape = self.shape
+        return self.attention(name, x, shape.heads, shape.head_width, "qact2", "qact3", probabilities)

@@ -19,6 +19,8 @@ from sim.reference.model_shape import INTEGERS, Feeds, LinearLayer, ModelShape
 GELU_REACH = 9.4
 """Input of ShiftGELU (float) beyond which both its exponentials clamp and negative inputs leak."""
 COARSEST_STEP = 4
+LONE_BIAS = 1 << 14
+"""The integer of a bias in a channel without weights."""
 FINEST_GELU_STEP = 50
 
 
@@ -171,6 +173,11 @@ def _linear(
 ) -> dict[str, npt.NDArray[np.generic]]:
     weight = weights[f"{layer.name}.weight"]
     scale = constants.channel_scales(weight)
+    if layer.bias:
+        # A channel without weights is its bias, and has a scale on which that fits.
+        alone = np.abs(weights[f"{layer.name}.bias"]) / (input_scale * np.float32(LONE_BIAS))
+        empty = ~weight.reshape(len(weight), -1).any(axis=1)
+        scale = np.where(empty, np.maximum(scale, alone), scale).astype(np.float32)
     tensors: dict[str, npt.NDArray[np.generic]] = {
         f"{layer.name}.weight_integer": constants.quantise_weight(weight, scale).astype(np.int8),
         layer.scale: scale,

@@ -10,7 +10,7 @@ from sim.reference.graph import Graph
 from sim.reference.nonlinear import softmax_of
 from sim.reference.operations import Concatenate, Constant, FirstTokens, Patches, PrependToken, SelectToken, TokenSum
 from sim.reference.rescale import Rescale, ResidualAdd
-from sim.reference.vit_shape import VitShape
+from sim.reference.vit_shape import POOLING, VitShape
 
 __all__ = ["vit_graph"]
 
@@ -55,6 +55,8 @@ def _read_by_the_head(b: GraphBuilder, x: str, shape: VitShape) -> str:
         return b.normalised("norm", _token_mean(b, x, "qact_pool", shape), "qact2")
     if shape.pool == "mean":
         return _token_mean(b, b.normalised("norm", x, "qact2"), "qact3", shape)
+    if shape.pool == "attention":
+        return _pooled(b, b.normalised("norm", x, "qact2"), shape)
     b.norm("norm", x)
     if shape.distilled:
         b.graph.add("qact2", b.norm_rescale("norm", "qact2"), b.graph.add("two_tokens", FirstTokens(2), "norm"))
@@ -70,16 +72,26 @@ def _token_mean(b: GraphBuilder, source: str, target: str, shape: VitShape) -> s
     return b.graph.add(target, Rescale(factor, 8), total)
 
 
-def _block(b: GraphBuilder, block: str, x: str, shape: VitShape, result_bits: int) -> str:
-    name = f"{block}.attn"
+def _pooled(b: GraphBuilder, source: str, shape: VitShape) -> str:
+    """What the learnt query attends to. It is the Q of every token, so all rows are the same, and so is their mean."""
+    branch = _attention(b, POOLING, source, shape)
+    b.normalised(f"{POOLING}.norm", branch, f"{POOLING}.qact_norm")
+    x = b.residual(b.mlp(f"{POOLING}.mlp", f"{POOLING}.qact_norm", 8), branch, f"{POOLING}.qact4", 8)
+    return _token_mean(b, x, "qact3", shape)
 
+
+def _block(b: GraphBuilder, block: str, x: str, shape: VitShape, result_bits: int) -> str:
+    def attention(source: str) -> str:
+        return _attention(b, f"{block}.attn", source, shape)
+
+    return b.block(block, x, attention, result_bits)
+
+
+def _attention(b: GraphBuilder, name: str, source: str, shape: VitShape) -> str:
     def probabilities(product_scale: np.float32) -> tuple[str, np.float32]:
         scores = f"{name}.qact_attn1"
         b.graph.add(scores, Rescale(b.dyadic(product_scale, scores), 8), f"{name}.matmul_1")
         softmax = softmax_of(b.arithmetic, b.scale(scores), shape.softmax_bits)
         return b.graph.add(f"{name}.int_softmax", softmax, scores), softmax.scale
 
-    def attention(source: str) -> str:
-        return b.attention(name, source, shape.heads, shape.head_width, "qact2", "qact3", probabilities)
-
-    return b.block(block, x, attention, result_bits)
+    return b.attention(name, source, shape.heads, shape.head_width, "qact2", "qact3", probabilities)

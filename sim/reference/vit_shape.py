@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ from sim.reference.model_shape import (
     patch_embedding,
 )
 
-__all__ = ["POOLS", "VitShape"]
+__all__ = ["POOLING", "POOLS", "VitShape"]
 
 ATTENTION = (
     Activation("qact1", 8),
@@ -31,13 +32,17 @@ ATTENTION = (
     Activation("qact2", 8),
     Activation("qact3", 16),
 )
-POOLS = ("token", "mean", "mean_norm")
-"""What the head reads: the class token, the mean of the patches behind the last LayerNorm, or that mean before it."""
+POOLS = ("token", "mean", "mean_norm", "attention")
+"""What the head reads: the class token, the mean of the patches behind the last LayerNorm, or that mean before it; or
+what a learnt query attends to, behind an MLP of its own (SigLIP).
+"""
+POOLING = "attn_pool"
+"""The layers of the last of these. Q is a constant there: its weights are 0, its bias is the query."""
 
 
 @dataclass(frozen=True)
 class VitShape(ModelShape):
-    """Dimensions of a ViT, DeiT, DINOv2 or CLIP's image tower.
+    """Dimensions of a ViT, DeiT, DINOv2, or of CLIP's or SigLIP's image tower.
 
     Parameters
     ----------
@@ -123,20 +128,35 @@ class VitShape(ModelShape):
         return [f"blocks.{index}" for index in range(self.depth)]
 
     def attention_macs(self) -> int:
-        return self.depth * 2 * self.tokens**2 * self.dim
+        pooling = 2 * self.tokens * self.dim if self.pool == "attention" else 0
+        return self.depth * 2 * self.tokens**2 * self.dim + pooling
 
     def macs(self) -> int:
-        return super().macs() - self.tokens * self._padding_weights
+        found = super().macs() - self.tokens * self._padding_weights
+        if self.pool == "attention":
+            # Of everything but K and V the model asks for a single row.
+            pooling = sum(math.prod(layer.weight) for layer in self.linears() if layer.name.startswith(POOLING))
+            once = pooling - 2 * self.dim * (self.dim + self._padding)
+            found -= (self.tokens - 1) * (once - 2 * self.dim * self._padding)
+        return found
 
     def parameters(self) -> int:
         # A distilled model's two classifiers are one here, but for the second bias.
-        biases = 3 * self.depth * (self.padded_width - self.head_width) * self.heads
-        return super().parameters() + self.distilled * self.classes - self._padding_weights - biases
+        pooled = self.pool == "attention"
+        biases = 3 * (self.depth + pooled) * self._padding
+        query = self.dim if pooled else 0
+        return super().parameters() + self.distilled * self.classes + query - self._padding_weights - biases
 
     @property
     def _padding_weights(self) -> int:
         """Weights of the channels that heads have beyond the float model's."""
-        return self.depth * 4 * self.dim * (self.padded_width - self.head_width) * self.heads
+        pooled = self.pool == "attention"
+        return (self.depth + pooled) * 4 * self.dim * self._padding
+
+    @property
+    def _padding(self) -> int:
+        """Channels that all heads have beyond the float model's."""
+        return (self.padded_width - self.head_width) * self.heads
 
     def layers(self) -> list[LinearLayer | NormLayer]:
         layers: list[LinearLayer | NormLayer] = [patch_embedding(self.image, self.patch, self.dim)]
@@ -145,9 +165,20 @@ class VitShape(ModelShape):
         hidden, attended = self.hidden or MLP_RATIO * self.dim, self.heads * self.padded_width
         for block in self.block_names():
             layers += block_layers(block, self.dim, self.tokens, "qact2", hidden, attended)
-        source = "qact3" if self.pool == "mean" else "qact2"
+        source = "qact3" if self.pool in ("mean", "attention") else "qact2"
         head = LinearLayer("head", source, (self.classes, (1 + self.distilled) * self.dim), rows=1)
-        return [*layers, NormLayer("norm", self.dim), head]
+        return [*layers, NormLayer("norm", self.dim), *self._pooling_layers(hidden, attended), head]
+
+    def _pooling_layers(self, hidden: int, attended: int) -> list[LinearLayer | NormLayer]:
+        if self.pool != "attention":
+            return []
+        return [
+            LinearLayer(f"{POOLING}.qkv", "qact2", (3 * attended, self.dim), self.tokens),
+            LinearLayer(f"{POOLING}.proj", f"{POOLING}.qact2", (self.dim, attended), self.tokens),
+            NormLayer(f"{POOLING}.norm", self.dim),
+            LinearLayer(f"{POOLING}.mlp.fc1", f"{POOLING}.qact_norm", (hidden, self.dim), self.tokens),
+            LinearLayer(f"{POOLING}.mlp.fc2", f"{POOLING}.mlp.qact1", (self.dim, hidden), self.tokens),
+        ]
 
     def activations(self) -> list[Activation]:
         names = [Activation("qact_input", 8)]
@@ -162,7 +193,16 @@ class VitShape(ModelShape):
         if self.pool == "mean_norm":
             names.append(Activation("qact_pool", 8))
         names.append(Activation("qact2", 8))
-        return [*names, Activation("qact3", 8)] if self.pool == "mean" else names
+        if self.pool == "attention":
+            names += [Activation(f"{POOLING}.{one.name}", one.bits, one.feeds) for one in ATTENTION]
+            names += [
+                Activation(f"{POOLING}.qact_norm", 8),
+                Activation(f"{POOLING}.mlp.qact_gelu", 8, Feeds.SHIFTGELU),
+                Activation(f"{POOLING}.mlp.qact1", 8),
+                Activation(f"{POOLING}.mlp.qact2", 8),
+                Activation(f"{POOLING}.qact4", 8),
+            ]
+        return [*names, Activation("qact3", 8)] if self.pool in ("mean", "attention") else names
 
     def embeddings(self) -> list[Embedding]:
         tokens = (("cls_token", self.class_token), ("dist_token", self.distilled), ("reg_token", self.registers))

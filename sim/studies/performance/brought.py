@@ -79,6 +79,12 @@ BROUGHT = (
         "vit:image=224,patch=16,dim=768,depth=12,heads=12,classes=512,pre_norm=1,activation=quick_gelu,epsilon=1e-5",
         "vit:image=64,patch=8,dim=48,depth=2,heads=2,classes=10,pre_norm=1,activation=quick_gelu,epsilon=1e-5",
     ),
+    Brought(
+        "SigLIP's image tower, B/16",
+        "timm, Hugging Face",
+        "vit:image=224,patch=16,dim=768,depth=12,heads=12,classes=768,class_token=0,pool=attention,activation=gelu_tanh",
+        f"{SMALL_VIT},class_token=0,pool=attention,activation=gelu_tanh",
+    ),
     Brought("Swin, windows of 7", "timm, Hugging Face", "swin_tiny_patch4_window7_224", SMALL_SWIN),
     Brought(
         "Swin, windows of 8, a last map of 8",

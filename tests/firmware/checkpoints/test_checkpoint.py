@@ -13,13 +13,19 @@ from safetensors.numpy import save, save_file
 
 from firmware import compile as compile_command
 from firmware import quantize
+from firmware.checkpoints import huggingface_config
 from firmware.checkpoints.checkpoint import load_weights, open_checkpoint
+from firmware.checkpoints.json_file import Json
 from firmware.checkpoints.positions import positions
+from firmware.float_models.registry import float_model
 from firmware.program.file import load_program
+from firmware.quantiser.calibration import Calibration
+from firmware.quantiser.post_training import quantise_model
 from firmware.quantiser.random_model import random_weights
 from sim.reference.architecture import parse_architecture, spelled_out
 from sim.reference.errors import UserError
-from sim.reference.model_file import load_model
+from sim.reference.integer_vit import IntegerVit
+from sim.reference.model_file import IntegerModel, load_model
 from sim.reference.vit_shape import VitShape
 from tests.firmware.checkpoints.folders import PROCESSOR, SHAPE, hugging_face_names, write_folder
 from tests.firmware.quantiser.small_vit import write_images
@@ -163,6 +169,48 @@ def test_what_is_folded_and_filled(tmp_path: Path, rng: np.random.Generator):
     np.testing.assert_array_equal(found.weights["blocks.1.mlp.fc2.bias"], bias)
 
 
+def test_a_learnt_query_is_a_bias(tmp_path: Path, rng: np.random.Generator):
+    """SigLIP's pooling: one Q for all tokens, whose integers are right although it has no weights."""
+    arch = "vit:image=16,patch=4,dim=48,depth=1,heads=2,classes=5"
+    shape = parse_architecture(f"{arch},class_token=0,pool=attention")
+    assert isinstance(shape, VitShape)
+    arrays = random_weights(shape, rng)
+    del arrays["attn_pool.qkv.weight"], arrays["attn_pool.qkv.bias"], arrays["attn_pool.proj.weight"]
+    sizes = {"q.weight": (48, 48), "q.bias": (48,), "kv.weight": (96, 48), "kv.bias": (96,), "proj.weight": (48, 48)}
+    pool = {name: rng.normal(size=size).astype(np.float32) / np.float32(7) for name, size in sizes.items()}
+    pool["kv.weight"][:48] /= 20  # K: scores as a trained model has them, although the query is long
+    pool["latent"] = 20 * rng.normal(size=(1, 1, 48)).astype(np.float32)
+    arrays = {name: array for name, array in arrays.items() if ".attn." not in name}
+    plain = {
+        "attn.qkv.weight": (144, 48),
+        "attn.qkv.bias": (144,),
+        "attn.proj.weight": (48, 48),
+        "attn.proj.bias": (48,),
+    }
+    arrays |= {f"blocks.0.{name}": rng.normal(size=size).astype(np.float32) / 7 for name, size in plain.items()}
+    save_file(arrays | {f"attn_pool.{name}": array for name, array in pool.items()}, tmp_path / "w.safetensors")
+    found = open_checkpoint(tmp_path / "w.safetensors", arch)
+    assert found.shape == shape
+    query = pool["q.weight"] @ pool["latent"].reshape(-1) + pool["q.bias"]
+    parts = found.weights["attn_pool.qkv.weight"].reshape(6, 32, 48)
+    bias = found.weights["attn_pool.qkv.bias"].reshape(6, 32)
+    assert np.abs(query).max() > 20 and not parts[:2].any() and not bias[:, 24:].any()
+    # The scores are as they were, Q being the same in all channels.
+    scores = np.einsum("hc,hcd->hd", query.reshape(2, 24), pool["kv.weight"][:48].reshape(2, 24, 48))
+    np.testing.assert_allclose(np.einsum("hc,hcd->hd", bias[:2], parts[2:4]), scores, rtol=1e-3, atol=1e-4)
+    assert np.unique(bias[:2, :24]).size == 1
+    model, calibration = float_model(shape, found.weights), Calibration(shape)
+    images = rng.normal(size=(2, 3, 16, 16)).astype(np.float32)
+    wanted = model.forward(images, calibration.observe)
+    tensors = quantise_model(shape, found.weights, calibration).tensors
+    vit = IntegerVit(IntegerModel(shape, "lean", found.preprocessing, tensors))
+    integers = vit.run(vit.quantised(images))
+    pooled = integers["attn_pool.qact4"]
+    assert (pooled == pooled[:, :1]).all() and (pooled[0] != pooled[1]).any()
+    scale = tensors["head.fc_scaling_factor"] * tensors["qact3.act_scaling_factor"]
+    assert np.abs(integers["head"].reshape(2, -1) * scale - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
 def test_positions_for_another_image(rng: np.random.Generator):
     shape = VitShape(48, 8, 4, 1, 1, 3)
     given_ = rng.normal(size=(1, 17, 4)).astype(np.float32)
@@ -197,6 +245,22 @@ def test_what_is_assumed_of_a_file_is_said(tmp_path: Path, weights: Arrays):
     assert found.notes == [
         "As named or by default, for weights do not tell it: heads=2, pool=mean, activation=quick_gelu, epsilon=1e-06."
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("ViTImageProcessor", (0.5, "bilinear", 20)),
+        ("DeiTFeatureExtractor", (0.5, "bicubic", 16)),
+        ("BitImageProcessor", (0.48145466, "bicubic", 16)),
+        ("SiglipImageProcessor", (0.5, "bicubic", 20)),
+    ],
+)
+def test_what_an_image_processor_does_where_its_file_is_silent(kind: str, expected: tuple[float, str, int]):
+    """As the classes of transformers have it."""
+    config = Json(Path("p.json"), {"image_processor_type": kind, "size": {"height": 20, "width": 20}, "crop_size": 16})
+    found = huggingface_config.preprocessing(config)
+    assert (found.mean[0], found.interpolation, found.crop) == expected
 
 
 @pytest.mark.parametrize(("arch", "mean"), [("vit_tiny_patch16_224", 0.5), ("vit_tiny_patch16_224.dino", 0.485)])

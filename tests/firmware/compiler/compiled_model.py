@@ -30,7 +30,7 @@ from sim.reference.vit_shape import VitShape
 SPARE = 16  # beats behind what a program says it takes
 STORED_A_BLOCK = 5  # tensors: Q, K and V, attention's, both residuals, the hidden layer
 STORED_BESIDE = 2  # the embedding, the logits; of a distilled model also the two tokens that the logits are of
-STORED_OF_A_POOL = {"token": 0, "mean": 2, "mean_norm": 1}
+STORED_OF_A_POOL = {"token": 0, "mean": 2, "mean_norm": 1, "attention": 6}
 
 
 def random_model(shape: VitShape, arithmetic: str, rng: np.random.Generator) -> IntegerVit:

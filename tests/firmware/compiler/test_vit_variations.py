@@ -17,6 +17,7 @@ VARIATIONS = [
     ",pool=mean,registers=1",
     ",class_token=0,pool=mean_norm",
     ",pool=mean_norm,registers=2",
+    ",class_token=0,pool=attention",
     ",pre_norm=1,activation=quick_gelu",
     ",hidden=80",
 ]

@@ -135,6 +135,16 @@ def test_a_bias_beyond_the_accumulator_is_refused(inputs: list[str], tmp_path: P
     assert not list(tmp_path.glob("*m.model*"))
 
 
+def test_a_channel_without_weights_is_its_bias(inputs: list[str], tmp_path: Path, rng: np.random.Generator):
+    weights = small_vit.weights(rng)
+    weights["head.weight"][3], weights["head.bias"][3] = 0, 100
+    small_vit.write_weights(tmp_path / "w.safetensors", weights)
+    assert quantize.main(inputs) == 0
+    tensors = load_model(tmp_path / "m.model").tensors
+    unit = tensors["head.fc_scaling_factor"] * tensors["qact2.act_scaling_factor"]
+    assert float((tensors["head.bias_integer"] * unit)[3]) == pytest.approx(100, rel=1e-3)
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_model_file_is_refused(model: IntegerModel, tmp_path: Path, data: st.DataObject):

@@ -51,6 +51,9 @@ def images(rng: np.random.Generator) -> np.ndarray:
         ("vit_base_patch16_224", {"num_heads": 2, "embed_dim": 48}, {"heads": 2, "padded_width": 32}),
         ("deit3_base_patch16_224", {}, {"class_token": 1}),  # LayerScale, no position of the class token
         ("vit_base_patch14_reg4_dinov2", {"num_classes": 0}, {"registers": 4, "classes": 64}),
+        ("vit_base_patch16_siglip_224", {"act_layer": "gelu_tanh"}, {"pool": "attention", "activation": "gelu_tanh"}),
+        ("vit_base_patch16_siglip_gap_224", {"act_layer": "gelu", "embed_dim": 48}, {"pool": "mean", "class_token": 0}),
+        ("vit_base_patch16_siglip_224", {"act_layer": "gelu", "embed_dim": 48, "num_heads": 2}, {"padded_width": 32}),
         ("vit_base_patch32_clip_224", {}, {"pre_norm": 1, "epsilon": 1e-5}),
         ("vit_base_patch32_clip_quickgelu_224", {}, {"activation": "quick_gelu"}),
     ],
@@ -104,6 +107,7 @@ def hugging_face(kind: str, **more: Any) -> Any:
         ("Dinov2WithRegistersModel", {"num_register_tokens": 3}, "token"),
         ("CLIPVisionModelWithProjection", MLP | {"projection_dim": 24}, "image_embeds"),
         ("CLIPVisionModel", MLP, "pooler_output"),
+        ("SiglipVisionModel", MLP, "pooler_output"),
     ],
 )
 def test_a_folder_of_hugging_face(kind: str, more: dict[str, Any], read: str, tmp_path: Path, images):
@@ -111,6 +115,22 @@ def test_a_folder_of_hugging_face(kind: str, more: dict[str, Any], read: str, tm
     model.save_pretrained(tmp_path / "m")
     result = forward(model, images)
     expected = result.last_hidden_state[:, 0] if read == "token" else result[read]
+    check(open_checkpoint(tmp_path / "m", None), images, expected)
+
+
+@pytest.mark.parametrize("kind", ["SiglipModel", "SiglipForImageClassification"])
+def test_the_image_tower_of_a_whole_siglip(kind: str, tmp_path: Path, images):
+    transformers = library("transformers")
+    text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    more = {} if kind == "SiglipModel" else {"num_labels": 5}
+    config = transformers.SiglipConfig(vision_config=COMMON | MLP, text_config=text | {"vocab_size": 50}, **more)
+    model = randomised(getattr(transformers, kind)(config))
+    model.save_pretrained(tmp_path / "m")
+    if kind == "SiglipModel":
+        result = forward(model, images, "get_image_features")
+        expected = getattr(result, "pooler_output", result)
+    else:
+        expected = forward(model, images).logits
     check(open_checkpoint(tmp_path / "m", None), images, expected)
 
 

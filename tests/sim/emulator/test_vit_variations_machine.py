@@ -11,7 +11,7 @@ from sim.studies.performance.command import main
 BASE = "random:vit:image=32,patch=8,dim=48,depth=1,heads=2,classes=10,pre_norm=1,activation=quick_gelu"
 
 
-@pytest.mark.parametrize("variation", [",pool=mean_norm,registers=2", ",pool=mean,class_token=0", ",hidden=80"])
+@pytest.mark.parametrize("variation", [",pool=mean_norm,registers=2", ",pool=attention,class_token=0", ",hidden=80"])
 def test_every_tensor(variation: str, capsys: pytest.CaptureFixture[str]):
     assert main([BASE + variation, "--board", "tiny", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
