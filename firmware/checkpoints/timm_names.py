@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from firmware.checkpoints.arrays import Arrays
 from firmware.checkpoints.checked import FloatArray, check_buffers, checked_weights, finite, written
+from firmware.checkpoints.pooling import with_a_constant_query
 from firmware.checkpoints.positions import positions
 from sim.reference.errors import UserError
 from sim.reference.model_shape import ModelShape
@@ -29,7 +30,6 @@ __all__ = ["weights_of"]
 
 MERGING = re.compile(r"layers\.(\d+)(\.downsample\..+)")
 SCALE = re.compile(r"(blocks\.\d+\.)(?:ls([12])\.gamma|gamma_([12]))")
-PEAK = 4  # the largest of many values, in root mean squares
 SCALED = {"1": "attn.proj", "2": "mlp.fc2"}
 OPTIONAL_BIAS = re.compile(r"patch_embed\.(proj|norm)\.bias|norm(_pre)?\.bias|.*\.(norm[12]|qkv|proj|fc[12])\.bias")
 
@@ -55,7 +55,7 @@ def weights_of(
     found = {name: array for name, array in found.items() if name not in shape.buffers()}
     expected = dict(shape.weight_shapes())
     if isinstance(shape, VitShape) and shape.pool == "attention":
-        found = _with_a_constant_query(found, shape.dim, path)
+        found = with_a_constant_query(found, shape.dim, path)
     found = _with_missing_biases(found, expected, notes)
     found = _with_features(found, shape, notes)
     if isinstance(shape, SwinShape):
@@ -130,35 +130,6 @@ def _vit(arrays: Arrays, shape: VitShape, path: Path, resample: bool, notes: lis
     for block in shape.block_names():
         _fill_heads(found, f"{block}.attn", shape.dim, shape.heads, shape.padded_width)
     _fill_heads(found, POOLING, shape.dim, shape.heads, shape.padded_width)
-    return found
-
-
-def _with_a_constant_query(arrays: Arrays, dim: int, path: Path) -> Arrays:
-    """With a pooling's learnt query multiplied into K, whichever way Q, K and V were saved, and a Q without weights.
-
-    Q is then one number in all channels. Q, K and V have one scale in the integer model, so it is chosen as large as
-    the largest of K may be expected: its root mean square, for rows from the norm before, times `PEAK`.
-    """
-    names = [f"{POOLING}.{name}" for name in ("latent", "qkv.weight", "qkv.bias")]
-    found = dict(arrays)
-    for part, sides in (("weight", (dim, dim)), ("bias", (dim,))):
-        query, keys = found.pop(f"{POOLING}.q.{part}", None), found.pop(f"{POOLING}.kv.{part}", None)
-        if query is not None and keys is not None and query.shape == sides and keys.shape[1:] == sides[1:]:
-            found[f"{POOLING}.qkv.{part}"] = np.concatenate([query, keys])
-    found.setdefault(names[2], np.zeros(3 * dim, np.float32))
-    latent, weight, bias = (finite(name, found[name], path) if name in found else np.zeros(0) for name in names)
-    if latent.size != dim or weight.shape != (3 * dim, dim) or bias.shape != (3 * dim,):
-        raise UserError(
-            f"{path}: the weights of a pooling by attention are not all there, or not of one query on {dim} channels."
-        )
-    del found[names[0]]
-    query = weight[:dim] @ latent.reshape(-1) + bias[:dim]
-    key, key_bias = query[:, None] * weight[dim : 2 * dim], query * bias[dim : 2 * dim]
-    gamma = finite("norm.weight", found["norm.weight"], path) if "norm.weight" in found else np.ones(1)
-    rows = key * gamma if gamma.shape == (dim,) else key
-    level = np.sqrt(PEAK * np.sqrt(np.square(rows).sum(axis=1).mean())).astype(np.float32) or np.float32(1)
-    found[names[1]] = np.concatenate([np.zeros_like(key), key / level, weight[2 * dim :]])
-    found[names[2]] = np.concatenate([np.full(dim, level, np.float32), key_bias / level, bias[2 * dim :]])
     return found
 
 

@@ -207,7 +207,7 @@ def test_a_learnt_query_is_a_bias(tmp_path: Path, rng: np.random.Generator):
     integers = vit.run(vit.quantised(images))
     pooled = integers["attn_pool.qact4"]
     assert (pooled == pooled[:, :1]).all() and (pooled[0] != pooled[1]).any()
-    scale = tensors["head.fc_scaling_factor"] * tensors["qact3.act_scaling_factor"]
+    scale = tensors["head.fc_scaling_factor"].astype(np.float64) * float(tensors["qact3.act_scaling_factor"])
     assert np.abs(integers["head"].reshape(2, -1) * scale - wanted).max() < 0.1 * np.abs(wanted).max()
 
 

@@ -45,7 +45,7 @@ def put(key: str, *size: int) -> Callable[[Arrays], None]:
         (put("blocks.0.ls1.gamma", 31), r"'blocks.0.ls1.gamma' of shape \(31\) does not fit"),
         (put("blocks.0.mlp.w12.weight", 64, 32), "SwiGLU"),
         (put("blocks.0.mlp.fc1.weight", 256, 32), "SwiGLU"),
-        (put("attn_pool.latent", 1, 1, 32), "a pooling by attention are not all there"),
+        (put("attn_pool.latent", 1, 1, 32), "'attn_pool.qkv.weight' of a pooling by attention must be there"),
         (put("blocks.0.attn.q_norm.weight", 16), "'blocks.0.attn.q_norm.weight' is no weight of this architecture"),
         (put("cls_token", 1, 1, 31), r"'cls_token' has shape \(1, 1, 31\), but \(1, tokens, 32\)"),
         (put("pos_embed", 5, 32), r"'pos_embed' has shape \(5, 32\), but \(1, 5, 32\)"),

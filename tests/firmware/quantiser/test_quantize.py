@@ -141,8 +141,8 @@ def test_a_channel_without_weights_is_its_bias(inputs: list[str], tmp_path: Path
     small_vit.write_weights(tmp_path / "w.safetensors", weights)
     assert quantize.main(inputs) == 0
     tensors = load_model(tmp_path / "m.model").tensors
-    unit = tensors["head.fc_scaling_factor"] * tensors["qact2.act_scaling_factor"]
-    assert float((tensors["head.bias_integer"] * unit)[3]) == pytest.approx(100, rel=1e-3)
+    unit = float(tensors["head.fc_scaling_factor"][3]) * float(tensors["qact2.act_scaling_factor"])
+    assert int(tensors["head.bias_integer"][3]) * unit == pytest.approx(100, rel=1e-3)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
