@@ -42,7 +42,7 @@ class Exchange:
     Parameters
     ----------
     transport : what carries the bytes
-    timeout : seconds without a new answer after which everything unanswered goes out again
+    timeout : seconds without a new answer after which the device is asked whether everything unanswered is lost
     attempts : how often in a row that may happen
     window : requests under way at most
     random_session : a session's number, 1 to 65535
@@ -171,7 +171,7 @@ class Exchange:
                     self.statistics.timeouts += 1
                     if silent >= self._attempts:
                         raise self._no_answer(silent)
-                    run.go_back()
+                    self._wonder(run)
                 if divisible and run.setbacks > LEAST_SETBACKS + 2 * run.oldest and self._shrink():
                     self._following = self._fall_in_step(run)
                     return [run.answers[place] for place in range(run.oldest)]
@@ -190,10 +190,7 @@ class Exchange:
         """
         number, heard = run.unused, None
         for _ in range(self._attempts):
-            again = Request(run.session, number, Command.STATUS)
-            self.statistics.sent += 1
-            self.statistics.resent += 1
-            self._transport.write(bytes([DELIMITER]) + frame(again.to_bytes()))
+            self._write_again(Request(run.session, number, Command.STATUS))
             deadline = self._transport.now() + self._timeout
             while self._transport.now() < deadline:
                 for answer in self._answers(run, max(0.0, deadline - self._transport.now())):
@@ -202,6 +199,21 @@ class Exchange:
                     return heard.following
             self.statistics.timeouts += 1
         raise self._no_answer(self._attempts)
+
+    def _wonder(self, run: Run) -> None:
+        """After a time-out. What was lost is to be sent again, but not what a slow device has yet to handle: that would
+        stand in front of what is waited for, and each time more of it. So the device is asked first.
+        """
+        if run.is_alone:
+            run.go_back()
+        else:
+            self._write_again(run.question())
+
+    def _write_again(self, request: Request) -> None:
+        """Outside of the window."""
+        self.statistics.sent += 1
+        self.statistics.resent += 1
+        self._transport.write(bytes([DELIMITER]) + frame(request.to_bytes()))
 
     def _no_answer(self, times: int) -> NoAnswer:
         return NoAnswer(
@@ -224,7 +236,10 @@ class Exchange:
         """Whether something new came."""
         new = False
         for answer in self._answers(run, seconds):
-            new |= run.take(answer)
+            if run.is_settled(answer):
+                run.go_back()
+            else:
+                new |= run.take(answer)
         return new
 
     def _answers(self, run: Run, seconds: float) -> Iterator[Answer]:

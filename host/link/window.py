@@ -11,6 +11,10 @@ from gateware.link.packets import Answer, Command, Request, Status
 __all__ = ["NOT_LOOKED_AT", "NUMBERS", "Order", "Run"]
 
 NUMBERS = 256
+FAR, QUESTIONS = 128, 64
+"""Numbers of questions lie so far behind the oldest order without an answer, where none of its window can be, and are
+taken in turns.
+"""
 NOT_LOOKED_AT = (Status.OUT_OF_ORDER, Status.WRONG_SESSION)
 
 
@@ -50,6 +54,8 @@ class Run:
         self._missed: set[int] = set()  # answers that were found missing since the last time-out
         self._gap = -1  # the request that the device said it lacks, and that has gone out again since
         self._refused = -1  # the last one that it did not look at for that
+        self._questions = 0
+        self._question: int | None = None  # the number of the one that was asked last, until it has its answer
 
     @property
     def unused(self) -> int:
@@ -69,8 +75,26 @@ class Run:
         number = (self.first + place) % NUMBERS
         return again, Request(self.session, number, order.command, order.address, order.payload, order.length)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether only the oldest order is under way."""
+        return self._sent <= self.oldest + 1
+
+    def question(self) -> Request:
+        """A question that changes nothing, and that the device answers when it has handled all that was sent before."""
+        self._question = (self.first + self.oldest + FAR + self._questions % QUESTIONS) % NUMBERS
+        self._questions += 1
+        return Request(self.session, self._question, Command.STATUS)
+
+    def is_settled(self, answer: Answer) -> bool:
+        """Whether it is the last question's answer: what has none is lost."""
+        if answer.status != Status.OUT_OF_ORDER or answer.sequence != self._question:
+            return False
+        self._question = None
+        return True
+
     def go_back(self) -> None:
-        """Everything without an answer goes out again, in order: nothing came in time."""
+        """Everything without an answer goes out again, in order: it was lost, or is all that is under way."""
         self.setbacks += 1
         self._send_again(self.oldest, self._sent)
         self._missed.clear()
