@@ -78,6 +78,28 @@ def test_an_exported_model(make: Callable[[], torch.nn.Module], newer: bool, tmp
     assert all(np.array_equal(again[name], array) for name, array in found.weights.items())
 
 
+SMALL_SWIN = SMALL | {"patch_size": 2, "window_size": 4, "embed_dim": 16, "depths": (2, 1), "num_heads": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("name", "newer", "message"),
+    [
+        ("swin_tiny_patch4_window7_224", False, r"the node '\S+/Mod', a Mod, is not understood"),
+        ("swin_tiny_patch4_window7_224", True, r"the node '\S+', a Pad, is not understood"),
+        (
+            "vit_base_patch16_siglip_224",
+            True,
+            r"the node '\S+' \(linear\) is not understood where a ViT has one product",
+        ),
+    ],
+)
+def test_an_exported_model_that_is_refused(name: str, newer: bool, message: str, tmp_path: Path):
+    more = {key: value for key, value in SMALL_SWIN.items() if key != "depth"} if name.startswith("swin") else SMALL
+    model = randomised(library("timm").create_model(name, **more))
+    with pytest.raises(UserError, match=message):
+        open_checkpoint(export(model, tmp_path / "m.onnx", newer), None)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     folder = tmp_path_factory.mktemp("onnx")
