@@ -259,7 +259,7 @@ def test_an_answer_that_never_has_its_payload():
         connection.read(0, 4)
     model.peek = lambda address, length: b"12"  # type: ignore[method-assign]
     connection.open()
-    with pytest.raises(LinkError, match="answered 2 bytes and not 4"):
+    with pytest.raises(LinkError, match="answered 2 bytes instead of 4"):
         connection.read(0, 4)
 
 

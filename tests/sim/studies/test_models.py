@@ -71,7 +71,7 @@ def test_the_page(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mon
     accuracy = tmp_path / "accuracy.json"
     accuracy.write_text(json.dumps({**row, "float_top1": 0.8, "integer_top1": 0.79, "divergence": 0.1}))
     assert main([LONG, SMALL, "--docs", "--accuracy", str(accuracy)]) == 0
-    assert "rows of 1090 scores" in capsys.readouterr().out
+    assert "rows have 1090 scores" in capsys.readouterr().out
     kept = json.loads((tmp_path / "models.json").read_text())
     assert {one["model"] for one in kept["models"]} == {SMALL, LONG, "deit_tiny_patch16_224"}
     assert kept["accuracy"] == [{**row, "float_top1": 0.8, "integer_top1": 0.79}]
