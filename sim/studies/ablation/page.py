@@ -21,63 +21,67 @@ __all__ = ["UNITS_OF_BASE", "draw", "page"]
 PICTURE = "pictures/ablation.png"
 HEAD = """# Ablations: the paper's alternatives, in accuracy and in hardware
 
-What the I-ViT paper's Table 2 compares on a GPU, compared in the arithmetic and in the gateware of this machine. Every
-alternative is a variant of the arithmetic by name (`lean:softmax=polynomial`), which the quantiser, the reference, the
-compiler, the units and the emulated board know. `python -m sim.ablation MODEL --docs` measures its rows and rewrites
-this page; the figures and the command of each are also in [ablation.json](ablation.json).
+Table 2 of the I-ViT paper compares alternatives on a GPU. This page compares them in the arithmetic and in the
+gateware of this machine. Every alternative is a named variant of the [arithmetic](arithmetic.md), as
+`lean:softmax=polynomial`. The quantiser, the reference, the compiler, the units and the emulated board know them all.
+`python -m sim.ablation MODEL --docs` measures its rows and rewrites this page. The figures, and the command of each,
+are also in [ablation.json](ablation.json).
 
-The models are post-training quantised and **not** fine-tuned for the variant, where the paper's figures are after
-fine-tuning: compare rows with each other, not with the paper. Top-1 of a few hundred easy photographs has a standard
-error of about two points; the divergence (mean KL of the float model's answers from the variant's) orders better.
+The models are post-training quantised and **not** fine-tuned for the variant. The paper's figures are after
+fine-tuning, so compare rows with each other, not with the paper. Top-1 on a few hundred easy photographs has a
+standard error of about two points. The divergence (mean KL of the float model's answers from the variant's) tells
+variants apart better.
 
-- **Polynomial softmax** (I-BERT's i-exp): ln 2 on a grid of 8 bits instead of I-BERT's floor(ln 2 / S), without which
-  8-bit scores of a scale near 1/4 would have a ln 2 of 2; the polynomial keeps 9 bits.
-- **Log-Int-Softmax** (FQ-ViT): powers of two; the ratio is compared as it is, not rounded to an integer first, and the
-  exponential is the polynomial above. With 8-bit probabilities, less than 1/192 becomes 0.
+- **Polynomial softmax** (I-BERT's i-exp): ln 2 lies on a grid of 8 bits. I-BERT's own floor(ln 2 / S) would be 2 for
+  8-bit scores of a scale near 1/4. The polynomial keeps 9 bits.
+- **Log-Int-Softmax** (FQ-ViT): probabilities are powers of two. The ratio is compared as it is, not rounded to an
+  integer first. The exponential is the polynomial above. With 8-bit probabilities, less than 1/192 becomes 0.
 - **Polynomial GELU** (I-BERT's i-erf): elementwise, so one table serves a whole row group.
-- **L1 LayerNorm** (Fully-8bit): the mean of magnitudes, times sqrt(pi/2) as for a normal distribution, in place of the
-  root of the mean square. Not one root, but a pass over the row and a row buffer more, as the magnitudes are those of
-  differences from the mean.
-- **Float operations** (FasterTransformer): softmax, GELU and LayerNorm in floating point between integer tensors, in
-  the reference only; no machine has them.
+- **L1 LayerNorm** (Fully-8bit): the mean of magnitudes, times sqrt(pi/2) as for a normal distribution, in place of
+  the root of the mean square. It needs no root. It needs one more pass over the row and one more row buffer, because
+  the magnitudes are those of differences from the mean.
+- **Float operations** (FasterTransformer): softmax, GELU and LayerNorm in floating point between integer tensors.
+  Only the reference has them; no machine does.
 - **The authors' integers** (`official`): 16-bit Shiftmax, 31-bit multipliers, packed operands from -128.
 
 ## How to read the tables
 
-- **Cycles** are those of a frame in the machine with the alternative in it, on the board named. *Predicted* is the
-  compiler's model of its costs; *emulated* are counted in the emulated board on the first image, where every tensor is
-  compared with the reference. Softmax of 12 bits fits no machine: the product with V takes nine bits at once.
-- **LUT, FF, DSP, block RAM**: the changed units together on xc7 (`arty_a7_35`'s sizes), after them I-ViT's own in
-  brackets. **Fmax** in MHz: the slowest of them after place and route on an LFE5U-85F of speed grade 6, with
-  `ulx3s_85f`'s sizes; the sweeps are synthesised for xc7 alone. The last section has each unit by itself. The array,
-  which `official`, packed operands from -128 and 16-bit softmax change too, is measured on xc7 alone, where two
-  products share a DSP. ShiftGELU's lanes are made for the largest n, so a smaller one changes constants and no LUT.
-- What is empty was not asked for yet, or does not exist.
+- **Cycles** are those of a frame in the machine with the alternative in it, on the board named. *Predicted* cycles
+  come from the compiler's cost model. *Emulated* cycles are counted on the emulated board with the first image, and
+  every tensor is compared with the reference. Softmax of 12 bits fits no machine: the product with V takes nine bits
+  at once.
+- **LUT, FF, DSP, block RAM** are those of the changed units together on xc7 (`arty_a7_35`'s sizes). I-ViT's own units
+  follow in brackets. **Fmax**, in MHz, is the slowest unit's after place and route on an LFE5U-85F of speed grade 6,
+  with `ulx3s_85f`'s sizes. The sweeps are synthesised for xc7 alone. The last section has each unit by itself.
+- The array changes too with `official`, packed operands from -128, and 16-bit softmax. It is measured on xc7 alone,
+  where two products share a DSP. ShiftGELU's lanes are made for the largest n, so a smaller n changes constants and
+  no LUT.
+- An empty cell was not measured yet, or does not exist.
 
 ## What they say
 
-- **Softmax**: the shifts take fewer LUTs than the polynomial and no accuracy is lost by them; cycles are the same, as
-  both keep pace with the array. Ten bits of a probability (`lean`) halve the divergence of eight
+- **Softmax**: shifts take fewer LUTs than the polynomial, and cost no accuracy. Cycles are the same, because both
+  keep pace with the array. Probabilities of ten bits (`lean`) have half the divergence of eight
   (`lean:softmax_bits=8`) at the same cycles and DSPs; more bits gain nothing. Powers of two as probabilities cost
-  accuracy and save nothing here, as the product with V is the array's and not shifted.
-- **GELU**: the other way round. I-BERT's polynomial depends on nothing but its element, so that its unit is about half
-  of ShiftGELU's, which has a table for each row's maximum. It is a little less accurate without fine-tuning.
-- **LayerNorm**: without a root the unit has fewer LUTs and more block RAM, and DeiT-Tiny, which was not trained for
-  it, fails; the small model does not.
+  accuracy. They save nothing here, because the array makes the product with V, and does not shift.
+- **GELU**: here the polynomial is smaller. It depends on its element alone, so its unit is about half of ShiftGELU's,
+  which has a table for each row's maximum. It is a little less accurate without fine-tuning.
+- **LayerNorm**: without a root the unit has fewer LUTs and more block RAM. DeiT-Tiny, which was not trained for it,
+  fails; the small model does not.
 
 ## Your own data
 
     python -m sim.ablation MODEL --weights FILE --images DIR --labels CSV --docs
 
-MODEL is any integer model file, FILE the float weights that it was made from, DIR a folder of photographs, CSV has the
-columns `file` and `label`; `--skip N` leaves out the first N in name order, those that the model was calibrated on.
-`digits` as MODEL is the shipped model on its 360 held-out digits. Finished images, netlists, routes and emulated
-machines are kept under `build/`: an interrupted run goes on where it was. `--emulate` adds the emulated cycles of the
-first table's rows, which builds a machine for each.
+MODEL is any integer model file, FILE the float weights that it was made from, DIR a folder of photographs, CSV has
+the columns `file` and `label`; `--skip N` leaves out the first N in name order, those that the model was calibrated
+on. `digits` as MODEL is the shipped model on its 360 held-out digits. Finished images, netlists, routes and emulated
+machines are kept under `build/`, so an interrupted run continues where it stopped. `--emulate` adds the emulated
+cycles of the first table's rows; it builds a machine for each.
 
-The DeiT-Tiny rows are of 500 photographs (the NIPS 2017 adversarial development set's) in name order. The first 100
-calibrated the model, the other 400 are those of the table. The biases are as they are: corrected ones would belong to
-one arithmetic and be wrong in the others.
+The DeiT-Tiny rows use 500 photographs (of the NIPS 2017 adversarial development set) in name order. The first 100
+calibrated the model; the table is about the other 400. Biases are not corrected, because corrected ones would fit one
+arithmetic and be wrong in the others.
 
     python -m firmware.quantize deit_tiny_patch16_224 --weights FILE --calibrate DIR --limit 100 \\
         --no-bias-correction -o build/models/deit_tiny_plain.safetensors

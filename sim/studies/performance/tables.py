@@ -19,14 +19,18 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 KEY = ("model", "board", "arithmetic", "memory")
 HEAD = """# Performance
 
-Whole frames on the emulated board, batch 1, every cycle from the image in DRAM to the logits in DRAM. Each row is one
-run, made anew by the command beside it; the same figures are in [performance.json](performance.json). MACs are the
-model's own; DSPs are all that the design uses. Exact: every tensor of the frame, those that never reach memory too,
-equals the integer reference; of those that share places in a short memory ([compiler](compiler.md)), the last of each
-place. A command with `random:ARCH` takes seeded random weights: its cycles are a trained model's
-but for ShiftGELU's tables, which are as long as rows' maxima are high. `deit_tiny` is the public checkpoint through
-`python -m firmware.quantize deit_tiny_patch16_224 --arithmetic NAME` ([quantise](quantise.md)), on a photograph.
-Emulation is on one core, which other work may have shared, the library built beforehand.
+These are whole frames on the [emulated board](glossary.md#emulated-board), batch 1. Every cycle counts, from the
+image in DRAM to the logits in DRAM. Each row is one run, and its command is below. The same figures are in
+[performance.json](performance.json).
+
+- **MACs** are the model's own. **DSPs** are all that the design uses.
+- **Exact** means that every tensor of the frame equals the integer reference, also those that never reach memory. If
+  tensors share places in a short memory ([compiler](compiler.md)), the last one of each place is compared.
+- A command with `random:ARCH` takes seeded random weights. Its cycles are a trained model's, except for ShiftGELU's
+  tables, whose length depends on the maxima of rows.
+- `deit_tiny` is the public checkpoint, quantised with `python -m firmware.quantize deit_tiny_patch16_224 --arithmetic
+  NAME` ([quantise](quantise.md)), on a photograph.
+- **Emulation** ran on one core, which other work may have shared. The library was built beforehand.
 
 """
 COLUMNS = (
