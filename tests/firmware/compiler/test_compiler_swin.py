@@ -131,7 +131,7 @@ def test_a_mean_that_no_multiplier_rounds(rng: np.random.Generator):
 
 def test_a_merged_row_that_is_too_long(rng: np.random.Generator):
     cfg = dataclasses.replace(machine("tiny", "lean"), ln_channels=96)
-    with pytest.raises(CompileError, match=r"downsample.*LayerNorm of 128 channels.*holds 96; enlarge ln_channels"):
+    with pytest.raises(CompileError, match=r"downsample.*LayerNorm has 128 channels.*holds 96; enlarge ln_channels"):
         compiled_for(swin(ODD, "lean", rng), cfg)
 
 
