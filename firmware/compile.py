@@ -24,6 +24,7 @@ from gateware.config import ALIASES, PRESETS, ConfigError, changed, config
 from sim.reference.errors import UserError, exit_status
 from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import load_model
+from sim.reference.outputs import OUTPUTS
 
 # Commands of their own: neither simulation nor parts belong to this room.
 CHECK = "sim.emulator.check"
@@ -35,18 +36,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.explore is not None:
         command = [sys.executable, "-m", EXPLORE, str(arguments.model), "--part", arguments.explore]
         return _other([*command, *(["--json"] if arguments.json else [])])
-    if arguments.board is None or arguments.output is None:
+    if arguments.board is None or arguments.file is None:
         raise UserError("--board and -o are needed, or --explore PART to see what sizes of the machine would do.")
     if arguments.memory and not arguments.check:
         raise UserError("--memory names what --check runs with; add --check, or leave --memory out.")
-    model = IntegerVit(load_model(arguments.model))
+    model = IntegerVit(load_model(arguments.model), arguments.outputs)
     try:
         base = config(arguments.board, model.model.arithmetic)
         machine = changed(base.with_probabilities(model.model.shape.softmax_bits), arguments.set)
     except (ConfigError, ValueError) as error:
         raise UserError(f"{error}.") from error
     compiled = compile_graph(model.graph, machine, model.model.shape.image)
-    save_program(program_of(model, compiled, machine), arguments.output)
+    save_program(program_of(model, compiled, machine), arguments.file)
     if machine.official_softmax_bits != base.official_softmax_bits:
         setting = f"official_softmax_bits={machine.official_softmax_bits}"
         print(
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_report(Console(), report)
     if arguments.check:
-        command = [sys.executable, "-m", CHECK, str(arguments.output), "--model", str(arguments.model)]
+        command = [sys.executable, "-m", CHECK, str(arguments.file), "--model", str(arguments.model)]
         command += [word for memory in arguments.memory for word in ("--memory", memory)]
         return _other(command)
     return 0
@@ -89,7 +90,15 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the board's configuration"
     )
-    result.add_argument("-o", "--output", type=Path, metavar="PROGRAM", help="program file to write")
+    result.add_argument("-o", dest="file", type=Path, metavar="PROGRAM", help="program file to write")
+    result.add_argument(
+        "--output",
+        dest="outputs",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="KIND[,KIND...]",
+        help=f"what the program gives: {'; '.join(f'{kind}: {what}' for kind, what in OUTPUTS.items())}",
+    )
     result.add_argument("--json", action="store_true", help="print the table of layers as JSON")
     result.add_argument(
         "--check", action="store_true", help="run frames on the emulated board and compare every tensor"

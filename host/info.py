@@ -17,6 +17,7 @@ from rich.table import Table
 
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.report import layer_report
+from firmware.program.allocation import Allocation
 from firmware.program.file import load_program
 from gateware.config import BEAT_BYTES, ConfigError, config
 from host.command.errors import HostError, run_command
@@ -62,13 +63,17 @@ def about_program(path: Path) -> Section:
         "arithmetic": program.arithmetic,
         "fingerprint": f"{program.config.fingerprint:08x}",
         "architecture": program.architecture,
-        "classes": len(program.logit_scales),
+        "outputs": ", ".join(f"{kind} ({_size(program.output_allocation(kind))})" for kind in program.outputs),
         "class_names": names if len(names) <= 100 else f"{names[:100]}...",
         "memory_bytes": program.beats * BEAT_BYTES,
         "uploaded_bytes": int(program.memory.size),
         "instructions": len(program.words),
         "layers": max(0, len(program.marks) - 1),
     }
+
+
+def _size(output: Allocation) -> str:
+    return str(output.columns) if output.rows == 1 else f"{output.rows} x {output.columns}"
 
 
 def about_model(path: Path, board: str) -> Section:
@@ -79,6 +84,7 @@ def about_model(path: Path, board: str) -> Section:
         "kind": "model",
         "architecture": spelled_out(model.model.shape),
         "arithmetic": model.model.arithmetic,
+        "outputs": ", ".join(model.model.shape.outputs()),
         "classes": model.model.shape.classes,
     }
     try:

@@ -2,6 +2,7 @@
 
     python -m host.run [--device DEVICE] [--top-k K] [--json] PROGRAM IMAGE...
     python -m host.run [--device DEVICE] [--top-k K] [--json] PROGRAM --watch FOLDER | --camera [N]
+    python -m host.run [--device DEVICE] PROGRAM IMAGE... --embeddings OUT.npz [--normalise]
 
 IMAGE is a file or a folder. On a terminal the answers come as a table, in a pipe as one line an image:
 file, then `class name probability` for each of the top k, separated by tabs. With `--json` they are one JSON object.
@@ -25,6 +26,8 @@ from host.command.terminal import output, percent, tracked
 from host.devices.base import Device
 from host.devices.prediction import Prediction
 from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
+from host.embeddings.encoder import add_output_option, open_encoder
+from host.embeddings.vectors_file import save_vectors
 from host.images.files import Pictures, find_images
 from host.images.live import camera, watch
 from sim.reference.errors import USER_ERROR_STATUS
@@ -36,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
     made.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to show (default: %(default)s)")
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    made.add_argument("--embeddings", type=Path, metavar="OUT.npz", help="write the pictures' vectors there")
+    made.add_argument("--normalise", action="store_true", help="with --embeddings: vectors of length 1")
+    add_output_option(made)
     made.add_argument("program", type=Path, metavar="PROGRAM", help="the file that the device runs")
     made.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="image files and folders")
     made.add_argument("--watch", type=Path, metavar="FOLDER", help="label images as they appear there")
@@ -103,12 +109,29 @@ def live_answers(options: argparse.Namespace, device: Device) -> Iterator[tuple[
         yield Path(f"camera{options.camera}/{number}"), prediction
 
 
+def embed(options: argparse.Namespace) -> int:
+    """Writes the embeddings of images; returns the exit status."""
+    if not options.images or options.json:
+        raise HostError("--embeddings takes images, and neither --watch, --camera nor --json.")
+    files = find_images(options.images)
+    pictures = Pictures(files)
+    with open_encoder(options.device, options.program, options.output) as encoder:
+        found = list(tracked(encoder.embed(pictures), len(files), "images"))
+    names = [str(file) for file in pictures.read]
+    save_vectors(options.embeddings, names, found, encoder.model, encoder.kind, options.normalise)
+    return USER_ERROR_STATUS if pictures.refused else 0
+
+
 def run(options: argparse.Namespace) -> int:
     """The command's body; returns the exit status."""
     if options.top_k < 1:
         raise HostError(f"--top-k must be at least 1, not {options.top_k}.")
     if bool(options.images) + (options.watch is not None) + (options.camera is not None) != 1:
         raise HostError("Give images, or --watch FOLDER, or --camera, and only one of the three.")
+    if options.normalise and options.embeddings is None:
+        raise HostError("--normalise is for vectors: name a file for them with --embeddings, or leave it out.")
+    if options.embeddings is not None:
+        return embed(options)
     if not options.images:
         return live(options)
     files = find_images(options.images)

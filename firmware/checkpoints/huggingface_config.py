@@ -74,7 +74,8 @@ def shape_of(config: Json, arrays: Arrays, prepared: Preprocessing, path: Path) 
     heads = config.get("num_attention_heads", int, 12)
     image = prepared.crop if kind in RESAMPLES else None
     averaged = kind == "siglip_vision_model"  # where it has no pooling of its own
-    return vit_shape(arrays, Told(heads, averaged, ACTIVATIONS[name], epsilon, image), path)
+    projection = kind == "clip_vision_model"
+    return vit_shape(arrays, Told(heads, averaged, ACTIVATIONS[name], epsilon, image, projection), path)
 
 
 def preprocessing(config: Json) -> Preprocessing:

@@ -39,7 +39,7 @@ def shape_of(config: Json, arrays: Arrays, path: Path) -> ModelShape:
     if not 0 < width <= dim:
         raise UserError(f"{config.path}: head_width is {width}, but 1 to {dim} is expected.")
     activation = "quick_gelu" if model.get("quick_gelu", bool, False) else "gelu"
-    return vit_shape(arrays, Told(dim // width, False, activation, EPSILON), path)
+    return vit_shape(arrays, Told(dim // width, False, activation, EPSILON, projection=True), path)
 
 
 def preprocessing(config: Json) -> Preprocessing:

@@ -13,6 +13,7 @@ from firmware.checkpoints.checked import written
 from firmware.checkpoints.positions import map_side
 from sim.reference.errors import UserError
 from sim.reference.model_shape import MLP_RATIO, ModelShape
+from sim.reference.outputs import CLASSES, EMBEDDING
 from sim.reference.swin_shape import SwinShape
 from sim.reference.vit_shape import POOLING, VitShape
 
@@ -32,6 +33,7 @@ class Told:
     averaged : the head reads the mean of the patches, not the class token
     activation, epsilon : as in `VitShape`
     image : pixels; None where they follow from the positions
+    projection : what is called a head is a projection into an embedding
     """
 
     heads: int | None = None
@@ -39,6 +41,7 @@ class Told:
     activation: str = "gelu"
     epsilon: float = 1e-6
     image: int | None = None
+    projection: bool = False
 
 
 def vit_shape(arrays: Arrays, told: Told, path: Path) -> VitShape:
@@ -59,8 +62,9 @@ def vit_shape(arrays: Arrays, told: Told, path: Path) -> VitShape:
         if square is None:
             raise UserError(f"{path}: the positions are of no square picture; name the image size with --image.")
         image = square[0] * patch
-    classes = dim
+    classes, gives = dim, EMBEDDING
     if "head.weight" in arrays:
+        gives = EMBEDDING if told.projection else CLASSES
         classes, read = _axes(arrays, "head.weight", 2, path)
         if read == HEAD_OF_BOTH * dim:
             raise UserError(
@@ -73,7 +77,7 @@ def vit_shape(arrays: Arrays, told: Told, path: Path) -> VitShape:
     _check_pool(pool, traits["class_token"], path)
     return VitShape(
         image, patch, dim, _blocks(arrays, path), heads, classes, pool=pool, activation=told.activation,
-        epsilon=told.epsilon, **traits,
+        epsilon=told.epsilon, gives=gives, **traits,
     )  # fmt: skip
 
 
@@ -87,7 +91,7 @@ def refined(shape: ModelShape, arrays: Arrays, path: Path) -> ModelShape:
     defaults = {field.name: field.default for field in shape.__dataclass_fields__.values()}
     changes = {name: value for name, value in traits.items() if getattr(shape, name) == defaults[name]}
     if not any(name.startswith("head") for name in arrays):
-        changes["classes"] = shape.dim
+        changes |= {"classes": shape.dim, "gives": EMBEDDING}
     _check_pool(changes.get("pool", shape.pool), traits["class_token"], path)
     return replace(shape, **changes)
 
@@ -111,13 +115,14 @@ def swin_shape(arrays: Arrays, image: int, activation: str, epsilon: float, path
         windows.append((math.isqrt(rows) + 1) // 2)
     if not depths:
         raise UserError(f"{path}: the weights of the first block are missing.")
-    classes = dim << len(depths) - 1
+    classes, gives = dim << len(depths) - 1, EMBEDDING
     for key in ("head.weight", "head.fc.weight"):
         if key in arrays:
-            classes = _axes(arrays, key, 2, path)[0]
+            classes, gives = _axes(arrays, key, 2, path)[0], CLASSES
     return SwinShape(
-        image, patch, dim, tuple(depths), tuple(heads), max(windows), classes, activation=activation, epsilon=epsilon
-    )
+        image, patch, dim, tuple(depths), tuple(heads), max(windows), classes, activation=activation, epsilon=epsilon,
+        gives=gives,
+    )  # fmt: skip
 
 
 def _traits(arrays: Arrays, path: Path) -> dict[str, Any]:

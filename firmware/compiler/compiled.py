@@ -11,7 +11,7 @@ import numpy.typing as npt
 from firmware.compiler.fuse.layers import Plan
 from firmware.compiler.lower.operations import Operation
 from firmware.program.allocation import Allocation
-from firmware.program.program import Program
+from firmware.program.program import Program, ProgramOutput
 from gateware.config import BEAT_BYTES, AcceleratorConfig, settings
 from sim.reference.architecture import spelled_out
 from sim.reference.integer_vit import IntegerVit
@@ -33,7 +33,7 @@ class Compiled:
     initial : (beat address, bytes) that stand in memory before it starts
     allocations : where each tensor is afterwards
     overwritten : tensors that are nowhere afterwards, as others took their places
-    image, output : what the host writes and reads
+    image : what the host writes
     alternate_program, alternate_image : beat addresses of the same program for an image at another place, so that one
         image can be written while the other is in use
     marks : layer of each slot of the log; log : its beat address
@@ -47,7 +47,6 @@ class Compiled:
     allocations: Mapping[str, Allocation]
     overwritten: tuple[str, ...]
     image: Allocation
-    output: Allocation
     alternate_program: int
     alternate_image: int
     marks: tuple[str, ...]
@@ -69,14 +68,14 @@ def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig
         preprocessing=model.model.preprocessing,
         class_names=model.model.class_names,
         image_scale=float(model.model.image_scale),
-        logit_scales=model.model.logit_scales,
         words=compiled.words,
         start=compiled.program,
         memory=np.concatenate([content for _, content in segments]),
         segments=np.array([(base, len(content) // BEAT_BYTES) for base, content in segments], np.int64),
         allocations=compiled.allocations,
         image=compiled.plan.image,
-        output=compiled.plan.output,
+        outputs=_outputs(model, compiled),
+        model=model.model.fingerprint(),
         marks=compiled.marks,
         log=compiled.log,
         beats=compiled.beats,
@@ -84,6 +83,16 @@ def program_of(model: IntegerVit, compiled: Compiled, machine: AcceleratorConfig
         alternate_start=compiled.alternate_program,
         alternate_image=compiled.alternate_image,
     )
+
+
+def _outputs(model: IntegerVit, compiled: Compiled) -> dict[str, ProgramOutput]:
+    """What the host reads, each with a scale for every column."""
+    found = {}
+    for kind, output in model.outputs.items():
+        columns = compiled.allocations[output.tensor].columns
+        scales = np.ascontiguousarray(np.broadcast_to(model.model.scales(output), columns))
+        found[kind] = ProgramOutput(output.tensor, scales)
+    return found
 
 
 def _joined(segments: list[Segment]) -> list[Segment]:

@@ -79,7 +79,6 @@ def _linked(config: AcceleratorConfig, placement: Placement, emitter: Emitter) -
         allocations={name: one for name, one in tensors.items() if name not in overwritten},
         overwritten=overwritten,
         image=image,
-        output=placement.allocations[plan.output],
         alternate_program=other_program,
         alternate_image=other_image,
         marks=tuple(emitter.operations.marks),

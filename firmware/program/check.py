@@ -11,12 +11,12 @@ from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, ConfigError
 from gateware.isa import ADDRESS_BITS, LOG_BEATS, Engine, Op, parts, register
 from sim.reference.errors import UserError
+from sim.reference.outputs import CLASSES
 
 __all__ = ["ADDRESS_LIMIT", "check_program"]
 
 ADDRESS_LIMIT = 1 << ADDRESS_BITS
 COLOURS = 3
-LOGIT_BYTES = 4
 
 
 def check_program(program: Program, path: Path, header: Mapping[str, str]) -> None:
@@ -40,11 +40,19 @@ def check_program(program: Program, path: Path, header: Mapping[str, str]) -> No
     expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
     if (image.rows, image.columns, image.size) != expected or crop % program.patch:
         raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it anew.")
-    classes, scales = program.output_allocation.columns, program.logit_scales
-    if scales.shape != (classes,) or not np.isfinite([*scales, program.image_scale]).all() or program.image_scale <= 0:
-        raise UserError(f"{path}: its {scales.size} scales do not fit its {classes} classes; compile it anew.")
-    if len(program.class_names) not in (0, classes):
-        raise UserError(f"{path}: there are {len(program.class_names)} names for {classes} classes; compile it anew.")
+    for kind, output in program.outputs.items():
+        columns, scales = program.output_allocation(kind).columns, output.scales
+        if scales.shape != (columns,) or not np.isfinite(scales).all() or not _is_scale(program.image_scale):
+            raise UserError(f"{path}: its {scales.size} scales do not fit its {columns} columns; compile it anew.")
+    if CLASSES in program.outputs:
+        classes = program.output_allocation(CLASSES).columns
+        if len(program.class_names) not in (0, classes):
+            names = len(program.class_names)
+            raise UserError(f"{path}: there are {names} names for {classes} classes; compile it anew.")
+
+
+def _is_scale(number: float) -> bool:
+    return bool(np.isfinite(number)) and number > 0
 
 
 def _inside_memory(program: Program) -> bool:
@@ -63,8 +71,8 @@ def _inside_memory(program: Program) -> bool:
         and 0 <= program.alternate_image <= beats - allocations[program.image].beats
         and 0 <= program.log <= beats - LOG_BEATS * len(program.marks)
         and program.patch > 0
-        and program.output in allocations
-        and allocations[program.output].size == LOGIT_BYTES
+        and bool(program.outputs)
+        and all(output.tensor in allocations for output in program.outputs.values())
     )
 
 

@@ -1,8 +1,8 @@
 """Program files: everything that a device and its host need to run one model on one machine.
 
 A safetensors file. Tensors: `program` (uint32 words), `memory` (uint8, the bytes that stand in memory beforehand),
-`segments` (int64, a row (beat address, beats) for each run of them), `logit_scales` (float32). The header's metadata
-holds the rest, as JSON where it has a structure.
+`segments` (int64, a row (beat address, beats) for each run of them), and for each output `scales.KIND` (float32, one a
+column). The header's metadata holds the rest, as JSON where it has a structure.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ from safetensors.numpy import save
 
 from firmware.program.allocation import Allocation
 from firmware.program.check import ADDRESS_LIMIT, check_program
-from firmware.program.program import Program
+from firmware.program.program import Program, ProgramOutput
 from gateware.isa import ISA_VERSION
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.model_file import sorted_header
+from sim.reference.outputs import OUTPUTS
 from sim.reference.preprocess import Preprocessing
 
 __all__ = ["checksum", "load_program", "save_program"]
 
 FORMAT = "ivit program"
-VERSION = "3"
+VERSION = "4"
 NUMBERS = ("start", "log", "beats", "patch", "alternate_start", "alternate_image")  # of the header
-TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64, "logit_scales": np.float32}
-ALLOCATIONS = "homes"  # of the header: what version 3 calls them
+TENSORS = {"program": np.uint32, "memory": np.uint8, "segments": np.int64}
+SCALES = {f"scales.{kind}": kind for kind in OUTPUTS}
+TYPES = TENSORS | dict.fromkeys(SCALES, np.float32)
+ALLOCATIONS = "homes"  # of the header: what the file calls them
 SIZES = (1, 2, 4)  # bytes of an element
 
 
@@ -45,8 +48,9 @@ def save_program(program: Program, path: Path) -> None:
 
 
 def _tensors(program: Program) -> dict[str, npt.NDArray[Any]]:
-    values = (program.words, program.memory, program.segments, program.logit_scales)
-    return dict(zip(TENSORS, values, strict=True))
+    values: tuple[npt.NDArray[Any], ...] = (program.words, program.memory, program.segments)
+    scales: dict[str, npt.NDArray[Any]] = {f"scales.{kind}": output.scales for kind, output in program.outputs.items()}
+    return dict(zip(TENSORS, values, strict=True)) | scales
 
 
 def _metadata(program: Program, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
@@ -60,13 +64,15 @@ def _metadata(program: Program, tensors: Mapping[str, npt.NDArray[Any]]) -> dict
         "arithmetic": program.arithmetic,
         "fingerprint": f"{program.config.fingerprint:08x}",
         "architecture": program.architecture,
+        "model": program.model,
         "preprocessing": json.dumps(program.preprocessing.to_dict()),
         "class_names": json.dumps(program.class_names),
         "image_scale": repr(program.image_scale),
         ALLOCATIONS: json.dumps(allocations),
         "marks": json.dumps(program.marks),
     }
-    header |= {name: str(getattr(program, name)) for name in ("image", "output", *NUMBERS)}
+    header["outputs"] = json.dumps({kind: output.tensor for kind, output in program.outputs.items()})
+    header |= {name: str(getattr(program, name)) for name in ("image", *NUMBERS)}
     return header | {"checksum": checksum(tensors, header)}
 
 
@@ -102,9 +108,9 @@ def load_program(path: Path) -> Program:
             f"{path} has format {header.get('format')!r}, version {header.get('version')!r}, instruction set "
             f"{header.get('isa')!r}, but {FORMAT!r}, {VERSION!r}, {str(ISA_VERSION)!r} is expected; compile it anew."
         )
-    wrong = [n for n, t in TENSORS.items() if n not in tensors or tensors[n].dtype != t]
-    if wrong or set(tensors) - set(TENSORS):
-        raise UserError(f"{path}: the tensor {(wrong or sorted(set(tensors) - set(TENSORS)))[0]!r} is not as expected.")
+    wrong = [name for name in {**TENSORS, **tensors} if name not in TYPES or not _has_type(tensors, name)]
+    if wrong:
+        raise UserError(f"{path}: the tensor {wrong[0]!r} is not as expected.")
     if checksum(tensors, header) != header.get("checksum"):
         raise UserError(f"{path}: the checksum differs from the header's; the file is damaged, compile it anew.")
     try:
@@ -115,22 +121,29 @@ def load_program(path: Path) -> Program:
     return program
 
 
+def _has_type(tensors: Mapping[str, npt.NDArray[Any]], name: str) -> bool:
+    return name in tensors and tensors[name].dtype == TYPES[name]
+
+
 def _parsed(header: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> Program:
     return Program(
         board=header["board"],
         settings=tuple(map(str, json.loads(header["settings"]))),
         arithmetic=header["arithmetic"],
         architecture=header["architecture"],
+        model=header["model"],
         preprocessing=Preprocessing.from_dict(json.loads(header["preprocessing"])),
         class_names=tuple(map(str, json.loads(header["class_names"]))),
         image_scale=float(header["image_scale"]),
-        logit_scales=tensors["logit_scales"],
+        outputs={
+            kind: ProgramOutput(str(tensor), tensors[f"scales.{kind}"])
+            for kind, tensor in json.loads(header["outputs"]).items()
+        },
         words=tensors["program"],
         memory=tensors["memory"],
         segments=tensors["segments"],
         allocations={name: _allocation(fields) for name, fields in json.loads(header[ALLOCATIONS]).items()},
         image=header["image"],
-        output=header["output"],
         marks=tuple(map(str, json.loads(header["marks"]))),
         **{name: int(header[name]) for name in NUMBERS},
     )

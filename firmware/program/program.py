@@ -13,7 +13,15 @@ from gateware.config import BEAT_BYTES, AcceleratorConfig, changed, config
 from sim.reference.preprocess import Preprocessing
 from sim.reference.scales import quantise
 
-__all__ = ["Program"]
+__all__ = ["Program", "ProgramOutput"]
+
+
+@dataclass(frozen=True)
+class ProgramOutput:
+    """What the host reads after a frame: a stored tensor, and the value of one unit of each of its columns."""
+
+    tensor: str
+    scales: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,13 @@ class Program:
     settings : what the board's configuration has other than the preset
     arithmetic : its arithmetic's name
     architecture : the model's, spelled out
-    preprocessing, class_names, image_scale, logit_scales : what the host needs of the model
+    model : fingerprint of the model that it was compiled from: programs that have it in common give the same integers
+    preprocessing, class_names, image_scale : what the host needs of the model
+    outputs : what the host reads, by the kinds of `sim.reference.outputs.OUTPUTS`
     words : instructions; `start` is their beat address
     alternate_start, alternate_image : beat addresses of the same instructions for an image at another place, and of it
     memory, segments : bytes that stand in memory beforehand, and where
-    allocations : of every stored tensor; `image` and `output` among them
+    allocations : of every stored tensor; `image` and the outputs' among them
     marks, log : layers of the log's slots, and its beat address
     beats : of memory that a run touches
     patch : side of a patch
@@ -40,17 +50,17 @@ class Program:
     settings: tuple[str, ...]
     arithmetic: str
     architecture: str
+    model: str
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     image_scale: float
-    logit_scales: npt.NDArray[np.float32]
+    outputs: Mapping[str, ProgramOutput]
     words: npt.NDArray[np.uint32]
     start: int
     memory: npt.NDArray[np.uint8]
     segments: npt.NDArray[np.int64]
     allocations: Mapping[str, Allocation]
     image: str
-    output: str
     marks: tuple[str, ...]
     log: int
     beats: int
@@ -67,9 +77,9 @@ class Program:
     def image_allocation(self) -> Allocation:
         return self.allocations[self.image]
 
-    @property
-    def output_allocation(self) -> Allocation:
-        return self.allocations[self.output]
+    def output_allocation(self, kind: str) -> Allocation:
+        """Where an output stands."""
+        return self.allocations[self.outputs[kind].tensor]
 
     def pieces(self) -> list[tuple[int, bytes]]:
         """(beat address, bytes) of what stands in memory beforehand, the program included."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from firmware.program.allocation import Allocation
 from firmware.program.layout import pack_matrix
 from firmware.program.log import Layer, layers_of, log_bytes
 from firmware.program.program import Program
@@ -20,7 +21,7 @@ from host.command.errors import HostError
 from host.command.terminal import transfer
 from host.devices.base import Answer, Device, LoadedModel
 from host.devices.compiled import program_of_file
-from host.devices.prediction import Prediction
+from host.devices.model_file import named_classes
 from host.dram.constants import awake
 from host.link.connection import Connection
 from host.link.device_info import DeviceInfo, configuration
@@ -33,6 +34,10 @@ FRAME_SECONDS = 600.0
 an emulated board in another process may need minutes."""
 SHOWN_BYTES = 1 << 20
 """Of a program between two looks at how far it is; between two the line waits for an answer once."""
+
+
+HASTE = 2
+"""The next frame starts before a frame's outputs are read only where it takes so many times longer than reading."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,15 @@ class LinkedDevice(Device):
     def __init__(self, spec: str) -> None:
         super().__init__(spec)
         self._program: Program | None = None
+        self._seconds_a_byte = 0.0  # of the last image's way over
 
     @property
     @abstractmethod
     def connection(self) -> Connection:
         """An open one."""
 
-    def load_file(self, program: Path) -> LoadedModel:
-        return self.load_program(program_of_file(program, self.machine), str(program))
+    def load_file(self, program: Path, outputs: Sequence[str] = ()) -> LoadedModel:
+        return self.load_program(program_of_file(program, self.machine, outputs), str(program))
 
     @abstractmethod
     def machine(self, arithmetic: str) -> AcceleratorConfig:
@@ -112,11 +118,10 @@ class LinkedDevice(Device):
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         return list(self.answers(iter(images)))
 
-    def stream(self, images: Iterable[Image.Image]) -> Iterator[Prediction]:
-        """The answers to decoded pictures, in order; reads one picture ahead."""
+    def answered(self, images: Iterable[Image.Image]) -> Iterator[Answer]:
+        """The integers of decoded pictures, in order; reads one picture ahead."""
         model = self.model
-        for answer in self.answers(model.prepare(picture) for picture in images):
-            yield answer.under(model)
+        return self.answers(model.prepare(picture) for picture in images)
 
     def answers(self, images: Iterator[npt.NDArray[np.int8]]) -> Iterator[Answer]:
         """The answers to prepared images, in order; reads one ahead."""
@@ -138,12 +143,22 @@ class LinkedDevice(Device):
             if image is not None:
                 self._put(program, image, slots[turn])
             counters = dict(zip(COUNTERS, link.wait(FRAME_SECONDS), strict=True))
-            if image is not None:
-                # The logits of the frame before stay until this one ends.
+            # What a frame gave stays until the next one's last layers write theirs.
+            early = HASTE * self._reading_seconds(program) < counters["cycles"] / (1000 * link.identity.clock_khz)
+            if image is not None and early:
                 link.run(slots[turn].program * BEAT_BYTES)
-            output = program.output_allocation
-            content = np.frombuffer(link.read(output.base * BEAT_BYTES, output.beats * BEAT_BYTES), np.uint8)
-            yield Answer(output.unpack(content)[0], counters["cycles"], counters)
+            outputs = {kind: self._read(program.output_allocation(kind)) for kind in program.outputs}
+            if image is not None and not early:
+                link.run(slots[turn].program * BEAT_BYTES)
+            yield Answer(outputs, counters["cycles"], counters)
+
+    def _reading_seconds(self, program: Program) -> float:
+        """How long reading all outputs takes, by the last image's way over."""
+        return self._seconds_a_byte * BEAT_BYTES * sum(program.output_allocation(one).beats for one in program.outputs)
+
+    def _read(self, output: Allocation) -> npt.NDArray[np.int64]:
+        content = self.connection.read(output.base * BEAT_BYTES, output.beats * BEAT_BYTES)
+        return output.unpack(np.frombuffer(content, np.uint8))
 
     def send_beside_a_frame(self, image: npt.NDArray[np.int8]) -> int:
         """Starts a frame on what is there and sends an image for the next one beside it: so many bytes."""
@@ -156,7 +171,9 @@ class LinkedDevice(Device):
     def _put(self, program: Program, image: npt.NDArray[np.int8], slot: _Slot) -> int:
         rows = patches(image[None].astype(np.int64), program.patch)[0]
         content = pack_matrix(rows, program.image_allocation.size).tobytes()
+        begun = self.connection.now()
         self.connection.write(slot.image * BEAT_BYTES, content)
+        self._seconds_a_byte = (self.connection.now() - begun) / len(content)
         return len(content)
 
     def info(self) -> DeviceInfo:
@@ -210,6 +227,6 @@ def described(program: Program) -> LoadedModel:
     def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
         return program.quantised(program.preprocessing.apply(picture))
 
-    scales = program.logit_scales.astype(np.float64)
-    names = program.class_names or tuple(str(index) for index in range(len(scales)))
-    return LoadedModel(program.architecture, program.arithmetic, names, scales, prepare)
+    scales = {kind: output.scales.astype(np.float64) for kind, output in program.outputs.items()}
+    names = named_classes(program.class_names, scales)
+    return LoadedModel(program.architecture, program.arithmetic, names, scales, program.model, prepare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from host.command.errors import HostError
 from host.devices.base import LoadedModel
 from sim.reference.architecture import spelled_out
 from sim.reference.errors import UserError
+from sim.reference.integer_vit import IntegerVit
 from sim.reference.model_file import FORMAT as MODEL_FORMAT
-from sim.reference.model_file import IntegerModel, load_model
+from sim.reference.model_file import load_model
+from sim.reference.outputs import CLASSES
 from sim.reference.scales import quantise
 
-__all__ = ["MODEL_FORMAT", "kind_of", "read_model"]
+__all__ = ["MODEL_FORMAT", "kind_of", "named_classes", "read_model"]
 
 
 def kind_of(path: Path) -> str | None:
@@ -29,26 +32,35 @@ def kind_of(path: Path) -> str | None:
         return None
 
 
-def read_model(path: Path) -> tuple[IntegerModel, LoadedModel]:
-    """The model and what the host must know of it; classes without a name are called by their number.
+def read_model(path: Path, outputs: Sequence[str] = ()) -> tuple[IntegerVit, LoadedModel]:
+    """The network, with some outputs or its own, and what the host must know of it.
 
     Raises
     ------
-    HostError : the file is missing, damaged, or no integer model
+    HostError : the file is missing, damaged, or no integer model, or has no such output
     """
     try:
         model = load_model(path)
+        network = IntegerVit(model, outputs)
     except UserError as error:
         raise HostError(str(error)) from error
 
     def prepare(picture: Image.Image) -> npt.NDArray[np.int8]:
         return quantise(model.preprocessing.apply(picture), model.image_scale, 8).astype(np.int8)
 
-    names = model.class_names or tuple(str(index) for index in range(model.shape.classes))
-    return model, LoadedModel(
+    scales = {kind: model.scales(output).astype(np.float64) for kind, output in network.outputs.items()}
+    return network, LoadedModel(
         architecture=spelled_out(model.shape),
         arithmetic=model.arithmetic,
-        class_names=names,
-        logit_scales=model.logit_scales.astype(np.float64),
+        class_names=named_classes(model.class_names, scales),
+        scales=scales,
+        fingerprint=model.fingerprint(),
         prepare=prepare,
     )
+
+
+def named_classes(names: Sequence[str], scales: Mapping[str, npt.NDArray[np.float64]]) -> tuple[str, ...]:
+    """The names of the classes that a model with these outputs gives; those without are called by their number."""
+    if CLASSES not in scales:
+        return ()
+    return tuple(names) or tuple(str(index) for index in range(len(scales[CLASSES])))

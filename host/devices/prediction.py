@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["Prediction", "Ranked", "Ranking"]
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -20,36 +22,28 @@ class Ranked:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """One image's answer.
+class Ranking:
+    """Classes by their probabilities, which are the softmax of their scores.
 
     Members
     -------
-    logits : int64, (classes,), the head's accumulators, which every device must give bit for bit
-    scales : float64, (classes,), the value of one unit of each logit; it differs from class to class, so the class
-        cannot be told from the integers alone
+    scores : float64, (classes,)
     names : (classes,), the classes' names
-    cycles : clock cycles that the frame took, None where the device does not count them
-    counters : all that the machine counted in the frame, by `gateware.counters.COUNTERS`; empty where it counts nothing
     """
 
-    logits: npt.NDArray[np.int64]
-    scales: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
     names: tuple[str, ...]
-    cycles: int | None = None
-    counters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """Softmax of the scaled logits, (classes,), sums to 1."""
-        scores = self.logits * self.scales
-        powers = np.exp(scores - scores.max())
+        """(classes,), sums to 1."""
+        powers = np.exp(self.scores - self.scores.max())
         return np.asarray(powers / powers.sum())
 
     @property
     def label(self) -> int:
-        """The class with the largest scaled logit; the first of equals."""
-        return int(np.argmax(self.logits * self.scales))
+        """The class with the largest score; the first of equals."""
+        return int(np.argmax(self.scores))
 
     @property
     def name(self) -> str:
@@ -63,8 +57,25 @@ class Prediction:
 
     def top(self, count: int) -> list[Ranked]:
         """The `count` most probable classes (all, where there are fewer), most probable first."""
-        order = np.argsort(-(self.logits * self.scales), kind="stable")[:count]
+        order = np.argsort(-self.scores, kind="stable")[:count]
         return [Ranked(int(i), self.names[i], float(self.probabilities[i])) for i in order]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction(Ranking):
+    """One image's answer.
+
+    Members
+    -------
+    logits : int64, (classes,), the head's accumulators, which every device must give bit for bit. The value of one unit
+        differs from class to class, so the class cannot be told from the integers alone
+    cycles : clock cycles that the frame took, None where the device does not count them
+    counters : all that the machine counted in the frame, by `gateware.counters.COUNTERS`; empty where it counts nothing
+    """
+
+    logits: npt.NDArray[np.int64]
+    cycles: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     def same_integers(self, other: Prediction) -> bool:
         """Whether two devices gave the same logits, bit for bit."""

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from host.command.errors import HostError
 from host.devices.base import Answer, Device, LoadedModel
 from host.devices.model_file import read_model
-from sim.reference.integer_vit import IntegerVit
 
 
 class ReferenceDevice(Device):
@@ -29,11 +28,14 @@ class ReferenceDevice(Device):
             raise HostError(f"The device `reference` takes no argument, not {argument!r}: write `reference`.")
         super().__init__("reference")
 
-    def load_file(self, program: Path) -> LoadedModel:
-        model, loaded = read_model(program)
-        self._network = IntegerVit(model)
+    def load_file(self, program: Path, outputs: Sequence[str] = ()) -> LoadedModel:
+        self._network, loaded = read_model(program, outputs)
         return loaded
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
-        logits = self._network.run(images.astype(np.int64), capture=("head",))["head"]
-        return [Answer(row) for row in logits]
+        network = self._network
+        tensors = network.run(images.astype(np.int64), capture=network.graph.outputs)
+        return [
+            Answer({kind: np.atleast_2d(tensors[one.tensor][index]) for kind, one in network.outputs.items()})
+            for index in range(len(images))
+        ]

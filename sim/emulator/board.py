@@ -1,4 +1,4 @@
-"""The emulated board with a program: images in, logits, tensors and counters out."""
+"""The emulated board with a program: images in, outputs, tensors and counters out."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Frame:
 
     Parameters
     ----------
-    logits : integers of the classes
+    output : integers of the first of the program's outputs, (rows, columns); of classes one row
     cycles : from the start to the last byte in memory
     counters : `gateware.counters.COUNTERS` of the whole frame
     layers : the same of each layer of the program's marks, in order
     memory : what memory did
     """
 
-    logits: npt.NDArray[np.int64]
+    output: npt.NDArray[np.int64]
     cycles: int
     counters: dict[str, int]
     layers: list[Layer]
@@ -118,7 +118,7 @@ class Board:
         if state is not RunState.DONE:
             raise BoardError(ErrorCode(board.error))
         return Frame(
-            self.read(self.program.output)[0],
+            self.read(next(iter(self.program.outputs.values())).tensor),
             board.cycles - before,
             {name: board.output(f"counters__{index}") for index, name in enumerate(COUNTERS)},
             self._layers(),

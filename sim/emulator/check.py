@@ -29,7 +29,8 @@ DIFFERENT = 1  # exit status
 
 def run(arguments: argparse.Namespace) -> int:
     """A frame of a seeded random image for each memory; 0 when all is equal, 1 when not."""
-    program, model = load_program(arguments.program), IntegerVit(load_model(arguments.model))
+    program = load_program(arguments.program)
+    model = IntegerVit(load_model(arguments.model), list(program.outputs))
     if arguments.image is None:
         side = model.model.shape.image
         image = np.random.default_rng(arguments.seed).integers(-128, 128, (3, side, side)).astype(np.int8)

@@ -12,6 +12,7 @@ from sim.reference.arithmetic import Arithmetic
 from sim.reference.graph import Graph
 from sim.reference.nonlinear import gelu_of, layernorm_of, norm_constants
 from sim.reference.operations import HeadMerge, HeadSplit, Linear, MatMul
+from sim.reference.outputs import Output
 from sim.reference.rescale import Dyadic, Rescale, ResidualAdd
 from sim.reference.rounding import IntArray
 
@@ -28,8 +29,12 @@ class GraphBuilder:
     def __init__(self, tensors: Tensors, arithmetic: Arithmetic) -> None:
         self.tensors = tensors
         self.arithmetic = arithmetic
-        self.graph = Graph("qact_input", "head")
+        self.graph = Graph("qact_input", ("head",))
         self._aliases: dict[str, str] = {}
+
+    def outputs(self, outputs: Mapping[str, Output]) -> None:
+        """Makes the tensors of these the graph's outputs."""
+        self.graph.outputs = tuple(dict.fromkeys(output.tensor for output in outputs.values()))
 
     def alias(self, name: str, original: str) -> None:
         """Tensor `name` holds the values of `original` in another order, and so has its scale."""

@@ -33,11 +33,16 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes in order; `source` names the int8 image batch that it starts from, `output` the last tensor of interest."""
+    """Nodes in order; `source` names the int8 image batch that it starts from, `outputs` the tensors of interest."""
 
     source: str
-    output: str
+    outputs: tuple[str, ...]
     nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def output(self) -> str:
+        """The first tensor of interest, and of most graphs the only one."""
+        return self.outputs[0]
 
     def add(self, name: str, operation: Any, *inputs: str) -> str:
         """Appends a node and returns its name. Raises GraphError for a name in use or an unknown input."""
@@ -49,6 +54,14 @@ class Graph:
                 raise GraphError(f"the tensor '{name}' reads '{wanted}', which no earlier node makes")
         self.nodes.append(Node(name, operation, inputs))
         return name
+
+    def without_unused(self) -> Graph:
+        """The same without the nodes that no output needs."""
+        needed = set(self.outputs)
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed |= set(node.inputs)
+        return Graph(self.source, self.outputs, [node for node in self.nodes if node.name in needed])
 
     def run(self, images: IntArray, capture: Collection[str] | None = None) -> dict[str, IntArray]:
         """The captured tensors of an int8 image batch (batch, 3, H, W), by name; all when `capture` is None.

@@ -30,6 +30,7 @@ from sim.reference.arithmetic import LEAN, preset
 from sim.reference.errors import UserError, replaced_when_complete
 from sim.reference.model_check import check_tensors
 from sim.reference.model_shape import ModelShape
+from sim.reference.outputs import Output
 from sim.reference.preprocess import Preprocessing
 
 FORMAT = "ivit-integer-model"
@@ -87,6 +88,17 @@ class IntegerModel:
         head = self.shape.head
         weights = np.asarray(self.tensors[head.scale], np.float32)
         return weights * np.float32(self.tensors[f"{head.source}.act_scaling_factor"])
+
+    def scales(self, output: Output) -> npt.NDArray[np.float32]:
+        """What the integers of an output are multiplied by: one a channel, or one for all, (1,)."""
+        if not output.scale:
+            return self.logit_scales
+        return np.array([self.tensors[f"{output.scale}.act_scaling_factor"]], np.float32)
+
+    def fingerprint(self) -> str:
+        """What an embedding is told by that came of this model: SHA-256 over everything that decides its integers."""
+        facts = [spelled_out(self.shape), self.arithmetic, json.dumps(self.preprocessing.to_dict()), self.checksum()]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
     def checksum(self) -> str:
         """SHA-256 over names, element types, shapes and bytes of all tensors in the order of their names."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.reference.errors import UserError
+from sim.reference.outputs import Output
 from sim.reference.rounding import ceil_div
 
 __all__ = [
@@ -131,6 +132,8 @@ class ModelShape(ABC):
     """One of ACTIVATIONS."""
     epsilon: float
     """What the float model's LayerNorms add to the variance; the integer ones add nothing."""
+    gives: str
+    """One of GIVES: what the head gives."""
     softmax_bits: ClassVar[int]
     """Output bits of Shiftmax where the arithmetic leaves them to the model."""
 
@@ -150,6 +153,10 @@ class ModelShape(ABC):
     @abstractmethod
     def embeddings(self) -> Sequence[Embedding]:
         """Learnt tensors that are no layer's."""
+
+    @abstractmethod
+    def outputs(self) -> dict[str, Output]:
+        """What the model can give, by the kinds of `OUTPUTS`; the first is what it gives by itself."""
 
     @abstractmethod
     def block_names(self) -> list[str]:

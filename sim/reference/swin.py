@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sim.reference.addressing import relative_position_index, window_regions
@@ -20,6 +22,7 @@ from sim.reference.operations import (
     WindowMerge,
     WindowSplit,
 )
+from sim.reference.outputs import Output
 from sim.reference.reciprocal import exact_reciprocal
 from sim.reference.rescale import Rescale
 from sim.reference.swin_shape import SwinShape
@@ -27,13 +30,16 @@ from sim.reference.swin_shape import SwinShape
 __all__ = ["swin_graph"]
 
 
-def swin_graph(shape: SwinShape, tensors: Tensors, arithmetic: Arithmetic) -> Graph:
+def swin_graph(
+    shape: SwinShape, tensors: Tensors, arithmetic: Arithmetic, outputs: Mapping[str, Output] | None = None
+) -> Graph:
     """The graph whose tensors have the authors' module names.
 
     Parameters
     ----------
     tensors : integers and scales of the model under the authors' names, as `ModelShape.layout` lists them
     arithmetic : preset or variant; decides Shiftmax, the multipliers and the limits of K and V
+    outputs : some of `shape.outputs`, where it is not the head's accumulators
     """
     b = GraphBuilder(tensors, arithmetic)
     b.graph.add("patches", Patches(shape.patch), "qact_input")
@@ -52,7 +58,9 @@ def swin_graph(shape: SwinShape, tensors: Tensors, arithmetic: Arithmetic) -> Gr
             x = b.linear(f"{down}.reduction", f"{down}.qact1", f"{down}.qact2", 8)
     _mean(b, b.normalised("norm", x, "qact2"), shape.side(shape.stages[-1]) ** 2)
     b.graph.add("head", b.weights("head"), "qact3")
-    return b.graph
+    if outputs is not None:
+        b.outputs(outputs)
+    return b.graph.without_unused()
 
 
 def _mean(b: GraphBuilder, source: str, tokens: int) -> None:

@@ -25,6 +25,7 @@ from sim.reference.model_shape import (
     padded_width,
     patch_embedding,
 )
+from sim.reference.outputs import Output, check_gives, outputs_of
 
 __all__ = ["SwinShape"]
 
@@ -51,6 +52,7 @@ class SwinShape(ModelShape):
     classes : outputs of the head
     activation : one of ACTIVATIONS
     epsilon : of the float model's LayerNorms
+    gives : one of GIVES: what the head gives
     """
 
     softmax_bits: ClassVar[int] = 8
@@ -64,11 +66,13 @@ class SwinShape(ModelShape):
     classes: int
     activation: str = "gelu"
     epsilon: float = 1e-5
+    gives: str = "classes"
 
     def __post_init__(self) -> None:
         for name in ("image", "patch", "dim", "window", "classes"):
             check_dimensions(**{name: getattr(self, name)})
         check_float_model(self.activation, self.epsilon)
+        check_gives(self.gives)
         if not self.depths or len(self.depths) != len(self.heads):
             raise UserError(f"depths and heads must name the same stages, not {self.depths} and {self.heads}.")
         for stage, (depth, heads) in enumerate(zip(self.depths, self.heads, strict=True)):
@@ -170,6 +174,10 @@ class SwinShape(ModelShape):
             if down := self.downsample(stage):
                 names += [Activation(f"{down}.qact1", 8), Activation(f"{down}.qact2", 8)]
         return [*names, Activation("qact2", 8), Activation("qact3", 8)]
+
+    def outputs(self) -> dict[str, Output]:
+        mean = Output("qact3", "qact3")
+        return outputs_of(self.gives, "qact3", mean, Output("qact2", "qact2"))
 
     def embeddings(self) -> list[Embedding]:
         return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sim.reference.arithmetic import Arithmetic
@@ -9,19 +11,23 @@ from sim.reference.builder import GraphBuilder, Tensors
 from sim.reference.graph import Graph
 from sim.reference.nonlinear import softmax_of
 from sim.reference.operations import Concatenate, Constant, FirstTokens, Patches, PrependToken, SelectToken, TokenSum
+from sim.reference.outputs import Output
 from sim.reference.rescale import Rescale, ResidualAdd
 from sim.reference.vit_shape import POOLING, VitShape
 
 __all__ = ["vit_graph"]
 
 
-def vit_graph(shape: VitShape, tensors: Tensors, arithmetic: Arithmetic) -> Graph:
+def vit_graph(
+    shape: VitShape, tensors: Tensors, arithmetic: Arithmetic, outputs: Mapping[str, Output] | None = None
+) -> Graph:
     """The graph whose tensors have the authors' module names.
 
     Parameters
     ----------
     tensors : integers and scales of the model under the authors' names, as `ModelShape.layout` lists them
     arithmetic : preset or variant; decides Shiftmax, the multipliers and the limits of K and V
+    outputs : some of `shape.outputs`, where it is not the head's accumulators
     """
     b = GraphBuilder(tensors, arithmetic)
     x = _embedded(b, shape)
@@ -32,7 +38,11 @@ def vit_graph(shape: VitShape, tensors: Tensors, arithmetic: Arithmetic) -> Grap
     for block in shape.block_names():
         x = _block(b, block, x, shape, bits[f"{block}.qact4"])
     b.graph.add("head", b.weights("head"), _read_by_the_head(b, x, shape))
-    return b.graph
+    if outputs is not None:
+        if shape.pool in ("token", "attention"):
+            _other_outputs(b, shape)
+        b.outputs(outputs)
+    return b.graph.without_unused()
 
 
 def _embedded(b: GraphBuilder, shape: VitShape) -> str:
@@ -65,9 +75,19 @@ def _read_by_the_head(b: GraphBuilder, x: str, shape: VitShape) -> str:
     return b.graph.add("qact2", b.norm_rescale("norm", "qact2"), "class_token")
 
 
-def _token_mean(b: GraphBuilder, source: str, target: str, shape: VitShape) -> str:
+def _other_outputs(b: GraphBuilder, shape: VitShape) -> None:
+    """All tokens and the mean of the patches, on the scale of `qact2`, of a model whose head reads neither."""
+    for name in ("qact2_tokens", "qact2_mean"):
+        b.alias(name, "qact2")
+    tokens = "qact2"
+    if shape.pool == "token":
+        tokens = b.graph.add("qact2_tokens", b.norm_rescale("norm", "qact2"), "norm")
+    _token_mean(b, tokens, "qact2_mean", shape, "qact2_sum")
+
+
+def _token_mean(b: GraphBuilder, source: str, target: str, shape: VitShape, total: str = "patch_sum") -> str:
     """The mean of the patches: their sum, whose rescale divides."""
-    total = b.graph.add("patch_sum", TokenSum(shape.tokens_in_front), source)
+    b.graph.add(total, TokenSum(shape.tokens_in_front), source)
     factor = b.dyadic(np.float32(b.scale(source) / np.float32(shape.patches)), target)
     return b.graph.add(target, Rescale(factor, 8), total)
 

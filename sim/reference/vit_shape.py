@@ -23,6 +23,7 @@ from sim.reference.model_shape import (
     padded_width,
     patch_embedding,
 )
+from sim.reference.outputs import Output, check_gives, outputs_of
 
 __all__ = ["POOLING", "POOLS", "VitShape"]
 
@@ -57,6 +58,7 @@ class VitShape(ModelShape):
     pool : one of POOLS
     activation : one of ACTIVATIONS
     epsilon : of the float model's LayerNorms
+    gives : one of GIVES: what the head gives
     """
 
     softmax_bits: ClassVar[int] = 16
@@ -75,6 +77,7 @@ class VitShape(ModelShape):
     pool: str = "token"
     activation: str = "gelu"
     epsilon: float = 1e-6
+    gives: str = "classes"
 
     def __post_init__(self) -> None:
         for name in ("image", "patch", "dim", "depth", "heads", "classes"):
@@ -88,6 +91,7 @@ class VitShape(ModelShape):
         if self.pool not in POOLS:
             raise UserError(f"pool must be one of {', '.join(POOLS)}, not {self.pool!r}.")
         check_float_model(self.activation, self.epsilon)
+        check_gives(self.gives)
         if self.pool == "token" and not self.class_token:
             raise UserError("A model without class token must have pool=mean or pool=mean_norm.")
         if self.distilled and (self.pool != "token" or self.registers):
@@ -203,6 +207,18 @@ class VitShape(ModelShape):
                 Activation(f"{POOLING}.qact4", 8),
             ]
         return [*names, Activation("qact3", 8)] if self.pool in ("mean", "attention") else names
+
+    def outputs(self) -> dict[str, Output]:
+        pooled = "qact3" if self.pool in ("mean", "attention") else "qact2"
+        mean, tokens = Output(pooled, pooled), Output("qact2", "qact2")
+        if self.pool == "attention":
+            mean = Output("qact2_mean", "qact2")
+        elif self.pool == "token":
+            mean, tokens = Output("qact2_mean", "qact2"), Output("qact2_tokens", "qact2")
+        elif self.pool == "mean_norm":
+            last = f"{self.block_names()[-1]}.qact4"
+            tokens = Output(last, last)
+        return outputs_of(self.gives, pooled, mean, tokens)
 
     def embeddings(self) -> list[Embedding]:
         tokens = (("cls_token", self.class_token), ("dist_token", self.distilled), ("reg_token", self.registers))

@@ -1,4 +1,6 @@
-"""A device for the tests of the host's own logic: it tells pictures by their brightness, in four classes."""
+"""A device for the tests of the host's own logic: it tells pictures by their brightness, in four classes. What it gives
+as an embedding is the mean colour.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,9 @@ NAMES = ("black", "dark", "light", "white")
 
 
 class BrightnessDevice(Device):
-    """Logit of class c: minus the distance of the mean grey from the class's, in units that differ by class."""
+    """Logit of class c: minus the distance of the mean grey from the class's, in units that differ by class. Embedding:
+    mean red, green and blue, less 128; `tokens`: that of the upper and of the lower half.
+    """
 
     batch = 3
 
@@ -27,8 +31,9 @@ class BrightnessDevice(Device):
         self.closed = False
         self.off_by_one = argument == "wrong"
         self.counts_cycles = argument == "counting"
+        self.fingerprint = argument if argument == "another" else "brightness"
 
-    def load_file(self, program: Path) -> LoadedModel:
+    def load_file(self, program: Path, outputs: Sequence[str] = ()) -> LoadedModel:
         if not program.exists():
             raise HostError(f"Cannot read {program}: no such file.")
 
@@ -36,14 +41,31 @@ class BrightnessDevice(Device):
             assert image.mode == "RGB"
             return (np.asarray(image, dtype=np.int16).transpose(2, 0, 1) - 128).astype(np.int8)
 
-        return LoadedModel("brightness", "exact", NAMES, np.array([1.0, 0.5, 1.0, 2.0]) / 16, prepare)
+        self.outputs = tuple(outputs) or ("classes",)
+        known = {
+            "classes": np.array([1.0, 0.5, 1.0, 2.0]) / 16,
+            "embedding": np.full(3, 0.5),
+            "tokens": np.full(3, 0.5),
+        }
+        scales = {kind: known[kind] for kind in self.outputs}
+        names = NAMES if "classes" in scales else ()
+        return LoadedModel("brightness", "exact", names, scales, self.fingerprint, prepare)
 
     def run(self, images: npt.NDArray[np.int8]) -> Sequence[Answer]:
         self.calls.append(len(images))
         means = np.round(images.astype(np.int64).mean(axis=(1, 2, 3)) + 128).astype(np.int64)
         centres, units = np.array([32, 96, 160, 224]), np.array([2, 4, 2, 1])
         cycles = 1000 if self.counts_cycles else None
-        return [Answer(-abs(mean - centres) * units + self.off_by_one, cycles) for mean in means]
+        logits = [-abs(mean - centres) * units + self.off_by_one for mean in means]
+        halves = [
+            np.rint(half.mean(axis=(2, 3))).astype(np.int64) for half in np.array_split(images.astype(float), 2, 2)
+        ]
+        colours = np.rint(images.mean(axis=(2, 3), dtype=float)).astype(np.int64)
+        found = [
+            {"classes": row[None], "embedding": colour[None], "tokens": np.stack([upper, lower])}
+            for row, colour, upper, lower in zip(logits, colours, *halves, strict=True)
+        ]
+        return [Answer({kind: one[kind] for kind in self.outputs}, cycles) for one in found]
 
     def close(self) -> None:
         self.closed = True

@@ -35,7 +35,11 @@ def test_a_board_and_a_program_for_it(program: Path, capsys: pytest.CaptureFixtu
     assert found["device"]["memory_bytes"] == 16 << machine.address_bits
     assert found["device"]["clock_mhz"] == machine.clock_mhz
     assert (found["device"]["state"], found["fits"]) == ("idle", True)
-    assert (found["file"]["kind"], found["file"]["board"], found["file"]["classes"]) == ("program", "tiny", 10)
+    assert (found["file"]["kind"], found["file"]["board"], found["file"]["outputs"]) == (
+        "program",
+        "tiny",
+        "classes (10)",
+    )
     assert found["file"]["instructions"] > 1000
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from firmware.compiler.errors import CompileError
 from firmware.compiler.fuse import attention, pooling, tensors
-from firmware.compiler.fuse.identity import rescaled_mean, rescaled_norm
+from firmware.compiler.fuse.identity import UNCHANGED, rescaled_mean, rescaled_norm
 from firmware.compiler.fuse.known import Known
 from firmware.compiler.fuse.layers import (
     Gelu,
@@ -66,16 +66,29 @@ class _Fusion:
     def plan(self) -> Plan:
         for node in self.graph.nodes:
             self.known.tensors[node.name] = self._tensor(node)
-        output = self.known.tensors[self.graph.output]
-        if isinstance(output, tensors.Result | tensors.Accumulators):
-            self.known.store(output.layer)
-        if self.graph.output not in self.known.layers or (self.last_side is None and not self.tokens):
+            if node.name in self.graph.outputs:
+                self._put_out(node.name)
+        missing = [name for name in self.graph.outputs if name not in self.known.layers]
+        if missing or (self.last_side is None and not self.tokens):
             raise CompileError(
-                f"{self.graph.output}: the model is neither a ViT, with positions added to its tokens, nor a Swin, "
-                "with windows, that ends with a matmul; only those can be compiled."
+                f"{(missing or self.graph.outputs)[0]}: the model is neither a ViT, with positions added to its "
+                "tokens, nor a Swin, with windows, that ends with a matmul; only those can be compiled."
             )
         layers = tuple(self.known.layers.values())
-        return Plan(layers, self.graph.source, self.graph.output, self.tokens, self.patch, self.last_side)
+        return Plan(layers, self.graph.source, self.graph.outputs, self.tokens, self.patch, self.last_side)
+
+    def _put_out(self, name: str) -> None:
+        """Has a tensor stored for the host. A norm is done again by whoever reads it: that is one row, or few."""
+        match self.known.tensors[name]:
+            case tensors.Result(layer) | tensors.Accumulators(layer):
+                self.known.store(layer)
+            case tensors.RescaledNorm(norm):
+                summed = any(
+                    name in node.inputs and isinstance(node.operation, operations.TokenSum | operations.TokenMean)
+                    for node in self.graph.nodes
+                )
+                stored = rescaled_norm(name, norm, UNCHANGED, self._rows)
+                self.known.store(dataclasses.replace(stored, widened=summed))
 
     def _tensor(self, node: Node) -> tensors.Tensor:
         """What a node makes of its inputs."""

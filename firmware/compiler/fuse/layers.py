@@ -270,7 +270,7 @@ Layer = Matmul | Attention | Mean
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Layers in order; `image` and `output` are the tensors that the host writes and reads.
+    """Layers in order; `image` is the tensor that the host writes, `outputs` are those that it reads.
 
     `tokens` is the length of a ViT's sequence, learnt tokens in front included; `last_side` the side of a Swin's last
     map, and None for a ViT.
@@ -278,7 +278,7 @@ class Plan:
 
     layers: tuple[Layer, ...]
     image: str
-    output: str
+    outputs: tuple[str, ...]
     tokens: int
     patch: int
     last_side: int | None = None

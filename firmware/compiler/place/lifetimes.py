@@ -12,14 +12,14 @@ __all__ = ["last_uses"]
 def last_uses(plan: Plan) -> dict[str, int]:
     """For each tensor whose place may be given away, the index of the last layer that reads it.
 
-    Not among them: the image, which the host writes while the program runs; the result; and what has constants in it
+    Not among them: the image, which the host writes while the program runs; the outputs; and what has constants in it
     from the start. Rows that a map has beyond its tokens may then hold anything, as they may from the start.
     """
     own = {
         layer.name
         for layer in plan.layers
         if isinstance(layer, Attention) or (isinstance(layer, Matmul) and layer.front is None)
-    } - {plan.output}
+    } - set(plan.outputs)
     return {name: index for index, layer in enumerate(plan.layers) for name in _operands(layer) if name in own}
 
 

@@ -53,8 +53,10 @@ class Memory:
         self.initial.append((base, padded))
         return base
 
-    def allocate(self, name: str, rows: int, columns: int, size: int) -> Allocation:
-        """A place for a matrix that the program writes."""
+    def allocate(self, name: str, rows: int, columns: int, size: int, *, alone: bool = False) -> Allocation:
+        """A place for a matrix that the program writes; `alone`: where nothing else has been."""
+        if alone:
+            return self._new(name, rows, columns, size)
         beats = Allocation(name, 0, rows, columns, size).end
         large_enough = [free for free in self._free if free[1] - free[0] >= beats]
         if not large_enough:

@@ -117,14 +117,14 @@ class Placement:
     def _sequence(self, layer: Matmul) -> OutputPlacement:
         rows, channels = self.operand_rows(layer), len(layer.weight)
         if layer.front is None:
-            return OutputPlacement(self.memory.allocate(layer.name, rows, channels, layer.size))
+            return OutputPlacement(self._allocated(layer, rows))
         content = np.zeros((len(layer.front) + rows, channels), np.int64)
         content[: len(layer.front)] = layer.front
         return OutputPlacement(self.memory.constant(layer.name, content, layer.size))
 
     def _map(self, layer: Matmul, rows: Map) -> OutputPlacement:
         assert self.plan.last_side is not None
-        side, last, channels = rows.side, self.plan.last_side, len(layer.weight)
+        side, last = rows.side, self.plan.last_side
         order = map_rows(side, last)
         if isinstance(layer.operand, Transformed):
             self.orders[layer.operand.name] = order
@@ -134,16 +134,21 @@ class Placement:
         if rows.windows is not None:
             placed = self._windows(rows.windows)
             self.orders[layer.name] = placed.rows
-            allocation = self.memory.allocate(layer.name, rows.windows.count * placed.pitch, channels, layer.size)
+            allocation = self._allocated(layer, rows.windows.count * placed.pitch)
             name = f"windows of {side}, rolled by {rows.windows.shift}"
             return OutputPlacement(allocation, self._table(name, placed.scatter))
         if rows.merges and in_planes(side):
             self.orders[layer.name], pitch = plane_rows(side, last), plane_pitch(side)
-            allocation = self.memory.allocate(layer.name, PARITIES * pitch, channels, layer.size)
+            allocation = self._allocated(layer, PARITIES * pitch)
             return OutputPlacement(allocation, planes=Planes((side // 2) ** 2, pitch))
         self.orders[layer.name] = order
-        allocation = self.memory.allocate(layer.name, self.operand_rows(layer), channels, layer.size)
+        allocation = self._allocated(layer, self.operand_rows(layer))
         return OutputPlacement(allocation, self._table(f"map {side}", order) if rows.from_raster else None)
+
+    def _allocated(self, layer: Matmul, rows: int) -> Allocation:
+        """A place for a matmul's result. The host reads an output while the next frame runs: it shares no place."""
+        alone = layer.name in self.plan.outputs
+        return self.memory.allocate(layer.name, rows, len(layer.weight), layer.size, alone=alone)
 
     def _windows(self, windows: Windows) -> WindowRows:
         assert self.plan.last_side is not None

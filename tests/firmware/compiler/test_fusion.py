@@ -38,7 +38,7 @@ def test_a_vit_falls_into_layers(rng: np.random.Generator):
     assert projection.residual is not None and projection.residual.skip == embedding.name
     assert isinstance(first, Matmul) and isinstance(second, Matmul)
     assert isinstance(second.operand, Gelu) and second.operand.tensor == first.name
-    assert isinstance(head, Matmul) and head.rescale is None and head.name == plan.output
+    assert isinstance(head, Matmul) and head.rescale is None and (head.name,) == plan.outputs
     assert isinstance(head.operand, Norm) and head.operand.first_rows == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         head.name = "another"
@@ -73,7 +73,7 @@ def test_a_swin_falls_into_layers(rng: np.random.Generator):
 
 
 def _image() -> Graph:
-    graph = Graph("image", "head")
+    graph = Graph("image", ("head",))
     graph.add("patches", PatchesOperation(4), "image")
     graph.add("product", WEIGHTS, "patches")
     graph.add("stored", Rescale(HALF, 16), "product")

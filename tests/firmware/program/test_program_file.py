@@ -20,7 +20,6 @@ from firmware.compiler.compiler import compile_graph
 from firmware.program.allocation import tensors_of
 from firmware.program.file import ALLOCATIONS, checksum, load_program, save_program
 from firmware.program.layout import pack_matrix
-from firmware.program.program import Program
 from gateware.config import BEAT_BYTES, PRESETS, config
 from gateware.isa import Engine, Op, encode, register
 from sim.interpreter.machine import Interpreter
@@ -52,8 +51,7 @@ def test_what_is_written_comes_back(saved: Path, tmp_path: Path):
     save_program(program, again)
     assert again.read_bytes() == saved.read_bytes()
     other = load_program(again)
-    for field in dataclasses.fields(Program):
-        np.testing.assert_equal(getattr(other, field.name), getattr(program, field.name))
+    np.testing.assert_equal(dataclasses.asdict(other), dataclasses.asdict(program))
 
 
 def test_for_a_board_with_another_number(tmp_path: Path):
@@ -81,8 +79,10 @@ def test_a_program_file_alone_is_enough_to_run(saved: Path, alternate: bool, rng
         memory[base * BEAT_BYTES : base * BEAT_BYTES + len(octets)] = np.frombuffer(octets, np.uint8)
     Interpreter(program.config, memory).run(program.alternate_start if alternate else program.start)
     expected = model.run(integers, capture=("head",))["head"]
-    np.testing.assert_array_equal(tensors_of(program.allocations, memory)[program.output], expected)
-    np.testing.assert_array_equal(expected[0] * program.logit_scales.astype(np.float64), model.logits(integers)[0])
+    np.testing.assert_array_equal(tensors_of(program.allocations, memory)["head"], expected)
+    np.testing.assert_array_equal(
+        expected[0] * program.outputs["classes"].scales.astype(np.float64), model.logits(integers)[0]
+    )
 
 
 @settings(max_examples=60)
@@ -185,7 +185,7 @@ def test_forged_tensors_are_one_sentence(saved: Path, tmp_path: Path):
         ("segments", tensors["segments"][:-1], "outside its memory"),
         ("program", tensors["program"][::-1].copy(), "another program"),
         ("memory", tensors["memory"].astype(np.int8), "memory"),
-        ("logit_scales", tensors["logit_scales"][:-1], "scales"),
+        ("scales.classes", tensors["scales.classes"][:-1], "scales"),
         ("surprise", np.zeros(3), "surprise"),
     ):
         with pytest.raises(UserError, match=says):

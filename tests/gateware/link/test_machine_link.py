@@ -68,7 +68,7 @@ def image_bytes(program: Program, image: np.ndarray) -> bytes:
 
 
 def logits(program: Program, connection: Connection) -> np.ndarray:
-    allocation = program.output_allocation
+    allocation = program.output_allocation("classes")
     content = connection.read(allocation.base * BEAT_BYTES, allocation.beats * BEAT_BYTES)
     return allocation.unpack(np.frombuffer(content, np.uint8))[0]
 

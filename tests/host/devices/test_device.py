@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from host.command.errors import HostError
+from host.devices.base import Answer, LoadedModel
 from host.devices.prediction import Prediction
 from host.devices.registry import open_device, register
 
@@ -66,9 +67,16 @@ def test_streaming_reads_one_batch_ahead_at_most(brightness, program: Path):
         assert read == [0, 1, 2]
 
 
+def answered(logits: list[int], scales: list[float], names: tuple[str, ...]) -> Prediction:
+    model = LoadedModel(
+        "any", "exact", names, {"classes": np.array(scales)}, "any", lambda picture: np.zeros(0, np.int8)
+    )
+    return Answer({"classes": np.array([logits])}).under(model)
+
+
 def test_the_class_follows_the_scaled_logits():
     # The largest integer is class 0's, the largest value class 2's.
-    prediction = Prediction(np.array([100, -5, 60]), np.array([0.01, 0.5, 0.02]), ("a", "b", "c"))
+    prediction = answered([100, -5, 60], [0.01, 0.5, 0.02], ("a", "b", "c"))
     assert (prediction.label, prediction.name) == (2, "c")
     expected = np.exp([1.0, -2.5, 1.2])
     np.testing.assert_allclose(prediction.probabilities, expected / expected.sum(), rtol=1e-12)
@@ -78,5 +86,5 @@ def test_the_class_follows_the_scaled_logits():
 
 
 def test_huge_logits_do_not_overflow():
-    prediction = Prediction(np.array([2**31 - 1, -(2**31)]), np.array([1.0, 1.0]), ("a", "b"))
+    prediction = answered([2**31 - 1, -(2**31)], [1.0, 1.0], ("a", "b"))
     assert prediction.probabilities.tolist() == [1.0, 0.0]

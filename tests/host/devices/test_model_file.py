@@ -20,8 +20,9 @@ def test_the_shipped_model_has_names_and_a_scale_for_each_class():
     assert loaded.class_names == digits.CLASS_NAMES
     assert loaded.arithmetic == "lean"
     assert loaded.architecture == "vit:image=32,patch=8,dim=64,depth=4,heads=2,classes=10"
-    assert loaded.logit_scales.shape == (10,) and len(set(loaded.logit_scales)) > 1
-    assert (loaded.logit_scales.astype(np.float32) == loaded.logit_scales).all()
+    scales = loaded.scales["classes"]
+    assert scales.shape == (10,) and len(set(scales)) > 1
+    assert (scales.astype(np.float32) == scales).all()
 
 
 def test_a_picture_becomes_the_integers_of_its_pixels():

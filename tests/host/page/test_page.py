@@ -166,9 +166,9 @@ def test_several_browsers_and_no_more(brightness, program: Path, monkeypatch):
 def test_a_device_that_fails_and_comes_back(brightness, program: Path, monkeypatch):
     works, loads = BrightnessDevice.run, []
 
-    def load_file(self, program, real=BrightnessDevice.load_file):
+    def load_file(self, program, outputs=(), real=BrightnessDevice.load_file):
         loads.append(program)
-        return real(self, program)
+        return real(self, program, outputs)
 
     monkeypatch.setattr(BrightnessDevice, "load_file", load_file)
 

@@ -44,7 +44,7 @@ def is_exact(network: tuple[Workload, Compiled], board: Board) -> Callable[[], N
 
     def check() -> None:
         board.restore()
-        np.testing.assert_array_equal(board.run(workload.image).logits[: len(expected)], expected)
+        np.testing.assert_array_equal(board.run(workload.image).output[0, : len(expected)], expected)
 
     return check
 

@@ -200,7 +200,7 @@ def test_presets_by_name():
 
 
 def test_a_graph_refuses_what_cannot_run():
-    graph = Graph("in", "out")
+    graph = Graph("in", ("out",))
     with pytest.raises(GraphError, match="reads 'nothing'"):
         graph.add("out", TokenMean(), "nothing")
     graph.add("out", TokenMean(), "in")
@@ -211,7 +211,7 @@ def test_a_graph_refuses_what_cannot_run():
 
 
 def test_a_graph_keeps_what_is_captured():
-    graph = Graph("in", "out")
+    graph = Graph("in", ("out",))
     graph.add("middle", WindowSplit(1, 0), "in")
     graph.add("out", TokenMean(), "middle")
     images = np.arange(8).reshape(1, 4, 2)

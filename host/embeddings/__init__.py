@@ -1,0 +1,1 @@
+"""What is done with embeddings: vectors in files, searching them, classes of a few pictures each, texts."""
