@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from host.devices.base import Device, LoadedModel
+from host.devices.base import Device
 from host.devices.embedding import Embedding
 from host.devices.registry import DEFAULT_DEVICE, DEVICES, open_device
 from sim.reference.outputs import CLASSES, EMBEDDING, OUTPUTS

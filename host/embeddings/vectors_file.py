@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from host.command.errors import HostError
 from host.devices.base import LoadedModel
 from host.devices.embedding import Embedding
+from host.embeddings.vectors import normalised
 from sim.reference.errors import replaced_when_complete
 
-__all__ = ["normalised", "save_vectors"]
-
-
-def normalised(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The same with length 1 along the last axis, float32; one of zeros stays as it is."""
-    lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=-1, keepdims=True))
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+__all__ = ["save_vectors"]
 
 
 def save_vectors(
