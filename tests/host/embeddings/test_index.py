@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_vectors_of_another_length(brightness, program: Path, gallery: Path, tmp
     ],
 )
 def test_a_forged_index_is_one_sentence(changes: dict, says: str, tmp_path: Path):
-    tensors = {"names": packed_names(["a", "b"]), "vectors": np.eye(2, 3, dtype=np.float32)}
+    tensors: dict[str, Any] = {"names": packed_names(["a", "b"]), "vectors": np.eye(2, 3, dtype=np.float32)}
     tensors |= {"versions": np.zeros((2, 2), np.int64)} | changes
     FILE.save(tmp_path / "index", {"folder": "/", "model": "m"}, tensors)
     with pytest.raises(HostError, match=says) as caught:
