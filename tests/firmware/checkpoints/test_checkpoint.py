@@ -137,7 +137,7 @@ def test_shards(tmp_path: Path, weights: Arrays):
 
 def test_what_is_folded_and_filled(tmp_path: Path, rng: np.random.Generator):
     """LayerScale, a class token without a position, no biases of Q, K and V, heads of 24 channels, no classifier."""
-    shape = parse_architecture("vit:image=16,patch=8,dim=48,depth=2,heads=2,classes=48,registers=2")
+    shape = parse_architecture("vit:image=16,patch=8,dim=48,depth=2,heads=2,classes=48,registers=2,gives=embedding")
     assert isinstance(shape, VitShape)
     weights = random_weights(shape, rng)
     arrays = {name: array for name, array in weights.items() if not name.startswith("head") and "qkv.bias" not in name}
