@@ -12,10 +12,12 @@ from sim.interpreter.machine import Interpreter
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from sim.reference.integer_vit import IntegerVit
+from sim.reference.vit_shape import POOLS
 from tests.firmware.compiler.compiled_model import compiled_for, memory_with, random_image, too_short
 
 VIT = "vit:image=32,patch=8,dim=48,depth=2,heads=2,classes=10"
 SWIN = "swin:image=32,patch=4,dim=32,depths=1-1,heads=1-2,window=4,classes=10"
+VARIATIONS = ["", ",registers=3", ",distilled=1", ",pool=mean", *(f",class_token=0,pool={one}" for one in POOLS[2:])]
 ALL = ("classes", "embedding", "mean", "tokens")
 
 
@@ -36,7 +38,15 @@ def run(architecture: str, kinds: tuple[str, ...], arithmetic: str, rng: np.rand
 
 
 @pytest.mark.parametrize(
-    "variation", ["", ",registers=3", ",pool=mean", ",class_token=0,pool=attention", ",class_token=0,pool=mean_norm", ",distilled=1"]
+    "variation",
+    [
+        "",
+        ",registers=3",
+        ",pool=mean",
+        ",class_token=0,pool=attention",
+        ",class_token=0,pool=mean_norm",
+        ",distilled=1",
+    ],
 )
 @pytest.mark.parametrize(("kinds", "arithmetic"), [(("tokens",), "lean"), (ALL, "lean"), (ALL, "official")])
 def test_a_vit(variation: str, kinds: tuple[str, ...], arithmetic: str, rng: np.random.Generator):
