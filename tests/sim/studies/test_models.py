@@ -1,5 +1,6 @@
 """The page of models: what is predicted, what was measured, and what the compiler refuses."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 from gateware.config import config
 from sim.reference.architecture import parse_architecture, spelled_out
-from sim.studies.performance import tables
+from sim.studies.performance import model_page, models, tables
+from sim.studies.performance.brought import Brought
+from sim.studies.performance.measure import measure
 from sim.studies.performance.model_page import measured_cycles, write_page
 from sim.studies.performance.model_pictures import ethernet_seconds, latency, upload_seconds
 from sim.studies.performance.models import main, model_row
@@ -81,6 +84,37 @@ def test_the_page(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Mon
     assert "| 400 | 80.00% | 79.00% |" in page
     for picture in ("models_accuracy.png", "models_latency.png"):
         assert (tmp_path / "pictures" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_measured_on_each_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Of what a checkpoint brings: predicted at a published size, measured at a small one; a difference is an error."""
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.setattr(tables, "DOCS", tmp_path)
+    monkeypatch.setattr(models, "BOARDS", ("tiny",))
+    small, published = (
+        "vit:image=8,patch=4,dim=16,depth=1,heads=1,classes=4",
+        "vit:image=8,patch=4,dim=16,depth=2,heads=1,classes=4",
+    )
+    for module in (models, model_page):
+        monkeypatch.setattr(module, "BROUGHT", (Brought("two layers", "nobody", published, small),))
+    assert main([published, "--docs"]) == 0
+    assert main(["--measure", "--docs"]) == 0
+    rows = {row["model"]: row["boards"]["tiny"] for row in json.loads((tmp_path / "models.json").read_text())["models"]}
+    assert rows.keys() == {small, published} and "measured" not in rows[published]
+    assert 1000 < rows[small]["measured"] < rows[published]["cycles"]
+    page = (tmp_path / "models.md").read_text()
+    assert f"| two layers | nobody | `{published}` | {rows[published]['cycles']:,} |" in page
+    assert f"|  |  | `{small}` | **{rows[small]['measured']:,}** |" in page
+    assert "## Other sizes" not in page
+    before = page
+
+    def wrong(*arguments: Any) -> Any:
+        return dataclasses.replace(measure(*arguments), different=["qact1 differs"])
+
+    monkeypatch.setattr(models, "measure", wrong)
+    assert main(["--measure", "--docs"]) == 1
+    assert f"{small} on tiny: qact1 differs" in capsys.readouterr().err.replace("\n", "")
+    assert (tmp_path / "models.md").read_text() == before
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"architecture": 3}'])
