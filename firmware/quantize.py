@@ -174,7 +174,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--arithmetic", metavar="NAME", default="lean", help="lean, official, or a variant: lean:gelu=polynomial"
     )
-    result.add_argument("--calibration", choices=METHODS, default="minmax")
+    result.add_argument(
+        "--calibration",
+        choices=METHODS,
+        default="minmax",
+        help="how activations get their scales (default: %(default)s)",
+    )
     result.add_argument(
         "--no-snap", dest="snap", action="store_false", help="leave the scales where calibration put them"
     )

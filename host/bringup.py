@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--size", type=int, default=DEFAULT_BYTES, metavar="BYTES", help="how much to test (default: %(default)s)"
     )
-    made.add_argument("--seed", type=int, help="of the random bytes (default: another each time; it is printed)")
+    made.add_argument("--seed", type=int, help="seed of the random bytes (default: another each time; it is printed)")
     part = made.add_mutually_exclusive_group()
     part.add_argument("--test-only", action="store_true", help="the memory is up: only test it")
     part.add_argument("--no-test", action="store_true", help="only bring it up")

@@ -27,7 +27,7 @@ SHOWN = 8
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.demo", description="The shipped model on held-out digits.")
+    made = argparse.ArgumentParser(prog="python -m host.demo", description="Runs the shipped model on held-out digits.")
     made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
     made.add_argument("--images", type=int, default=100, metavar="N", help="how many images (default: %(default)s)")
     made.add_argument("--model", type=Path, default=SHIPPED_MODEL, metavar="MODEL", help="integer model of the digits")

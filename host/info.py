@@ -36,7 +36,7 @@ Section = Mapping[str, object]
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.info", description="What a device or a file is.")
+    made = argparse.ArgumentParser(prog="python -m host.info", description="Says what a device or a file is.")
     made.add_argument("--device", help=f"also ask this device what it is: {', '.join(sorted(DEVICES))}")
     made.add_argument("--board", default="arty_a7", help="for a model: predict its cycles there (default: %(default)s)")
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")

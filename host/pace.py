@@ -33,7 +33,10 @@ SEED = 1
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.pace", description="How fast a line keeps the machine at work.")
+    made = argparse.ArgumentParser(
+        prog="python -m host.pace",
+        description="Measures how fast a line carries images, and how long the machine waits for it.",
+    )
     made.add_argument("--board", default="arty_a7", help="emulated board (default: %(default)s)")
     made.add_argument("--frames", type=int, default=5, help=f"images, {LEAST_FRAMES} and more (default: %(default)s)")
     made.add_argument("--load", action="store_true", help="the program goes over the line too, and is timed")
@@ -41,7 +44,11 @@ def parser() -> argparse.ArgumentParser:
     line = made.add_mutually_exclusive_group()
     usual = round(1e6 * ROUND_TRIP)
     line.add_argument(
-        "--round-trip", type=int, default=usual, metavar="MICROSECONDS", help="of the Ethernet (default: %(default)s)"
+        "--round-trip",
+        type=int,
+        default=usual,
+        metavar="MICROSECONDS",
+        help="round trip of the Ethernet (default: %(default)s)",
     )
     line.add_argument("--baud", type=int, metavar="N", help="a UART of so many bits a second instead")
     made.add_argument("program", type=Path, metavar="PROGRAM", help="a program or model file")

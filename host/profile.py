@@ -41,7 +41,9 @@ SIDE = 224  # of the grey picture; it is resized to whatever the model takes
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.profile", description="Where the cycles of a frame went.")
+    made = argparse.ArgumentParser(
+        prog="python -m host.profile", description="Shows where the cycles of a frame go, layer by layer."
+    )
     made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
     made.add_argument("--png", type=Path, metavar="FILE", help="draw a timeline")
     made.add_argument("--trace", type=Path, metavar="FILE", help="write a timeline for chrome://tracing or Perfetto")

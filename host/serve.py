@@ -28,9 +28,11 @@ MOST_PORT = 65535
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.serve", description="A page that labels pictures.")
+    made = argparse.ArgumentParser(prog="python -m host.serve", description="Serves a page that labels pictures.")
     made.add_argument("--device", default=DEFAULT_DEVICE, help=f"{', '.join(sorted(DEVICES))} (default: %(default)s)")
-    made.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="listen there (default: %(default)s)")
+    made.add_argument(
+        "--bind", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (default: %(default)s)"
+    )
     made.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help="0: any (default: %(default)s)")
     made.add_argument("program", type=Path, metavar="PROGRAM", help="the file that the device runs")
     return made

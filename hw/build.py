@@ -211,12 +211,14 @@ def parser() -> argparse.ArgumentParser:
         "--toolchain", default="auto", choices=("auto", "vivado", "openxc7", "trellis", "yosys"), metavar="NAME",
         help="auto (the best that is installed), vivado, openxc7, trellis, or yosys (synthesis only)",
     )  # fmt: skip
-    result.add_argument("--config", metavar="NAME", help="another preset of gateware/config.py than the board's")
+    result.add_argument(
+        "--config", metavar="NAME", help="another preset of gateware/config.py, in place of the board's"
+    )
     result.add_argument(
         "--arithmetic", metavar="NAME", help="lean, official, or a variant: lean:softmax_bits=8 (default: the preset's)"
     )
     result.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the configuration"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a number of the configuration"
     )
     result.add_argument(
         "--clock", type=clock, metavar="MHZ",

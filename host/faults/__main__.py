@@ -36,11 +36,14 @@ COLUMNS = ("fault", "faults", "exact", "errors", "wrong", "seconds", "of", "next
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m host.faults", description="What a device and its host survive.")
+    made = argparse.ArgumentParser(
+        prog="python -m host.faults",
+        description="Breaks everything that can break, and prints what the user then sees.",
+    )
     made.add_argument("--device", default="sim:tiny", metavar="sim:BOARD", help="emulated board (default: %(default)s)")
     made.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="integer model (default: the shipped one)")
-    made.add_argument("--short", action="store_true", help="few frames and packets of each")
-    made.add_argument("--seed", type=int, default=1, help="of the faults' places (default: %(default)s)")
+    made.add_argument("--short", action="store_true", help="few frames and packets of each fault")
+    made.add_argument("--seed", type=int, default=1, help="seed of the places of faults (default: %(default)s)")
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return made
 

@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("program", type=Path, metavar="PROGRAM", help="program file")
     result.add_argument("--model", type=Path, required=True, metavar="MODEL", help="the model it was compiled from")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
-    result.add_argument("--seed", type=int, default=1, metavar="N", help="of the random image")
+    result.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the random image")
     result.add_argument(
         "--memory",
         action="append",

@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(prog="python -m sim.fuzz", description=(__doc__ or "").splitlines()[0])
-    result.add_argument("--frames", type=int, default=300, metavar="N", help="how many, at least")
-    result.add_argument("--seed", type=int, default=1, metavar="S", help="of all that is drawn")
+    result.add_argument("--frames", type=int, default=300, metavar="N", help="least number of frames")
+    result.add_argument("--seed", type=int, default=1, metavar="S", help="seed of everything that is drawn")
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", metavar="NAME", help=f"only this board's machines, one of {known}")
     result.add_argument(
@@ -104,8 +104,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--memory", action="append", default=[], metavar="PROFILE", help=f"only this memory, {MEMORY_HELP}"
     )
-    result.add_argument("--largest", type=int, default=60_000, metavar="CYCLES", help="of a frame, as predicted")
-    result.add_argument("--case", metavar="TEXT", help="run only this, as a failure is printed")
+    result.add_argument(
+        "--largest", type=int, default=60_000, metavar="CYCLES", help="most cycles of a frame, as predicted"
+    )
+    result.add_argument("--case", metavar="TEXT", help="run only this case, as a failure prints it")
     result.add_argument("--json", action="store_true", help="print the result as JSON")
     return result
 

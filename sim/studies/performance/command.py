@@ -98,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     known = ", ".join(sorted([*PRESETS, *ALIASES]))
     result.add_argument("--board", default="arty_a7_35", metavar="BOARD", help=f"one of {known}")
     result.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value of the board's configuration"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a number of the board's configuration"
     )
     result.add_argument("--arithmetic", choices=("lean", "official"), help="instead of the model's own")
     result.add_argument("--image", type=Path, metavar="FILE", help="an image, instead of a random one")
