@@ -9,6 +9,7 @@
 #   make netlists  the compute units after synthesis to standard cells, on their benches: some 20 minutes
 #   make fuzz   random networks, machines and memories, every integer compared: nightly, some hours (docs/verification.md)
 #   make mutation  how many small faults in each unit its bench notices (docs/verification.md)
+#   make pins   the Arty's top at its pins, from power-on to a labelled digit, then with each fault: nightly (docs/pins.md)
 #   make bitstream  place and route for the ULX3S, from wheels alone: nightly, for it takes an hour and more (docs/boards.md: how far it comes)
 #   make tutorial  every command of docs/tutorial.md in a fresh copy: minutes
 #   make demo   the shipped model on real images
@@ -28,7 +29,7 @@ SITE := build/site
 CHECK_PYTHON := $(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(None if v >= (3, 11) else "Python 3.11 or later is needed, not %d.%d.%d; name one with `make PYTHON=python3.11`." % v)'
 ROOMS := $(wildcard hw gateware sim firmware host tests docs/*.py)
 
-.PHONY: venv lint test unit docs test-training netlists fuzz mutation bitstream tutorial demo clean
+.PHONY: venv lint test unit docs test-training netlists fuzz mutation pins bitstream tutorial demo clean
 .DELETE_ON_ERROR:
 
 venv: $(STAMP)
@@ -81,6 +82,10 @@ fuzz: venv
 
 mutation: venv
 	$(PY) -m tests.mutation
+
+pins: venv
+	$(PY) -m sim.pins
+	$(PY) -m sim.pins --faults
 
 bitstream: venv
 	$(PY) -m hw.build --board ulx3s_85f

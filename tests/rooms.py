@@ -72,6 +72,11 @@ ROOMS = (
         "devices, link, commands that run a model",
         ("firmware", "sim.reference", "sim.emulator", "gateware.link", *FACTS),
     ),
+    Room(
+        "sim.pins",
+        "a board's top at its pins: primitives, memory chip, wires",
+        ("firmware", "gateware", "sim.reference", "sim.verilator", "hw", "host"),
+    ),
 )
 
 

@@ -21,6 +21,8 @@ PATTERNS = (0x2A5F93C6, 0xD1B4086E)  # seeds: a lane that sticks or lags returns
 COARSE = 4  # taps between the delays that the first look tries
 LEAST_WINDOW = 4  # taps: a narrower one would not survive a change of temperature
 WRITE_STEP = 2  # write alignments between which the data move by a whole memory clock
+RESET_SECONDS = 200e-6  # that a DDR3 chip's reset is low; nothing that happened before counts any more
+KEPT = ("_address", "_baddress", "_command", "_wrdata")  # ends of registers that keep a value and do nothing by it
 
 
 class LevelingError(RuntimeError):
@@ -93,7 +95,9 @@ def bring_up(
     if "ddrphy_rst" in constants.registers:
         port.write("ddrphy_rst", 1)
         port.write("ddrphy_rst", 0)
-    port.write("sdram_dfii_control", CONTROL["CKE"] | CONTROL["ODT"] | CONTROL["RESET_N"])
+    if constants.phy.leveling:
+        # The controller lets go of the reset, and enables the clock, as soon as it has a clock itself.
+        port.write("sdram_dfii_control", 0, round(RESET_SECONDS * 1e6 * constants.memory_mhz))
     for step in constants.sequence:
         port.write(step.register, step.value, step.wait)
     lanes: tuple[Lane, ...] = ()
@@ -113,8 +117,8 @@ def bring_up(
 class _Port:
     """The control port with names instead of addresses, and the memory commands that leveling needs.
 
-    Writes are gathered until something is read or waited for: a look takes some sixty accesses, and an answer to each
-    would take a USB bridge's milliseconds.
+    Writes are gathered until something is read or waited for: a look takes many accesses, and an answer to each would
+    take a USB bridge's milliseconds. A register of `KEPT` that has the value already is not written again.
     """
 
     def __init__(
@@ -127,8 +131,13 @@ class _Port:
         self.phy, self.seen = constants.phy, seen
         self._bus, self._constants, self._wait = bus, constants, wait
         self._writes: list[tuple[int, int]] = []
+        self._kept: dict[str, int] = {}
 
     def write(self, register: str, value: int, cycles: int = 0) -> None:
+        if register.endswith(KEPT):
+            if self._kept.get(register) == value and not cycles:
+                return
+            self._kept[register] = value
         words = self._constants.words[register]
         address = self._constants.registers[register]
         for index in range(words):
@@ -160,8 +169,8 @@ class _Port:
         return found
 
     def command(self, phase: int, names: str, address: int = 0) -> None:
-        """One command. It needs no wait behind it: the next one's four writes take longer on any link (a byte a memory
-        cycle at most, 20 bytes a write) than a row takes to open or close.
+        """One command. It needs no wait behind it: the next one's write takes longer on any link (a byte a memory cycle
+        at most, 20 bytes a write) than a row takes to open or close.
         """
         value = sum(COMMANDS[name] for name in names.split())
         self.write(f"sdram_dfii_pi{phase}_address", address)

@@ -17,6 +17,8 @@ __all__ = ["LEAST_BYTES", "Memory", "memory_test"]
 LEAST_BYTES = 2 * 8 * BEAT_BYTES * BEAT_BYTES  # what the walking bits take
 PIECE = 1 << 14  # bytes that go over between two looks at the progress
 
+Pieces = Callable[[], Iterator[tuple[int, bytes]]]
+
 
 class Memory(Protocol):
     """Bytes at addresses; the host's `Connection` is one. Both raise HostError."""
@@ -28,12 +30,16 @@ class Memory(Protocol):
 
 @dataclass(frozen=True)
 class _Test:
-    """What is at fault where it fails, and what each piece of memory is to hold: address and content."""
+    """What is at fault where it fails, and what each piece of memory is to hold: address and content.
+
+    ``found``: what is to be there afterwards, where that is not piece for piece what was written.
+    """
 
     name: str
     suspect: str
-    pieces: Callable[[], Iterator[tuple[int, bytes]]]
+    pieces: Pieces
     bytes: int
+    found: Pieces | None = None
 
 
 def walking_bits() -> Iterator[tuple[int, bytes]]:
@@ -43,6 +49,21 @@ def walking_bits() -> Iterator[tuple[int, bytes]]:
         one = 1 << bit
         beats += one.to_bytes(BEAT_BYTES, "little") + (one ^ ((1 << 8 * BEAT_BYTES) - 1)).to_bytes(BEAT_BYTES, "little")
     yield 0, bytes(beats)
+
+
+def single_bytes() -> Iterator[tuple[int, bytes]]:
+    """Beats of bytes that tell their places, and over them one byte into each, at another place of each."""
+    yield 0, bytes(range(BEAT_BYTES * BEAT_BYTES))
+    for place in range(BEAT_BYTES):
+        yield (BEAT_BYTES + 1) * place, bytes([0xFF - 3 * place])
+
+
+def single_bytes_found() -> Iterator[tuple[int, bytes]]:
+    """What `single_bytes` leaves."""
+    found = bytearray(BEAT_BYTES * BEAT_BYTES)
+    for address, content in single_bytes():
+        found[address : address + len(content)] = content
+    yield 0, bytes(found)
 
 
 def powers_of_two(memory_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -96,6 +117,13 @@ def memory_test(
     tests = [
         _Test("walking bits", "a data line", walking_bits, LEAST_BYTES),
         _Test(
+            "single bytes",
+            "a byte lane that changed places, or its mask",
+            single_bytes,
+            BEAT_BYTES * (BEAT_BYTES + 1),
+            single_bytes_found,
+        ),
+        _Test(
             "address lines",
             "an address line",
             lambda: powers_of_two(memory_bytes),
@@ -110,7 +138,7 @@ def memory_test(
             memory.write(address, content)
             done += len(content)
             moved(done, total)
-        for address, content in test.pieces():
+        for address, content in (test.found or test.pieces)():
             found = memory.read(address, len(content))
             _compare(test, address, content, found)
             done += len(content)

@@ -150,7 +150,7 @@ class ArtyA7(Board):
         sources = [made.verilog for made in (core, ethernet) if made is not None]
         for path in sources:
             platform.add_file(path.name, path.read_text())
-        top = ArtyTop(self.config, core, BOARD_BAUD["arty_a7_35"], ethernet)
+        top = ArtyTop(self.config, core, self.baud or BOARD_BAUD["arty_a7_35"], ethernet)
         plan = platform.build(top, name=TOP, do_build=False)
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         for path in sources:

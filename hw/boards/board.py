@@ -30,6 +30,7 @@ class Board(ABC):
     clocks : MHz among which `--clock auto` chooses, the fastest first
     has_ethernet : whether it has a PHY that the build can use
     ethernet : its addresses; None: nothing on its Ethernet
+    baud : bits a second of its UART; None: as its configuration has it in `gateware.link.uart.BOARD_BAUD`
     """
 
     name: ClassVar[str]
@@ -43,10 +44,13 @@ class Board(ABC):
     has_ethernet: ClassVar[bool] = False
 
     def __init__(
-        self, configuration: AcceleratorConfig | None = None, ethernet: EthernetSettings | None = None
+        self,
+        configuration: AcceleratorConfig | None = None,
+        ethernet: EthernetSettings | None = None,
+        baud: int | None = None,
     ) -> None:
         self.config = config(self.preset) if configuration is None else configuration
-        self.ethernet = ethernet
+        self.ethernet, self.baud = ethernet, baud
 
     @abstractmethod
     def design(self) -> Design:

@@ -87,7 +87,9 @@ class Ulx3s85F(Board):
             )
         core = generate(memory)
         platform = _Platform(toolchain="Trellis")
-        plan = platform.build(Ulx3sTop(self.config, core, BOARD_BAUD["ulx3s_85f"]), name=TOP, do_build=False)
+        plan = platform.build(
+            Ulx3sTop(self.config, core, self.baud or BOARD_BAUD["ulx3s_85f"]), name=TOP, do_build=False
+        )
         files = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
         rtlil = files.pop(f"{TOP}.il")
         return Design(self.name, rtlil, (core.verilog,), {**files, FILE_NAME: core.initialisation.to_json()})

@@ -1,16 +1,8 @@
 """Shared libraries from C++ and from Verilog, in folders named after the content that they were made from."""
 
-import contextlib
-import fcntl
-import hashlib
-import os
-import platform
 import re
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -20,20 +12,27 @@ from amaranth.hdl import Elaboratable
 from sim.emulator.ports import design_header
 from sim.emulator.registered import RegisteredInputs
 from sim.verilator.installed import verilator_command
-from sim.verilator.object_cache import launcher
+from sim.verilator.library import (
+    CACHE,
+    BuildError,
+    compiled_library,
+    compiler,
+    content_key,
+    machine,
+    once,
+    run_tool,
+)
 from sim.watched import Watched
 
 __all__ = ["BuildError", "build_design", "build_patterns"]
 
 NATIVE = Path(__file__).resolve().parent / "native"
-CACHE = Path(__file__).resolve().parents[2] / "build" / "emulator"
 TOP = "emulated"
 PREFIX = "Vemulated"
 # -march=native: a library never leaves the machine that it was compiled on, and its folder's name includes the machine.
 # -fno-gnu-unique: two libraries in one process must not share Verilator's static variables.
 # -O1: -O2 takes half as long again to compile what then runs 8 % faster, and few designs run for long.
 CXX_FLAGS = ["-std=c++17", "-O1", "-march=native", "-fPIC", "-fno-gnu-unique", "-fvisibility=hidden"]
-COMPILERS = 2
 # Yosys writes the Verilog, not a person: style warnings are no news. No assertions, no four-state emulation.
 VERILATOR_FLAGS = [
     *("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--threads", "1"),
@@ -45,86 +44,17 @@ RUNTIME = ["verilated.cpp", "verilated_threads.cpp"]
 RUNTIME_WAVES = [*RUNTIME, "verilated_vcd_c.cpp"]
 
 
-class BuildError(RuntimeError):
-    """A library could not be built; the message names the tool and ends with what it said."""
-
-
-def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise BuildError(f"{command[0]} cannot be started ({error.strerror}); install it.") from None
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-30:])
-        raise BuildError(f"{Path(command[0]).name} failed with status {done.returncode} in {folder}:\n{end}")
-    return done.stdout
-
-
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")
-
-
-def _machine() -> bytes:
-    """What a compiled file depends on beside its source: compiler, flags and processor."""
-    processor = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = "".join(
-            next((line for line in lines if line.startswith(key)), "") for key in ("model name", "flags")
-        )
-    version = _run([_compiler(), "--version"], Path.cwd()).splitlines()[0]
-    return "\n".join([version, processor, *CXX_FLAGS, *VERILATOR_FLAGS]).encode()
-
-
-def _key(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _once(folder: Path) -> Iterator[Path | None]:
-    """An empty folder to build in, which becomes `folder` at the end; None if `folder` is there already.
-
-    Two processes that want the same one wait for each other; one that dies leaves nothing under the name.
-    """
-    if folder.exists():
-        yield None
-        return
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            yield None
-            return
-        partial = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"{folder.name}.partial-"))
-        try:
-            yield partial
-            os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
 def _native_sources() -> bytes:
     return b"".join(path.read_bytes() for path in sorted(NATIVE.iterdir()) if path.suffix in (".h", ".cpp"))
 
 
 def build_patterns() -> Path:
     """The library of access patterns on the memory model alone. Raises BuildError."""
-    folder = CACHE / f"patterns-{_key(_native_sources(), _machine())}"
-    with _once(folder) as partial:
+    folder = CACHE / f"patterns-{content_key(_native_sources(), machine(*CXX_FLAGS, *VERILATOR_FLAGS))}"
+    with once(folder) as partial:
         if partial:
             source = str(NATIVE / "memory_patterns.cpp")
-            _run([_compiler(), *CXX_FLAGS, "-shared", source, "-o", "patterns.so"], partial)
+            run_tool([compiler(), *CXX_FLAGS, "-shared", source, "-o", "patterns.so"], partial)
     return folder / "patterns.so"
 
 
@@ -153,10 +83,18 @@ def _built(component: Elaboratable, waves: bool) -> Path:
     # A component with a memory of its own comes with Verilog that is not Amaranth's.
     sources: Sequence[Path] = getattr(component, "verilog_sources", ())
     foreign = b"".join(path.read_bytes() for path in sources)
-    key = _key(text.encode(), header.encode(), _native_sources(), _machine(), tool.encode(), bytes([waves]), foreign)
+    key = content_key(
+        text.encode(),
+        header.encode(),
+        _native_sources(),
+        machine(*CXX_FLAGS, *VERILATOR_FLAGS),
+        tool.encode(),
+        bytes([waves]),
+        foreign,
+    )
     name = component.name if isinstance(component, Watched) else type(component).__name__
     folder = CACHE / f"{name.lower()}{'-waves' if waves else ''}-{key}"
-    with _once(folder) as partial:
+    with once(folder) as partial:
         if partial:
             # What `verilog.convert` does behind its elaboration, which took as long as all of this and is done already.
             (partial / f"{TOP}.v").write_text(verilog._convert_rtlil_text(text))
@@ -195,34 +133,14 @@ def banks_header(root: str) -> str:
 
 def _verilate(folder: Path, tool: str, environment: dict[str, str], waves: bool, sources: Sequence[str] = ()) -> None:
     options = [*VERILATOR_FLAGS, *(["--trace-vcd"] if waves else [])]
-    _run(
+    run_tool(
         [tool, *options, "--prefix", PREFIX, "--top-module", TOP, "--Mdir", "obj", f"{TOP}.v", *sources],
         folder,
         environment,
     )
     if sources:
         (folder / "banks.h").write_text(banks_header((folder / "obj" / f"{PREFIX}___024root.h").read_text()))
-    root = environment.get("VERILATOR_ROOT") or _run([tool, "--getenv", "VERILATOR_ROOT"], folder).strip()
-    include = Path(root) / "include"
-    flags = [*CXX_FLAGS, "-w", f"-I{include}", f"-I{include / 'vltstd'}", "-Iobj", "-I.", f"-I{NATIVE}"]
-    flags += [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0"]
-    flags += ["-DVM_COVERAGE=0", "-DVM_SC=0", "-DVL_TIME_CONTEXT"]
-    runtime = [include / name for name in (RUNTIME_WAVES if waves else RUNTIME)]
-
-    def compiled(source: Path) -> str:
-        # What runs once, at the start, is not worth the compiler's effort.
-        effort = ["-O0"] if "Slow" in source.name else []
-        object_file = f"{source.stem}.o"
-        # Verilator's own sources are the same for every design.
-        cached = launcher(CACHE / "objects").split() if source in runtime else []
-        _run([*cached, _compiler(), *flags, *effort, "-c", str(source), "-o", object_file], folder)
-        return object_file
-
-    translation_units = [*sorted((folder / "obj").glob("*.cpp")), *runtime, NATIVE / "engine.cpp"]
-    # Two at a time: somebody waits for the library, often a second process that would build the same.
-    with ThreadPoolExecutor(COMPILERS) as pool:
-        objects = list(pool.map(compiled, translation_units))
-    _run([_compiler(), "-shared", "-Wl,-Bsymbolic", *objects, "-lpthread", "-o", f"{TOP}.so"], folder)
-    for object_file in objects:
-        (folder / object_file).unlink()
-    shutil.rmtree(folder / "obj")
+    traced = int(waves)
+    flags = [*CXX_FLAGS, f"-DVM_TRACE={traced}", f"-DVM_TRACE_VCD={traced}"]
+    runtime = RUNTIME_WAVES if waves else RUNTIME
+    compiled_library(folder, f"{TOP}.so", NATIVE / "engine.cpp", runtime, flags, environment, tool)
