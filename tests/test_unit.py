@@ -11,6 +11,7 @@ from tests.mutation.units import UNITS
 BENCHES = Path(__file__).parent / "gateware"
 SUITES = {suite.split("::")[0] for suite in unit.SUITES.values()}
 OF_NO_UNIT = {
+    "clocking/test_paths.py": "the whole machine",
     "contracts/test_broken_contracts.py": "every unit beside a hostile neighbour",
     "contracts/test_synthesis.py": "the whole machine",
     "link/bench_link_pins.py": "through test_link_uart",

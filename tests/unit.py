@@ -24,6 +24,7 @@ from tests.waves import FOLDER
 __all__ = ["NAMES", "SUITES", "known_name", "main"]
 
 SUITES = {
+    "clock_crossing": "clocking/test_execute_crossing.py",
     "completion": "engines/test_completion.py",
     "divider": "arith/test_divider.py",
     "link": "link/test_link.py::test_cycles",  # the others take minutes
