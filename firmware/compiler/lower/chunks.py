@@ -53,19 +53,25 @@ def chunks_of(config: AcceleratorConfig, rows: Span, chunking: Chunking) -> list
     at_once = chunking.growth < 2 or blocks <= BLOCKS_AT_ONCE
     if blocks * stride <= depth and rows.size <= chunking.most_rows and at_once:
         return [rows]
-    reserve = chunking.reserve if (depth - chunking.reserve) // 2 >= 2 * stride else 0
+    # Weights pass once a chunk: where the array is faster, a chunk of few blocks would wait for memory.
+    reserve = chunking.reserve if (depth - chunking.reserve) // 2 >= 2 * config.pump * stride else 0
     most = max(1, min((depth - reserve) // 2 // stride, chunking.most_rows // r))
     chunks, start = [], rows.start
-    for size in _sizes(blocks, most, chunking.growth):
+    for size in _sizes(blocks, most, chunking.growth, few=config.pump > 1):
         if start < rows.stop:
             chunks.append(Span(start, min(rows.stop, start + r * size)))
         start += r * size
     return chunks
 
 
-def _sizes(blocks: int, most: int, growth: int) -> list[int]:
-    """Blocks of each chunk: short ones first, then equal ones of at most `most`."""
+def _sizes(blocks: int, most: int, growth: int, few: bool) -> list[int]:
+    """Blocks of each chunk: short ones first, then equal ones of at most `most`; as few as there can be where `few`
+    says that one more costs more than the first one's load, and they do not grow.
+    """
     sizes: list[int] = []
+    if few and growth == 1:
+        whole = ceil_div(blocks, most) - 1
+        return [blocks - whole * most] + [most] * whole
     while growth and FIRST_BLOCKS * growth ** len(sizes) < min(most, blocks - sum(sizes)):
         sizes.append(FIRST_BLOCKS * growth ** len(sizes))
         growth = growth if growth > 1 else 0
