@@ -77,6 +77,7 @@ netlists: venv
 
 fuzz: venv
 	$(PY) -m sim.fuzz --frames 5000 --machines 18
+	$(PY) -m sim.fuzz --frames 2500 --machines 18 --pump 2
 	$(PY) -m sim.fuzz --frames 100 --machines 1 --memory litedram:arty_a7
 	$(PY) -m sim.fuzz --frames 100 --board ulx3s_85f --memory litedram:ulx3s_85f
 

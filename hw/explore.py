@@ -44,6 +44,7 @@ B_DEPTHS = (1024, 2048, 3072, 4096, 8192)
 class Candidate:
     """A configuration that fits, and what the model does on it by the cost model."""
 
+    pump: int
     rows: int
     a_depth: int
     b_depth: int
@@ -88,6 +89,7 @@ def explore(
         cycles = predict(machine, compiled.operations).cycles
         results.append(
             Candidate(
+                machine.pump,
                 machine.rows,
                 machine.a_depth,
                 machine.b_depth,
@@ -127,6 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = IntegerVit(load_model(arguments.model))
     try:
         base = config(preset, model.model.arithmetic).with_probabilities(model.model.shape.softmax_bits)
+        base = dataclasses.replace(base, pump=arguments.pump or base.pump)
     except ConfigError as error:
         raise UserError(f"{error}.") from error
     fitting = thinned(list(candidates(base, part)), arguments.grids)
@@ -136,10 +139,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([dataclasses.asdict(one) for one in front]))
         return 0
-    table = Table("rows", "a_depth", "b_depth", "DSP", "LUT", "block RAM", "cycles", "frames/s", title=part.name)
+    table = Table(
+        "pump", "rows", "a_depth", "b_depth", "DSP", "LUT", "block RAM", "cycles", "frames/s", title=part.name
+    )
     for one in front:
-        numbers = (one.rows, one.a_depth, one.b_depth, one.dsp, one.lut, one.bram36, one.cycles, one.frames_per_second)
-        table.add_row(*(f"{number:,}" for number in numbers))
+        table.add_row(*(f"{number:,}" for number in dataclasses.astuple(one)))
     Console().print(table)
     return 0
 
@@ -150,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("model", type=Path, metavar="MODEL", help="integer model file")
     result.add_argument("--part", default="xc7a35t", metavar="PART", help=f"one of {', '.join(PARTS)}")
     result.add_argument("--grids", type=int, default=4, metavar="N", help="how many grids (default: %(default)s)")
+    result.add_argument("--pump", type=int, choices=(1, 2), help="clock cycles of the array in one of the machine")
     result.add_argument("--json", action="store_true", help="print the front as JSON")
     return result
 

@@ -18,7 +18,7 @@ from gateware.memory.port import MemoryPort
 from hw.asic.layout import CLOCK, RESET, constraints, flow_configuration
 from hw.asic.memories import AsicPlatform
 from hw.asic.synthesis import MEMORIES, Sources, elaborate
-from hw.boards.board import Board
+from hw.boards.board import Board, BoardError
 from hw.boards.design import Design
 
 __all__ = ["TOP_NAME", "Asic", "AsicTop"]
@@ -47,6 +47,8 @@ class AsicTop(wiring.Component):
     """
 
     def __init__(self, config: AcceleratorConfig) -> None:
+        if config.pump != 1:
+            raise BoardError(f"asic: pump must be 1, for it has one clock, not {config.pump}.")
         self.config = config
         super().__init__(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Instance, IOValue, Module, Signal
@@ -144,7 +145,8 @@ class ArtyA7(Board):
     platform: Any = _Platform35
 
     def design(self) -> Design:
-        core = generate(ARTY_A7.at(self.config.clock_mhz))
+        memory = ARTY_A7.at(self.config.clock_mhz)
+        core = generate(memory if self.config.pump == 1 else replace(memory, fast_clock=True))
         platform = self.platform(toolchain="Vivado")
         ethernet = None if self.ethernet is None else ethernet_core(self.ethernet, round(1e6 * self.config.clock_mhz))
         sources = [made.verilog for made in (core, ethernet) if made is not None]

@@ -23,7 +23,8 @@ __all__ = ["BoardTop", "raw"]
 
 
 class BoardTop(Elaboratable):
-    """Machine, memory controller, UART and Ethernet in one domain, which the controller's clock drives.
+    """Machine, memory controller, UART and Ethernet in one domain, which the controller's clock drives; with `pump` 2
+    the array in a second one, whose clock is the controller's too.
 
     A board derives from it, makes the clock that enters the controller, and names its pins.
 
@@ -62,6 +63,10 @@ class BoardTop(Elaboratable):
         self.clock(m, platform, dram)
         # The controller takes its reset away some cycles after its clock is good, in step with the clock.
         m.d.comb += [sync.clk.eq(dram.user_clk), sync.rst.eq(dram.user_rst)]
+        if self.config.pump == 2:
+            # It needs no reset of its own: the core has one that crosses (`gateware.clocking`).
+            m.domains.fast = fast = ClockDomain("fast", reset_less=True)
+            m.d.comb += fast.clk.eq(dram.user_clk_fast)
         connect(m, machine.memory, dram.memory)
         connect(m, machine.control, dram.control)
         uart = self._uart(m, platform)

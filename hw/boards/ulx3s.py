@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Const, IOValue, Module
@@ -79,7 +80,7 @@ class Ulx3s85F(Board):
     summary = "Radiona ULX3S-85F: 32 MB of 16-bit SDRAM, UART at 3 Mbaud"
 
     def design(self) -> Design:
-        memory = ULX3S.at(self.config.clock_mhz)
+        memory = replace(ULX3S.at(self.config.clock_mhz), fast_clock=self.config.pump == 2)
         if self.config.address_bits > memory.beat_address_bits:
             raise BoardError(
                 f"{self.name}: address_bits must be at most {memory.beat_address_bits}, its memory's, "

@@ -50,6 +50,8 @@ class LiteDram(wiring.Component):
         Input clock of a PHY's PLL (or of the controller), and its reset.
     user_clk, user_rst, pll_locked : Signal
         The controller's clock, its reset, and its PLL's state.
+    user_clk_fast : Signal
+        With `DramSettings.fast_clock` and a PHY: twice ``user_clk``, each edge of that one of its own.
 
     Raises
     ------
@@ -70,7 +72,7 @@ class LiteDram(wiring.Component):
         self.clock_in, self.reset_in = Signal(name="clock_in"), Signal(name="reset_in")
         # By these names reports of place and route call them.
         self.user_clk, self.user_rst = Signal(name="user_clk"), Signal(name="user_rst")
-        self.pll_locked = Signal(name="pll_locked")
+        self.pll_locked, self.user_clk_fast = Signal(name="pll_locked"), Signal(name="user_clk_fast")
         super().__init__(
             {
                 "memory": In(MemoryPort(address_bits)),
@@ -97,6 +99,8 @@ class LiteDram(wiring.Component):
             ports |= {"o_user_clk": self.user_clk, "o_user_rst": self.user_rst}
             if self.core.settings.kind != "SDR":
                 ports["o_pll_locked"] = self.pll_locked
+            if self.core.settings.fast_clock:
+                ports["o_user_clk_fast"] = self.user_clk_fast
             directions = {"dq": "io", "dqs_p": "io", "dqs_n": "io"}
             for name, pad in self.pads.items():
                 ports[f"{directions.get(name.split('_', 1)[1], 'o')}_{name}"] = pad

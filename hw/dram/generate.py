@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ __all__ = ["Core", "generate", "instance_name"]
 
 PACKAGES = ("litedram", "litex", "litescope", "migen")
 SECONDS = 300
+GENERATOR = ("-m", "litedram.gen")
+FAST_CLOCK_SOURCE = Path(__file__).with_name("fast_clock.py")
+FAST_CLOCK = (str(FAST_CLOCK_SOURCE),)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Core:
 
 def instance_name(settings: DramSettings, simulation: bool) -> str:
     """Name of the controller's module and of its file."""
-    return f"litedram_{settings.name}{'_model' if simulation else ''}"
+    return f"litedram_{settings.name}{'_fast' if settings.fast_clock else ''}{'_model' if simulation else ''}"
 
 
 def _versions() -> str:
@@ -81,9 +85,12 @@ def generate(settings: DramSettings, simulation: bool = False) -> Core:
     name = instance_name(settings, simulation)
     config = json.dumps(settings.generator(simulation), indent=1)
     content = f"{name} {config} {_versions()}".encode() + Path(__file__).read_bytes()
+    generator = FAST_CLOCK if settings.fast_clock else GENERATOR
+    if settings.fast_clock:
+        content += FAST_CLOCK_SOURCE.read_bytes()
 
     def make(partial: Path) -> None:
-        _run(partial, name, config, simulation)
+        _run(partial, name, config, simulation, generator)
         source = partial / "out" / "gateware" / f"{name}.v"
         (partial / f"{name}.v").write_text(_corrected(source.read_text(), settings))
         shutil.copy(partial / "out" / "csr.json", partial / "csr.json")
@@ -96,9 +103,9 @@ def generate(settings: DramSettings, simulation: bool = False) -> Core:
     return Core(name, folder / f"{name}.v", initialisation, settings, simulation)
 
 
-def _run(folder: Path, name: str, config: str, simulation: bool) -> None:
+def _run(folder: Path, name: str, config: str, simulation: bool, generator: Sequence[str]) -> None:
     (folder / "config.yml").write_text(config)  # JSON is YAML
-    command = [sys.executable, "-m", "litedram.gen", "--no-compile", "--name", name, "--output-dir", "out"]
+    command = [sys.executable, *generator, "--no-compile", "--name", name, "--output-dir", "out"]
     command += ["--sim"] if simulation else []
     try:
         done = subprocess.run(

@@ -37,6 +37,7 @@ class DramSettings:
     rows, banks, columns : organisation of the chip, each a power of two
     bursts : columns that one native word takes
     options : what else the generator is told
+    fast_clock : its PLL also makes a clock of twice the controller's, with aligned edges
     """
 
     name: str
@@ -54,8 +55,13 @@ class DramSettings:
     bursts: int
     clocks: tuple[float, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    fast_clock: bool = False
 
     def __post_init__(self) -> None:
+        if self.fast_clock and not self.clocks:
+            raise DramError(
+                f"{self.name}: its controller has no PLL of its own, which would make a second clock; choose pump=1."
+            )
         if self.native_bits not in (16, 32, 64, 128):
             raise DramError(f"{self.name}: native_bits must be 16, 32, 64 or 128, not {self.native_bits}.")
         if self.native_bits != self.lanes * 8 * self.bursts:

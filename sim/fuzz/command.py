@@ -68,7 +68,8 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
             raise UserError(f"--{name} must be 1 to {most}, not {value}.")
     memories = [memory_option(memory) for memory in arguments.memory]
     try:
-        machines = of_board(arguments.board) if arguments.board else [choice(n) for n in range(arguments.machines)]
+        small = [choice(number, arguments.pump or 1) for number in range(arguments.machines)]
+        machines = of_board(arguments.board, arguments.pump) if arguments.board else small
     except ConfigError as error:
         raise UserError(f"--board: {error}.") from error
     return Plan(arguments.frames, arguments.seed, machines, memories, arguments.largest)
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--machines", type=int, default=2, metavar="N", help=f"otherwise: the first N of {MACHINES} small machines"
     )
+    result.add_argument("--pump", type=int, choices=(1, 2), help="clock cycles of the array in one of the machine")
     result.add_argument(
         "--memory", action="append", default=[], metavar="PROFILE", help=f"only this memory, {MEMORY_HELP}"
     )

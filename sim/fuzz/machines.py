@@ -27,10 +27,13 @@ class Choice:
         return changed(config(self.board, self.arithmetic), self.settings)
 
 
-def choice(number: int) -> Choice:
-    """Machine number 0 to `MACHINES` - 1: `tiny` as it is, then others of its size, rows and arithmetics in turn."""
+def choice(number: int, pump: int = 1) -> Choice:
+    """Machine number 0 to `MACHINES` - 1: `tiny` as it is, then others of its size, rows and arithmetics in turn. `pump`:
+    clock cycles of its array in one of the machine.
+    """
+    clocks = () if pump == 1 else (f"pump={pump}",)
     if number == 0:
-        return Choice(BASE, "lean", ())
+        return Choice(BASE, "lean", clocks)
     draw = random.Random(f"machine {number}")
     rows = LEAST_ROWS + number % (MOST_ROWS - LEAST_ROWS + 1)
     again = number // (MOST_ROWS - LEAST_ROWS + 1)
@@ -58,16 +61,16 @@ def choice(number: int) -> Choice:
     if arithmetic == "official":
         settings["official_softmax_bits"] = (16, 8)[number // 3 % 2]
     base = config(BASE, arithmetic)
-    return Choice(
-        BASE, arithmetic, tuple(f"{name}={value}" for name, value in settings.items() if value != getattr(base, name))
-    )
+    others = tuple(f"{name}={value}" for name, value in settings.items() if value != getattr(base, name))
+    return Choice(BASE, arithmetic, others + clocks)
 
 
-def of_board(board: str) -> list[Choice]:
+def of_board(board: str, pump: int | None = None) -> list[Choice]:
     """A board's machines, for each arithmetic and, where the model settles them, each width of probabilities."""
     bits = config(board).official_softmax_bits
-    other = f"official_softmax_bits={24 - bits}"
-    return [Choice(board, "lean", ()), Choice(board, "official", ()), Choice(board, "official", (other,))]
+    clocks = () if pump in (None, config(board).pump) else (f"pump={pump}",)
+    other = (f"official_softmax_bits={24 - bits}", *clocks)
+    return [Choice(board, "lean", clocks), Choice(board, "official", clocks), Choice(board, "official", other)]
 
 
 def takes(machine: AcceleratorConfig, softmax_bits: int) -> bool:

@@ -16,7 +16,7 @@ MODEL = Path(__file__).resolve().parents[2] / "models" / "digits.safetensors"
 
 
 def candidate(dsp: int, lut: int, bram: int, cycles: int) -> Candidate:
-    return Candidate(4, 512, 1024, dsp, lut, float(bram), cycles, 1e8 / cycles)
+    return Candidate(1, 4, 512, 1024, dsp, lut, float(bram), cycles, 1e8 / cycles)
 
 
 def beats(one: Candidate, other: Candidate) -> bool:

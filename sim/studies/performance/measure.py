@@ -10,6 +10,7 @@ from firmware.compiler.compiled import Compiled, program_of
 from firmware.compiler.compiler import compile_graph
 from firmware.compiler.schedule.cost import predict
 from gateware.config import AcceleratorConfig
+from gateware.config import config as preset
 from sim.emulator.board import Board, Frame
 from sim.emulator.exactness import checked_frame
 from sim.emulator.timings import check_under, random_memories
@@ -28,11 +29,13 @@ class Measurement:
     Parameters
     ----------
     row : plain values, as they go to the table and the JSON file
+    machine : what it ran on
     frame, compiled : for the pictures
     different : a sentence for each tensor that differs from the reference
     """
 
     row: dict[str, Any]
+    machine: AcceleratorConfig
     frame: Frame
     compiled: Compiled
     different: list[str]
@@ -60,15 +63,17 @@ def measure(workload: Workload, config: AcceleratorConfig, memory: str, thorough
     different = [*result.different, *(sentence for one in more for sentence in one.different)]
     work = model.model.shape.macs()
     multipliers = dsp(config)
+    clocks = "" if config.pump == preset(config.name).pump else f"pump={config.pump}"
     row = {
         "model": workload.name,
-        "board": config.name,
+        "board": f"{config.name} {clocks}".rstrip(),
         "arithmetic": config.arithmetic.name,
         "cycles": frame.cycles,
         "predicted_cycles": round(predicted),
         "dsp": multipliers,
         "macs": work,
         "macs_per_dsp_cycle": round(work / multipliers / frame.cycles, 4),
+        "macs_per_dsp_array_cycle": round(work / multipliers / frame.cycles / config.pump, 4),
         "array_utilisation": round(frame.counters["steps"] / frame.cycles, 4),
         "exact": not different,
         "tensors_compared": result.tensors,
@@ -80,6 +85,8 @@ def measure(workload: Workload, config: AcceleratorConfig, memory: str, thorough
         "memory": memory,
         "memories_compared": [memory, *others],
         "command": f"python -m sim.bench {workload.arguments} --board {config.name} --arithmetic "
-        f"{config.arithmetic.name}" + ("" if memory == "arty_a7" else f" --memory {memory}"),
+        f"{config.arithmetic.name}"
+        + (f" --set {clocks}" if clocks else "")
+        + ("" if memory == "arty_a7" else f" --memory {memory}"),
     }
-    return Measurement(row, frame, compiled, different)
+    return Measurement(row, config, frame, compiled, different)

@@ -10,7 +10,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from firmware.compiler.schedule.cost import operation_costs
-from gateware.config import config
 from sim.emulator.timeline import draw as draw_timeline
 from sim.studies.performance.measure import Measurement
 from sim.studies.performance.tables import picture_names
@@ -30,7 +29,7 @@ def draw(folder: Path, result: Measurement) -> list[Path]:
 
 
 def _roofline(path: Path, result: Measurement) -> None:
-    machine = config(result.row["board"], result.row["arithmetic"])
+    machine = result.machine
     macs: dict[str, float] = {}
     for operation, cost in zip(
         result.compiled.operations, operation_costs(machine, result.compiled.operations), strict=True

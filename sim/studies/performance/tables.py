@@ -30,6 +30,8 @@ image in DRAM to the logits in DRAM. Each row is one run, and its command is bel
   tables, whose length depends on the maxima of rows.
 - `deit_tiny` is the public checkpoint, quantised with `python -m firmware.quantize deit_tiny_patch16_224 --arithmetic
   NAME` ([quantise](quantise.md)), on a photograph.
+- A board with `pump=2` has an [array of twice the machine's clock](pump.md). Cycles are the machine's. A DSP's MACs are
+  given for a cycle of either clock.
 - **Emulation** ran on one core, which other work may have shared. The library was built beforehand.
 
 """
@@ -40,6 +42,7 @@ COLUMNS = (
     ("cycles", "cycles"),
     ("predicted", "predicted_cycles"),
     ("MACs/DSP/cycle", "macs_per_dsp_cycle"),
+    ("and array cycle", "macs_per_dsp_array_cycle"),
     ("array", "array_utilisation"),
     ("frames/s", "frames_per_second"),
     ("exact", "exact"),
@@ -58,6 +61,8 @@ def console() -> Console:
 
 
 def _cell(name: str, row: dict[str, Any]) -> str:
+    if name == "macs_per_dsp_array_cycle":
+        return str(row.get(name, row["macs_per_dsp_cycle"]))  # of rows that are older than arrays of another clock
     value = row[name]
     if name == "exact":
         return "yes" if value else "NO"
@@ -100,7 +105,7 @@ def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def picture_names(row: dict[str, Any]) -> tuple[str, str]:
     """File names of a row's timeline and roofline."""
-    stem = f"{row['model'].replace(':', '_')}_{row['board']}_{row['arithmetic']}"
+    stem = f"{row['model'].replace(':', '_')}_{row['board'].replace(' ', '_').replace('=', '')}_{row['arithmetic']}"
     return f"{stem}_timeline.png", f"{stem}_roofline.png"
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from gateware.config import config
+from hw.asic.board import Asic
 from hw.boards.arty_a7 import ArtyA7
+from hw.boards.board import Board, BoardError
 from hw.boards.clocks import pll_settings
 from hw.boards.design import TOP, Design, plain_names
 from hw.boards.ulx3s import Ulx3s85F
+from hw.dram.settings import DramError
 from hw.ethernet.settings import EthernetSettings
 from hw.toolchains import openxc7
 from hw.toolchains.process import run_tool
@@ -64,6 +67,26 @@ def test_files_for_the_arty():
     assert (
         re.search(r"cell \\top\.rx_pin\.buf \\buf", design.rtlil) and "top.uart.receiver.synchroniser" in design.rtlil
     )
+
+
+def test_two_clocks_on_the_arty():
+    machine = dataclasses.replace(config("tiny"), pump=2, clock_mhz=87.5)
+    design = ArtyA7(machine).design()
+    core = design.sources[0].read_text()
+    dividers = [int(text) for text in re.findall(r"CLKOUT\d_DIVIDE +\(\d+'d(\d+)\)", core)]
+    phases = re.findall(r"CLKOUT\d_PHASE +\(\d+'d(\d+)\)", core)
+    # Of the controller's clocks the second is its own; the fifth, twice as fast, begins with it and has a buffer too.
+    assert len(dividers) == 5 and dividers[1] == 2 * dividers[4] and phases[1] == phases[4] == "0"
+    assert re.search(r"assign user_clk_fast = fast_clk;", core) and core.count("\nBUFG ") == 5
+    machine_module = re.search(r"cell \\top\.machine \\machine\n(.*?)\n  end", design.rtlil, re.DOTALL)
+    assert machine_module and "\\fast_clk" in machine_module[1] and "fast_rst" not in design.rtlil
+
+
+@pytest.mark.parametrize("board", [Ulx3s85F, Asic])
+def test_boards_of_one_clock_refuse_two(board: type[Board]):
+    machine = dataclasses.replace(config(board.preset), pump=2)
+    with pytest.raises((BoardError, DramError), match=r"choose pump=1|pump must be 1"):
+        board(machine).design()
 
 
 def test_ethernet_on_the_arty():

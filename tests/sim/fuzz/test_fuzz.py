@@ -31,10 +31,10 @@ EXACT = Case(
 )
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["lean", "official"])
-def test_random_networks_with_random_memories_are_exact(number: int):
-    """Half of the short form on each of two machines: rows 4 and 5, two products a DSP and one."""
-    plan = Plan(FRAMES // 2, 1, [choice(number)], largest=LARGEST)
+@pytest.mark.parametrize(("number", "pump"), [(0, 1), (1, 2)], ids=["lean", "official with two clocks"])
+def test_random_networks_with_random_memories_are_exact(number: int, pump: int):
+    """Half of the short form on each of two machines: rows 4 and 5, two products a DSP and one, one clock and two."""
+    plan = Plan(FRAMES // 2, 1, [choice(number, pump)], largest=LARGEST)
     totals = fuzz(plan)
     print("\n".join(totals.sentences(plan)))
     assert totals.failure is None
