@@ -28,8 +28,9 @@ class Choice:
 
 
 def choice(number: int, pump: int = 1) -> Choice:
-    """Machine number 0 to `MACHINES` - 1: `tiny` as it is, then others of its size, rows and arithmetics in turn. `pump`:
-    clock cycles of its array in one of the machine.
+    """Machine number 0 to `MACHINES` - 1: `tiny` as it is, then others of its size, rows and arithmetics in turn.
+
+    `pump` : clock cycles of its array in one of the machine
     """
     clocks = () if pump == 1 else (f"pump={pump}",)
     if number == 0:
