@@ -16,7 +16,7 @@ __all__ = ["PORT", "main"]
 PORT = "user_clk_fast"
 
 
-class FastClock(gen.LiteDRAMS7DDRPHYCRG):  # type: ignore[misc]
+class FastClock(gen.LiteDRAMS7DDRPHYCRG):
     """The controller's clocks, and one of twice its frequency from the same PLL, through a global buffer as they."""
 
     def __init__(self, platform: Any, core_config: dict[str, Any]) -> None:
