@@ -117,9 +117,9 @@ def read_words(path: Path) -> npt.NDArray[np.uint32]:
                 words = file.get_tensor("program")
     except (SafetensorError, OSError, ValueError, EOFError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UserError(f"{path} is truncated, damaged or holds no program ({reason}); compile it anew.") from error
+        raise UserError(f"{path} is truncated, damaged or holds no program ({reason}); compile it again.") from error
     if version != str(ISA_VERSION):
-        raise UserError(f"{path} has instruction set {version!r}, but {str(ISA_VERSION)!r} is known; compile it anew.")
+        raise UserError(f"{path} has instruction set {version!r}, but {str(ISA_VERSION)!r} is known; compile it again.")
     if words.dtype != np.uint32 or words.ndim != 1:
         raise UserError(f"{path} holds {words.ndim}-dimensional {words.dtype}, but a program is one row of uint32.")
     result: npt.NDArray[np.uint32] = words

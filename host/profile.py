@@ -112,7 +112,7 @@ def profile(options: argparse.Namespace) -> int:
         prediction = device.infer(picture)
         layers, clock = device.layers(), device.clock_mhz
     if not layers or prediction.cycles is None or clock is None:
-        raise HostError(f"{options.program} has no marks, so nothing tells its layers apart: compile it anew.")
+        raise HostError(f"{options.program} has no marks, so nothing tells its layers apart: compile it again.")
     if options.png:
         title = f"{options.program.name} on {options.device}: {prediction.cycles:,} cycles at {clock:g} MHz"
         form = options.png.suffix.removeprefix(".") or "png"

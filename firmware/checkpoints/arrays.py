@@ -66,7 +66,7 @@ def _load_npz(path: Path) -> Arrays:
     except (zipfile.BadZipFile, zlib.error) as error:
         where = f" at {key!r}" if key else ""
         raise UserError(
-            f"{path} is truncated or damaged{where} ({_first_line(error)}); fetch or export it anew."
+            f"{path} is truncated or damaged{where} ({_first_line(error)}); fetch or export it again."
         ) from error
     return arrays
 
@@ -82,7 +82,7 @@ def _load_safetensors(path: Path) -> Arrays:
                 arrays[key] = wide[key] if key in wide else file.get_tensor(key)
     except (SafetensorError, ValueError) as error:
         raise UserError(
-            f"{path} is neither an .npz nor a whole .safetensors file ({_first_line(error)}); fetch or export it anew."
+            f"{path} is neither an .npz nor a whole .safetensors file ({_first_line(error)}); fetch or export it again."
         ) from error
     except (TypeError, AttributeError) as error:
         raise UserError(

@@ -91,7 +91,7 @@ def read_json(path: Path) -> Json:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON file; fetch it anew.") from error
+        raise UserError(f"{path} is no JSON file; fetch it again.") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds no JSON object; fetch it anew.")
+        raise UserError(f"{path} holds no JSON object; fetch it again.")
     return Json(path, values)

@@ -28,27 +28,27 @@ def check_program(program: Program, path: Path, header: Mapping[str, str]) -> No
     if f"{fingerprint:08x}" != header.get("fingerprint"):
         raise UserError(
             f"{path} was compiled for another version of the machine {program.board} (fingerprint "
-            f"{header.get('fingerprint')}, now {fingerprint:08x}); compile it anew."
+            f"{header.get('fingerprint')}, now {fingerprint:08x}); compile it again."
         )
     if not _inside_memory(program):
-        raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it anew.")
+        raise UserError(f"{path}: something in it lies outside its memory of {program.beats} beats; compile it again.")
     if not _has_its_words(program):
-        raise UserError(f"{path}: its memory holds another program than it names; compile it anew.")
+        raise UserError(f"{path}: its memory holds another program than it names; compile it again.")
     if not _log_base_comes_first(program):
-        raise UserError(f"{path}: it sets LOG_BASE after a MARK, whose counters may go anywhere then; compile it anew.")
+        raise UserError(f"{path}: it sets LOG_BASE after a MARK, so counters may go anywhere; compile it again.")
     image, crop = program.image_allocation, program.preprocessing.crop
     expected = ((crop // program.patch) ** 2, COLOURS * program.patch**2, 1)
     if (image.rows, image.columns, image.size) != expected or crop % program.patch:
-        raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it anew.")
+        raise UserError(f"{path}: its images of {crop} pixels are no {image.rows} patches; compile it again.")
     for kind, output in program.outputs.items():
         columns, scales = program.output_allocation(kind).columns, output.scales
         if scales.shape != (columns,) or not np.isfinite(scales).all() or not _is_scale(program.image_scale):
-            raise UserError(f"{path}: its {scales.size} scales do not fit its {columns} columns; compile it anew.")
+            raise UserError(f"{path}: its {scales.size} scales do not fit its {columns} columns; compile it again.")
     if CLASSES in program.outputs:
         classes = program.output_allocation(CLASSES).columns
         if len(program.class_names) not in (0, classes):
             names = len(program.class_names)
-            raise UserError(f"{path}: there are {names} names for {classes} classes; compile it anew.")
+            raise UserError(f"{path}: there are {names} names for {classes} classes; compile it again.")
 
 
 def _is_scale(number: float) -> bool:

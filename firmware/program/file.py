@@ -102,17 +102,17 @@ def load_program(path: Path) -> Program:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UserError(f"{path} is truncated, damaged or no program file ({reason}); compile it anew.") from error
+        raise UserError(f"{path} is truncated, damaged or no program file ({reason}); compile it again.") from error
     if header.get("format") != FORMAT or header.get("version") != VERSION or header.get("isa") != str(ISA_VERSION):
         raise UserError(
             f"{path} has format {header.get('format')!r}, version {header.get('version')!r}, instruction set "
-            f"{header.get('isa')!r}, but {FORMAT!r}, {VERSION!r}, {str(ISA_VERSION)!r} is expected; compile it anew."
+            f"{header.get('isa')!r}, but {FORMAT!r}, {VERSION!r}, {str(ISA_VERSION)!r} is expected; compile it again."
         )
     wrong = [name for name in {**TENSORS, **tensors} if name not in TYPES or not _has_type(tensors, name)]
     if wrong:
         raise UserError(f"{path}: the tensor {wrong[0]!r} is not as expected.")
     if checksum(tensors, header) != header.get("checksum"):
-        raise UserError(f"{path}: the checksum differs from the header's; the file is damaged, compile it anew.")
+        raise UserError(f"{path}: the checksum differs from the header's; the file is damaged, compile it again.")
     try:
         program = _parsed(header, tensors)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -141,9 +141,9 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
                 raise UserError(f"{path} says that it holds {shape} bytes, more than {LARGEST_IDX}.")
             content = file.read(math.prod(shape))
     except (OSError, EOFError, struct.error, zlib.error) as error:
-        raise UserError(f"{path} is truncated or damaged; fetch it anew.") from error
+        raise UserError(f"{path} is truncated or damaged; fetch it again.") from error
     if len(content) != math.prod(shape):
-        raise UserError(f"{path} is truncated: {len(content)} of {math.prod(shape)} bytes; fetch it anew.")
+        raise UserError(f"{path} is truncated: {len(content)} of {math.prod(shape)} bytes; fetch it again.")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

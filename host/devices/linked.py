@@ -89,7 +89,7 @@ class LinkedDevice(Device):
             raise HostError(
                 f"{name} was compiled for {program.board} in {program.arithmetic} arithmetic (fingerprint "
                 f"{program.config.fingerprint:08x}), and the device {self.spec} has the fingerprint "
-                f"{identity.fingerprint:08x}: compile it for that board, or build the device anew."
+                f"{identity.fingerprint:08x}: compile it for that board, or build the device again."
             )
         if program.beats > identity.memory_beats:
             raise HostError(

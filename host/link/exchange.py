@@ -251,6 +251,6 @@ class Exchange:
             elif answer.status == Status.WRONG_SESSION and run.orders[0].command != Command.OPEN:
                 raise SessionLost(
                     "The device has forgotten this session: it was restarted, or another program has opened it; "
-                    "connect anew and load it again."
+                    "connect and load it again."
                 )
         self.statistics.damaged = self._deframer.damaged

@@ -136,7 +136,7 @@ class SocketTransport(Transport):
         try:
             self._socket.sendall(content)
         except OSError as error:
-            raise TransportError(f"The connection to {self._name} fails ({reason(error)}): open it anew.") from error
+            raise TransportError(f"The connection to {self._name} fails ({reason(error)}): open it again.") from error
 
     def read(self, seconds: float) -> bytes:
         try:
@@ -144,9 +144,9 @@ class SocketTransport(Transport):
                 return b""
             content = self._socket.recv(READ_SIZE)
         except OSError as error:
-            raise TransportError(f"The connection to {self._name} fails ({reason(error)}): open it anew.") from error
+            raise TransportError(f"The connection to {self._name} fails ({reason(error)}): open it again.") from error
         if not content:
-            raise TransportError(f"{self._name} has closed the connection: open it anew.")
+            raise TransportError(f"{self._name} has closed the connection: open it again.")
         return content
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ def run_tool(stage: str, command: Sequence[str], folder: Path, outputs: Sequence
             )
             status = process.wait(seconds)
         except OSError as error:
-            raise ToolError(f"{program} cannot be started ({error.strerror}); install it anew.") from None
+            raise ToolError(f"{program} cannot be started ({error.strerror}); install it again.") from None
         except subprocess.TimeoutExpired:
             raise ToolError(f"{program} did not end within {seconds:g} s and was stopped; see {log}.") from None
         finally:

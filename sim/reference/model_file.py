@@ -156,7 +156,7 @@ def load_model(path: Path) -> IntegerModel:
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
-            f"{path} is truncated, damaged or not an integer model file ({reason}); make it anew."
+            f"{path} is truncated, damaged or not an integer model file ({reason}); make it again."
         ) from error
     if header.get("format") != FORMAT or header.get("version") not in (VERSION, EIGHT_BIT_VERSION):
         raise UserError(
@@ -174,7 +174,7 @@ def load_model(path: Path) -> IntegerModel:
     )
     if model.checksum() != header.get("checksum"):
         raise UserError(
-            f"{path}: the checksum of the tensors differs from the header's; the file is damaged, make it anew."
+            f"{path}: the checksum of the tensors differs from the header's; the file is damaged, make it again."
         )
     return model
 
