@@ -8,6 +8,9 @@ from pathlib import Path
 
 from amaranth.hdl import Fragment
 
+from gateware.clocking.events import EventToSync
+from gateware.clocking.rows import QueueToSync
+from gateware.clocking.streams import StreamToFast
 from gateware.config import config
 from gateware.contracts import Monitors
 from gateware.machine import Machine
@@ -21,6 +24,8 @@ def tables() -> str:
     """One row a contract, and one a memory that operations share."""
     machine = Monitors()
     Fragment.get(Machine(config("tiny"), observed=True), machine)
+    for crossing in (EventToSync(), StreamToFast(1), QueueToSync(1, 2)):  # of a machine whose array has another clock
+        Fragment.get(crossing, machine)
     lines = ["| unit | contract | broken in a test |", "|---|---|---|"]
     stated = sorted({(c.unit, c.text) for c in machine.contracts})
     lines += [f"| {unit} | {text} | {_broken(unit, text)} |" for unit, text in stated]

@@ -80,6 +80,12 @@ BY_A_NEIGHBOUR: dict[str, tuple[str, ...]] = {
 """Of each unit, the contracts that are broken by a neighbour who does anything (`test_broken_contracts`)."""
 
 ELSEWHERE: dict[tuple[str, str], str] = {
+    (
+        "EventToSync",
+        "events for the slower domain are two of the faster one's cycles apart",
+    ): "tests/gateware/clocking/test_contracts.py",
+    ("QueueToSync", "the queue has room for what comes"): "tests/gateware/clocking/test_contracts.py",
+    ("StreamToFast", "an offer stays until it is taken"): "tests/gateware/clocking/test_contracts.py",
     ("Fetch", "LOG_BASE is set before the first MARK"): "tests/sim/emulator/test_program_order.py",
     ("RowMaxima", "a look-up counts every update before it"): "tests/gateware/engines/test_monitors.py",
 }
