@@ -1,4 +1,4 @@
-"""Whether a program that was read from a file can be run: a damaged or hostile one must not reach a device."""
+"""Checks a program that was read from a file. A damaged or hostile program must not reach a device."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _log_base_comes_first(program: Program) -> bool:
 
 
 def _bytes_at(program: Program, beat: int, length: int) -> bytes:
-    """What stands in memory beforehand."""
+    """The bytes that memory must hold before a frame."""
     for base, content in program.pieces():
         offset = (beat - base) * BEAT_BYTES
         if 0 <= offset < len(content):

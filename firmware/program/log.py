@@ -1,4 +1,4 @@
-"""What the machine counted in each layer of a frame: the log that a program's MARKs leave in memory."""
+"""The log that a program's MARKs leave in memory: what the machine counted in each layer of a frame."""
 
 from __future__ import annotations
 

@@ -78,11 +78,11 @@ class Program:
         return self.allocations[self.image]
 
     def output_allocation(self, kind: str) -> Allocation:
-        """Where an output stands."""
+        """The place of an output in memory."""
         return self.allocations[self.outputs[kind].tensor]
 
     def pieces(self) -> list[tuple[int, bytes]]:
-        """(beat address, bytes) of what stands in memory beforehand, the program included."""
+        """(beat address, bytes) of everything that memory must hold before a frame, the program included."""
         found, position = [], 0
         for base, beats in self.segments.tolist():
             found.append((base, self.memory[position : position + beats * BEAT_BYTES].tobytes()))

@@ -1,4 +1,4 @@
-"""Biases that take the mean error out of every product.
+"""Biases that correct the mean error of every product.
 
 After Nagel et al. (2019), "Data-free quantization through weight equalization and bias correction", section 4.2; here
 the errors of all layers before are among those that are taken out.
@@ -98,7 +98,7 @@ def _accumulator_scale(model: IntegerModel, layer: LinearLayer) -> Means:
 
 
 def _change(results: Sequence[IntArray], means: Means, scale: Means) -> IntArray:
-    """What a product's bias has to take up, in the accumulator's units."""
+    """The correction of a product's bias, in units of the accumulator."""
     counts = [min(BATCH, len(means) - start) for start in range(0, len(means), BATCH)]
     found = np.concatenate([_over_tokens(result, count) for result, count in zip(results, counts, strict=True)])
     error = found * scale - means

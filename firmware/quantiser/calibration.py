@@ -1,4 +1,4 @@
-"""What the quantiser learns about each activation from calibration images, and the scale that follows."""
+"""Statistics of each activation over calibration images, and the scale that follows from them."""
 
 from __future__ import annotations
 

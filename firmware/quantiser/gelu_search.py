@@ -1,4 +1,4 @@
-"""Which |x0| ShiftGELU should have in a layer: the least error of its actual table on calibration rows."""
+"""Searches the |x0| of a layer's ShiftGELU whose actual table has the least error on calibration rows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a graph to layers that the machine runs as they are, and whether their numbers fit it."""
+"""From a graph to layers that the machine can run, and the proof that their numbers fit it."""

@@ -80,7 +80,7 @@ def probabilities(node: Node, inputs: Inputs, softmax: Shiftmax, regions: IntArr
 
 
 def merged_heads(node: Node, inputs: Inputs) -> HeadOutputs:
-    """The heads side by side."""
+    """The outputs of all heads, side by side."""
     match inputs:
         case [HeadOutputs(found, merged=False)]:
             return HeadOutputs(found, merged=True)

@@ -78,7 +78,7 @@ class _Fusion:
         return Plan(layers, self.graph.source, self.graph.outputs, self.tokens, self.patch, self.last_side)
 
     def _put_out(self, name: str) -> None:
-        """Has a tensor stored for the host. A norm is done again by whoever reads it: that is one row, or few."""
+        """Stores a tensor for the host. A norm is computed again for each reader: that is one row, or few."""
         match self.known.tensors[name]:
             case tensors.Result(layer) | tensors.Accumulators(layer):
                 self.known.store(layer)
@@ -91,7 +91,7 @@ class _Fusion:
                 self.known.store(dataclasses.replace(stored, widened=summed))
 
     def _tensor(self, node: Node) -> tensors.Tensor:
-        """What a node makes of its inputs."""
+        """The tensor that a node makes from its inputs."""
         match node.operation:
             case operations.Patches() as patches:
                 return self._patches(node, patches)
@@ -148,7 +148,7 @@ class _Fusion:
 
     @property
     def _rows(self) -> Rows:
-        """Of the tensors here."""
+        """The rows of the tensors at this point."""
         return Sequence() if self.side is None else Map(self.side)
 
     # Products with weights, and what is done while their operands are loaded.
@@ -280,7 +280,7 @@ class _Fusion:
                 raise self.known.refused(node, "the norm of a map")
 
     def _windows_of(self, name: str) -> Windows | None:
-        """Of a layer's result, before they are joined."""
+        """The windows of a layer's result, before they are joined."""
         result = self.known.tensors[name]
         return result.windows if isinstance(result, tensors.Result) else None
 

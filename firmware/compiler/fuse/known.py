@@ -1,4 +1,4 @@
-"""Every tensor of a graph as far as fusion knows it, and the layers that are complete."""
+"""The tensors of a graph that fusion has seen, and the layers that are complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Known"]
 
 
 class Known:
-    """Gives a node's inputs by what the node asks of them, and raises CompileError where they are something else.
+    """Gives the inputs of a node, and raises CompileError if they are not what the node needs.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor as it stands in memory."""
+    """A tensor in memory."""
 
     tensor: str
 
@@ -149,7 +149,7 @@ Rows = Sequence | Map
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """What a 16-bit result is added to.
+    """The skip operand to which a 16-bit result is added.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class Mean:
 
 @dataclass(frozen=True, eq=False)
 class ScoreBias:
-    """What is added to scores, by heads and pairs of tokens.
+    """The bias that is added to scores, by heads and pairs of tokens.
 
     Parameters
     ----------

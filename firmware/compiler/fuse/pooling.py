@@ -1,4 +1,4 @@
-"""Fuses what makes one row of all tokens: their mean, or their sum with a rescale that divides."""
+"""Fuses operations that make one row of all tokens: their mean, or their sum with a rescale that divides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["norm_in_memory", "rescaled_sum", "token_mean", "token_sum"]
 
 
 def norm_in_memory(known: Known, node: Node, rows: Rows) -> Matmul:
-    """What a norm gives, as the matmul that puts it into memory as it is."""
+    """The result of a norm, as the matmul that writes it to memory unchanged."""
     match known.input(node):
         case RescaledNorm(norm):
             return rescaled_norm(norm.name, norm, UNCHANGED, rows)

@@ -1,4 +1,4 @@
-"""Proves from the weights that no number of a model outgrows its place in the machine."""
+"""Proves from the weights that every number of a model fits its width in the machine."""
 
 from __future__ import annotations
 

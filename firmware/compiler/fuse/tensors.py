@@ -1,4 +1,4 @@
-"""What fusion knows of each tensor of a graph: whether a layer stores it, or what a layer yet to come makes of it."""
+"""What fusion knows of each tensor of a graph: whether a layer stores it, or which later layer will absorb it."""
 
 from __future__ import annotations
 

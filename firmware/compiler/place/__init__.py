@@ -1,1 +1,1 @@
-"""Where tensors stand: in memory, in the buffers on the chip, and in which order their rows do."""
+"""The places of tensors in memory and in the buffers on the chip, and the order of their rows."""

@@ -1,4 +1,4 @@
-"""Which layer is the last to read a tensor: from then on its place in memory can be another's."""
+"""The last layer that reads each tensor. Afterwards another tensor can take its place in memory."""
 
 from __future__ import annotations
 

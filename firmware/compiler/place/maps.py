@@ -1,4 +1,4 @@
-"""Orders of a square map's tokens in memory: what windows, rolls and patch merging come to.
+"""Orders of a square map's tokens in memory, as windows, rolls and patch merging need them.
 
 A product with weights does not ask for an order of its rows. So the tokens of a Swin stage lie in the order that the
 next patch merging wants: the four (row, column) parities that merge in four row groups, at the same lanes. Those four

@@ -1,4 +1,4 @@
-"""Which tensors stand where in DRAM, and the bytes that are there before a program starts."""
+"""The places of tensors in DRAM, and the bytes that are there before a program starts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Memory:
         return Allocation(name, self.reserve(matrix_beats(rows, columns, size), name), rows, columns, size)
 
     def constant(self, name: str, matrix: IntArray, size: int) -> Allocation:
-        """A matrix that stands there from the start."""
+        """A matrix that is in memory from the start."""
         allocation = self._new(name, matrix.shape[0], matrix.shape[1], size)
         self.initial.append((allocation.base, pack_matrix(matrix, size)))
         return allocation

@@ -37,7 +37,7 @@ class Planes:
 
 @dataclass(frozen=True, eq=False)
 class OutputPlacement:
-    """Where a layer's rows go; without table and planes as they are.
+    """Where a layer's rows go. Without table and planes they keep their order.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Placement:
         self._tables: dict[str, RowTable] = {}
 
     def operand(self, layer: Matmul) -> Allocation:
-        """What a matmul loads."""
+        """The operand that a matmul loads."""
         return self.allocations[layer.operand.tensor]
 
     def operand_rows(self, layer: Matmul) -> int:
@@ -155,7 +155,7 @@ class Placement:
         return WindowRows(windows, self.plan.last_side)
 
     def _table(self, key: str, rows: IntArray) -> RowTable:
-        """One that is there already serves again."""
+        """The table, which is shared if there is an equal one already."""
         if key not in self._tables:
             words = np.zeros((len(rows), BEAT_BYTES // WORD_BYTES), "<u4")
             words[:, 0] = rows

@@ -1,4 +1,4 @@
-"""Which words of a buffer on the chip are taken."""
+"""The words of an on-chip buffer that are taken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ring:
         self.out: dict[int, int] = {}  # start -> end of what is given out
 
     def take(self, size: int, what: str) -> int:
-        """The first of `size` consecutive words. Raises CompileError where there are not as many free."""
+        """Takes `size` consecutive words; returns the first. Raises CompileError if there are too few."""
         for start in (self.cursor, 0):
             while start + size <= self.depth:
                 blocking = [end for begin, end in self.out.items() if begin < start + size and start < end]
