@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from gateware.config import AcceleratorConfig
+from hw.boards.design import TOP
 from hw.boards.fit import estimate
 from hw.boards.parts import Part
 from hw.reports.frame_rates import MODELS, frame_rate
+from hw.timing.report import read_units
 from hw.toolchains.outcome import Outcome
 
 __all__ = ["draw", "plain_report", "print_report", "report", "write_report"]
@@ -52,6 +54,7 @@ def plain_report(
         "limits": {} if part is None else {**limits(part), "lut_share": part.lut_share},
         "units": {},
         "fmax_mhz": None,
+        "longest_paths_ns": {},
         "clocks": [],
         "frames_per_second": {model: rate.frames_per_second for model, rate in rates.items()},
         "frames_source": {model: rate.source for model, rate in rates.items()},
@@ -66,7 +69,8 @@ def report(
     """Plain values, as they go to report.json.
 
     ``fmax_mhz`` is that of the machine's clock where it was placed and routed; ``status`` one of success, partial,
-    failure; ``bitstream`` a path only if the tool wrote one that passed the checks.
+    failure; ``bitstream`` a path only if the tool wrote one that passed the checks. ``longest_paths_ns`` are those of
+    the units of an xc7's netlist, as `hw.timing` estimates them, the longest first.
     """
     used: dict[str, Any] = {} if outcome.used is None else asdict(outcome.used)
     clocks = (
@@ -83,10 +87,18 @@ def report(
         **used,
         "units": {name: asdict(unit) for name, unit in outcome.units.items()},
         "fmax_mhz": fmax,
+        "longest_paths_ns": _longest_paths(part, outcome),
         "clocks": clocks,
         "bitstream": None if bitstream is None else str(bitstream),
         "files": {what: str(path) for what, path in outcome.files.items()},
     }
+
+
+def _longest_paths(part: Part, outcome: Outcome) -> dict[str, float]:
+    netlist = outcome.files.get("netlist")
+    if part.family != "xc7" or outcome.used is None or netlist is None or not netlist.exists():
+        return {}
+    return {unit.unit: round(unit.worst.total, 2) for unit in read_units(netlist, TOP)}
 
 
 def write_report(row: dict[str, Any], folder: Path) -> Path:
@@ -116,6 +128,9 @@ def print_report(row: dict[str, Any], console: Console) -> None:
                 cells = (f"{unit['lut']:,}", f"{unit['ff']:,}", str(unit["dsp"]), f"{unit['bram36']:g}")
                 table.add_row(name.removeprefix("top."), *cells)
             console.print(table)
+    if row["longest_paths_ns"]:
+        longest = ", ".join(f"{unit} {ns:.2f}" for unit, ns in list(row["longest_paths_ns"].items())[:4])
+        console.print(f"longest paths, estimated, ns: {longest}", highlight=False)
     for clock in row["clocks"]:
         verdict = "met" if clock["met"] else "not met"
         console.print(f"{clock['clock']}: {clock['achieved_mhz']:.1f} MHz of {clock['wanted_mhz']:.1f}, {verdict}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw.timing.cells import Arc, CellTiming, Pin, cell_timing
-from hw.timing.delays import Wires
+from hw.timing.delays import GLOBAL_WIRE, Wires
 from hw.toolchains.errors import ToolError
 from hw.toolchains.netlist import FlatNetlist
 
@@ -125,6 +125,8 @@ class Analysis:
         if driver is None or pin.name.startswith(CASCADES):
             return 0.0
         source = self._cells[driver]["type"]
+        if source == "BUFG":
+            return GLOBAL_WIRE
         if (kind, pin.name.split("[")[0]) in DIRECT and not (kind == "CARRY4" and source != "CARRY4"):
             return 0.0
         direct = any(source.startswith(a) and kind.startswith(b) for a, b in IN_A_SLICE)

@@ -9,6 +9,7 @@ from hw.timing.delays import (
     BLOCK_RAM,
     CARRY,
     DSP,
+    GLOBAL_BUFFER,
     LUT_DELAY,
     LUT_RAM,
     MUX_DELAY,
@@ -67,6 +68,8 @@ def cell_timing(cell: Cell) -> CellTiming:
     kind = cell["type"]
     if kind.startswith("LUT") or kind == "INV":
         return CellTiming(arcs=_through(cell, LUT_DELAY))
+    if kind == "BUFG":
+        return CellTiming(arcs=_through(cell, GLOBAL_BUFFER, levels=0))
     if kind in MUX_DELAY:
         return CellTiming(arcs=_through(cell, MUX_DELAY[kind], levels=0))
     if kind == "CARRY4":

@@ -9,6 +9,8 @@ __all__ = [
     "BLOCK_RAM",
     "CARRY",
     "DSP",
+    "GLOBAL_BUFFER",
+    "GLOBAL_WIRE",
     "LUT_DELAY",
     "LUT_RAM",
     "MUX_DELAY",
@@ -20,6 +22,8 @@ __all__ = [
 ]
 
 LUT_DELAY = 0.124
+GLOBAL_BUFFER, GLOBAL_WIRE = 0.12, 1.7
+"""A global buffer, and the wire from it to any slice (a guess)."""
 MUX_DELAY = {"MUXF7": 0.247, "MUXF8": 0.098}
 
 

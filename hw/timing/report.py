@@ -14,10 +14,22 @@ from rich.table import Table
 
 from hw.timing.analysis import Analysis, Path
 from hw.timing.cells import Pin
+from hw.timing.delays import Wires
 from hw.timing.placing import Placing
+from hw.toolchains.netlist import opened
 from sim.reference.errors import replaced_when_complete
 
-__all__ = ["DOCS", "UnitTiming", "by_unit", "placing_lines", "print_table", "print_worst", "to_json", "write_docs"]
+__all__ = [
+    "DOCS",
+    "UnitTiming",
+    "by_unit",
+    "placing_lines",
+    "print_table",
+    "print_worst",
+    "read_units",
+    "to_json",
+    "write_docs",
+]
 
 DOCS = File(__file__).resolve().parents[2] / "docs" / "timing.md"
 BEGIN, END = "<!-- the table: `python -m hw.timing --docs` -->", "<!-- end of the table -->"
@@ -57,6 +69,11 @@ def by_unit(analysis: Analysis) -> list[UnitTiming]:
         for unit, here in ends.items()
     ]
     return sorted(found, key=lambda one: -one.worst.total)
+
+
+def read_units(netlist: File, top: str) -> list[UnitTiming]:
+    """`by_unit` of a netlist's file, wires as they are by default. Raises ToolError where it cannot be read."""
+    return by_unit(Analysis(opened(netlist.read_text(errors="replace"), top)[1], Wires()))
 
 
 def _unit(name: str) -> str:

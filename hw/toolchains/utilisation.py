@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hw.boards.parts import Part
+from hw.toolchains.cell_sizes import BLOCK_RAM, DSP, FF, FREE, LUT
 from hw.toolchains.errors import ToolError
-from hw.units.statistics import BLOCK_RAM, DSP, FF, FREE, LUT
 
 __all__ = ["Utilisation", "by_unit", "count", "over_limits", "packed", "read"]
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hw.boards.design import TOP, Design
 from hw.toolchains.ecp5_netlist import improve
+from hw.toolchains.netlist import opened
 from hw.toolchains.process import find, run_tool
 from hw.toolchains.utilisation import Utilisation, by_unit, read
+from hw.toolchains.xc7_resets import buffer_resets
 from sim.reference.errors import replaced_when_complete
 
-__all__ = ["Netlist", "script", "synthesise", "yosys"]
+__all__ = ["SYNTHESIS", "Netlist", "script", "synthesise", "yosys"]
 
 SECONDS = 7200.0
 NETLIST, UNITS, TOTAL = "netlist.json", "units.json", "total.json"
 # Pads come last, when the netlist is flat: the DRAM's PHY brings some of its own.
+XC7 = f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {TOP}"
+# A slice has one enable and one reset. What fewer registers share becomes part of their data.
+FEWEST = 15
 SYNTHESIS = {
-    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
-    "ecp5": "synth_ecp5",
+    "xc7": [
+        f"{XC7} -run begin:map_ffs",
+        "dfflegalize -cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01 -cell $_DLATCH_?P?_ 01 "
+        f"-mince {FEWEST} -minsrst {FEWEST}",
+        "opt_merge",
+        f"{XC7} -run map_ffs:",
+    ],
+    "ecp5": [f"synth_ecp5 -top {TOP}"],
 }
 PADS = {
     "xc7": [
@@ -49,7 +61,7 @@ def script(design: Design, family: str) -> str:
     lines += [f"read_rtlil {TOP}.il"]
     lines += [f"setattr -mod -set keep_hierarchy 1 {name}" for name in design.units]
     lines += [
-        f"{SYNTHESIS[family]} -top {TOP}",
+        *SYNTHESIS[family],
         f"tee -q -o {UNITS} stat -json -top {TOP}",
         "setattr -mod -unset keep_hierarchy *",
         "flatten",
@@ -72,9 +84,14 @@ def synthesise(design: Design, family: str, folder: Path, seconds: float = SECON
     command = [yosys(), "-q", "-l", "yosys.log", "-s", "synthesis.ys"]
     run_tool("synthesis", command, folder, [UNITS, TOTAL, NETLIST], seconds)
     used = read((folder / TOTAL).read_text(), TOP)
+    text = (folder / NETLIST).read_text()
     if family == "ecp5":
-        text, improved = improve((folder / NETLIST).read_text(), TOP)
-        with replaced_when_complete(folder / NETLIST) as temporary:
-            temporary.write_text(text)
+        text, improved = improve(text, TOP)
         used = replace(used, ff=used.ff - improved.registers)
+    else:
+        whole, netlist = opened(text, TOP)
+        buffer_resets(netlist)
+        text = json.dumps(whole)
+    with replaced_when_complete(folder / NETLIST) as temporary:
+        temporary.write_text(text)
     return Netlist(folder / NETLIST, used, by_unit((folder / UNITS).read_text()))

@@ -14,31 +14,37 @@ from hw.units.cycles import DEIT_TINY, array_cycles
 from hw.units.errors import UnitsError
 from hw.units.registry import BOARDS, UNITS, select
 from hw.units.statistics import Resources
-from hw.units.synthesis import route, synthesise
+from hw.units.synthesis import longest_path, route, synthesise
 
 __all__ = ["ARITHMETICS", "DOCS", "Measurement", "measure", "print_table", "to_json", "write_docs"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "units.md"
 ARITHMETICS = ("lean", "official")
-HEADER = ("unit", "part", "arithmetic", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz")
+HEADER = ("unit", "part", "arithmetic", "LUT", "FF", "DSP", "block RAM", "Fmax, MHz", "longest path, ns")
 DSP_OF_35T = 90
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one unit takes on one part. ``fmax_mhz`` is None where it was not placed and routed."""
+    """What one unit takes on one part.
+
+    ``fmax_mhz`` is None where it was not placed and routed, ``path_ns``, the estimate of `hw.timing`, but on xc7.
+    """
 
     unit: str
     part: str
     arithmetic: str
     resources: Resources
     fmax_mhz: float | None = None
+    path_ns: float | None = None
 
     def cells(self) -> tuple[str, ...]:
         """A row under ``HEADER``."""
         r = self.resources
         fmax = "" if self.fmax_mhz is None else f"{self.fmax_mhz:.0f}"
-        return (self.unit, self.part, self.arithmetic, f"{r.lut:,}", f"{r.ff:,}", str(r.dsp), f"{r.block_ram:g}", fmax)
+        path = "" if self.path_ns is None else f"{self.path_ns:.2f}"
+        figures = (f"{r.lut:,}", f"{r.ff:,}", str(r.dsp), f"{r.block_ram:g}", fmax, path)
+        return (self.unit, self.part, self.arithmetic, *figures)
 
 
 def measure(units: Sequence[str], part: str | None, arithmetic: str, fmax: bool) -> Iterator[Measurement]:
@@ -61,7 +67,9 @@ def _measure(chosen: Sequence[tuple[str, str]], arithmetic: str, fmax: bool) -> 
         settings = config(BOARDS[part], arithmetic)
         make = UNITS[name].make
         clock = route(make(settings)) if fmax and part == "ecp5" else None
-        yield Measurement(name, part, arithmetic, synthesise(make(settings), part), clock)
+        resources = synthesise(make(settings), part)
+        path = longest_path(make(settings)) if part == "xc7" else None
+        yield Measurement(name, part, arithmetic, resources, clock, path)
 
 
 def print_table(rows: Sequence[Measurement], console: Console) -> None:
@@ -157,7 +165,8 @@ Each unit is synthesised by itself, with the sizes of the board its part stands 
 ones; memories and shift registers in LUTs count, and on ecp5 carry chains too. A block RAM is 36 kbit on xc7 and
 18 kbit on ecp5. Fmax is nextpnr's, on an LFE5U-85F of speed grade 6, with every port in registers: a shift register
 feeds the inputs, and the registered outputs are folded into a chain. It is the unit's with room around it, not in a
-full machine. The tools' choices hang on names, too: one netlist under other names took 0.9% more LUTs on ecp5 and was
+full machine. The longest path, on xc7, is the estimate of [hw.timing](timing.md), from register to register. The tools'
+choices hang on names, too: one netlist under other names took 0.9% more LUTs on ecp5 and was
 7 MHz slower (the postprocessor), or took as many and was 10 MHz slower (ShiftGELU).
 
 {_markdown(HEADER, [row.cells() for row in rows], 3)}

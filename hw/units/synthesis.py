@@ -11,17 +11,17 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from hw.timing.report import read_units
+from hw.toolchains import yosys
+from hw.toolchains.errors import ToolError
 from hw.units.errors import UnitsError
 from hw.units.harness import Harness
 from hw.units.statistics import Resources, read_statistics
 
-__all__ = ["route", "synthesise"]
+__all__ = ["longest_path", "route", "synthesise"]
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "units"
-SYNTHESIS = {
-    "xc7": "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top top",
-    "ecp5": "synth_ecp5 -top top",
-}
+SYNTHESIS = {part: "\n".join(lines) for part, lines in yosys.SYNTHESIS.items()}
 # ABC9's result cannot be put back into some netlists (Yosys 0.70: "Assert `GetSize(conn.first) == ..."). It can, where
 # what nothing uses any more has gone before the LUTs are mapped.
 AGAIN = {
@@ -59,6 +59,19 @@ def synthesise(component: wiring.Component, part: str) -> Resources:
         When a tool is missing or wrote no netlist.
     """
     return read_statistics((_netlist(component, part) / "statistics.json").read_text())
+
+
+def longest_path(component: wiring.Component) -> float | None:
+    """The longest path between two registers of a component on xc7, in ns, as `hw.timing` estimates it.
+
+    None where no register follows another. Raises UnitsError when a tool is missing or wrote no netlist.
+    """
+    netlist = _netlist(component, "xc7") / "netlist.json"
+    try:
+        units = read_units(netlist, "top")
+    except ToolError as error:
+        raise UnitsError(f"{netlist}: {str(error).rstrip('.')}") from error
+    return units[0].worst.total if units else None
 
 
 def route(component: wiring.Component) -> float:

@@ -94,6 +94,16 @@ def test_more_loads_are_a_longer_wire_up_to_a_limit():
     assert WIRES.delay(100_000) == pytest.approx(1.8)
 
 
+def test_a_reset_on_a_global_buffer():
+    cells = {
+        "a": register(10, 99),
+        "buffer": cell("BUFG", {"O": [11]}, {"I": [10]}),
+        "b": register(12, 98, R=11),
+        "c": register(13, 97, R=11),
+    }
+    assert ends(analysed(cells)) == {(name, "R"): 0.456 + 0.6 + 0.12 + 1.7 + 0.524 for name in "bc"}
+
+
 def test_memories():
     ram = cell("RAM32M", {"DOA": [40, 41]}, {"ADDRA": [10, 11], "ADDRD": [12], "WE": [13], "WCLK": [CLOCK]})
     cells = {f"r{bit}": register(bit, 99) for bit in (10, 11, 12, 13)}
