@@ -18,7 +18,7 @@ from hw.units.errors import UnitsError
 from hw.units.registry import BOARDS, UNITS, select
 from hw.units.report import Measurement, print_table, to_json, write_docs
 from hw.units.statistics import Resources, count_cells, read_statistics
-from hw.units.synthesis import route, synthesise
+from hw.units.synthesis import longest_path, route, synthesise
 
 
 class Tiny(wiring.Component):
@@ -72,6 +72,7 @@ def test_broken_statistics(text: str):
 
 def test_a_unit_on_xc7(empty_cache: Path, monkeypatch: pytest.MonkeyPatch):
     found = synthesise(Tiny(), "xc7")
+    assert 1 < (longest_path(Tiny()) or 0) < 10
     assert (found.dsp, found.block_ram) == (1, 0)
     # The counter's inverter, and the memory's: eight bits are one RAM32M of four LUTs or single RAM32X1Ds of two.
     assert 5 <= found.lut <= 24
@@ -129,6 +130,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         report, "synthesise", lambda unit, part: Resources(1234, 2, 88 if hasattr(unit, "rows") else 1, 0.5)
     )
     monkeypatch.setattr(report, "route", lambda unit: 99.6)
+    monkeypatch.setattr(report, "longest_path", lambda unit: 9.876)
 
 
 def test_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
@@ -136,8 +138,8 @@ def test_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert main(["layernorm", "--fmax"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("\t") == list(report.HEADER)
-    assert lines[1].split("\t") == ["layernorm", "xc7", "lean", "1,234", "2", "1", "0.5", ""]
-    assert lines[2].split("\t") == ["layernorm", "ecp5", "lean", "1,234", "2", "1", "0.5", "100"]
+    assert lines[1].split("\t") == ["layernorm", "xc7", "lean", "1,234", "2", "1", "0.5", "", "9.88"]
+    assert lines[2].split("\t") == ["layernorm", "ecp5", "lean", "1,234", "2", "1", "0.5", "100", ""]
     assert main(["layernorm", "--json", "--part", "ecp5", "--arithmetic", "official"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert entry == {
@@ -146,6 +148,7 @@ def test_output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         "arithmetic": "official",
         "resources": {"lut": 1234, "ff": 2, "dsp": 1, "block_ram": 0.5},
         "fmax_mhz": None,
+        "path_ns": None,
     }
 
 
