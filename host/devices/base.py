@@ -86,7 +86,7 @@ class Answer:
 
     def embedding(self, model: LoadedModel, kind: str) -> Embedding:
         """What another output means for a model."""
-        return Embedding(self.outputs[kind], model.scales[kind], self.cycles)
+        return Embedding(self.outputs[kind], model.scales[kind], self.cycles, self.counters)
 
 
 class Device(ABC):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,11 +22,13 @@ class Embedding:
         of a model with a distillation token two
     scales : float64, (channels,), the value of one unit of each channel
     cycles : clock cycles that the frame took, None where the device does not count them
+    counters : all that the machine counted in the frame, as in `Prediction`
     """
 
     integers: npt.NDArray[np.int64]
     scales: npt.NDArray[np.float64]
     cycles: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> npt.NDArray[np.float32]:

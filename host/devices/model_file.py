@@ -20,7 +20,7 @@ from sim.reference.model_file import load_model
 from sim.reference.outputs import CLASSES
 from sim.reference.scales import quantise
 
-__all__ = ["MODEL_FORMAT", "kind_of", "named_classes", "read_model"]
+__all__ = ["MODEL_FORMAT", "kind_of", "named_classes", "offered_outputs", "read_model"]
 
 
 def kind_of(path: Path) -> str | None:
@@ -57,6 +57,21 @@ def read_model(path: Path, outputs: Sequence[str] = ()) -> tuple[IntegerVit, Loa
         fingerprint=model.fingerprint(),
         prepare=prepare,
     )
+
+
+def offered_outputs(path: Path) -> tuple[str, ...]:
+    """The kinds of output that a model file can give; none of a program file, which has its own.
+
+    Raises
+    ------
+    HostError : it is a damaged model file
+    """
+    if kind_of(path) != MODEL_FORMAT:
+        return ()
+    try:
+        return tuple(load_model(path).shape.outputs())
+    except UserError as error:
+        raise HostError(str(error)) from error
 
 
 def named_classes(names: Sequence[str], scales: Mapping[str, npt.NDArray[np.float64]]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -66,7 +67,11 @@ class Judge(ABC):
         ------
         HostError : it has another number of channels
         """
-        vector = normalised(embedding.vector)
+        answer = self.of_vector(normalised(embedding.vector), unusual)
+        return dataclasses.replace(answer, cycles=embedding.cycles)
+
+    def of_vector(self, vector: Vectors, unusual: bool = False) -> Judged:
+        """The same of a vector of length 1."""
         channels = self.vectors.shape[1]
         if vector.size != channels:
             raise HostError(
@@ -74,4 +79,4 @@ class Judge(ABC):
                 "anew with this model, or name the program that it was made for."
             )
         scores = np.asarray(self.scores(vector[None])[0], np.float64)
-        return Judged(scores, self.names, embedding.cycles, self.unusual(vector) if unusual else None)
+        return Judged(scores, self.names, unusual=self.unusual(vector) if unusual else None)

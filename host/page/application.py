@@ -1,8 +1,10 @@
 """The page's server: static files, what the device is, and pictures to labels.
 
-`GET /api/device` says what the device and its model are; `POST /api/label` with a picture as its body gives the label.
-Errors are `{"error": SENTENCE}`: 400 for what is no picture, 408 for one that does not come, 413 for one that is too
-large, 415 for another type, 421 for another host's name, 502 where the device fails, 503 where too many wait.
+`GET /api/device` says what the device and its model are; `POST /api/label` with a picture as its body gives the label,
+`POST /api/embed` its vector. `POST /api/judge` names a vector by classes of vectors (`host.page.own_classes`). Errors
+are `{"error": SENTENCE}`: 400 for what is no picture, or asks for what the program does not give, 408 for a picture
+that does not come, 413 for one that is too large, 415 for another type, 421 for another host's name, 502 where the
+device fails, 503 where too many wait.
 """
 
 from __future__ import annotations
@@ -10,14 +12,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
+from PIL import Image
 
 from firmware.program.log import Layer
 from host.command.errors import HostError
-from host.page.shared_device import Labelled, SharedDevice
+from host.devices.embedding import Embedding
+from host.devices.prediction import Prediction
+from host.embeddings.vectors import normalised
+from host.page.own_classes import judged
+from host.page.shared_device import SharedDevice, Timed
 from sim.emulator.timeline import ENGINES
 from sim.reference.errors import UserError
+from sim.reference.outputs import CLASSES
 from sim.reference.picture import decode_picture
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "MOST_WAITING", "application"]
@@ -27,6 +36,7 @@ FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/own.js": ("own.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 MOST_BYTES = 16 << 20
@@ -45,6 +55,7 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
+Answered = TypeVar("Answered", Prediction, Embedding)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -71,6 +82,8 @@ def application(device: SharedDevice, *, local: bool) -> web.Application:
         app.router.add_get(path, _file(STATIC / name, kind))
     app.router.add_get("/api/device", page.device_info)
     app.router.add_post("/api/label", page.label)
+    app.router.add_post("/api/embed", page.embed)
+    app.router.add_post("/api/judge", page.judge)
     return app
 
 
@@ -107,6 +120,8 @@ class _Page:
                 "architecture": model.architecture,
                 "arithmetic": model.arithmetic,
                 "classes": len(model.class_names),
+                "outputs": list(model.scales),
+                "model": model.fingerprint,
                 "clock_mhz": self._device.clock_mhz,
                 "most_bytes": MOST_BYTES,
             }
@@ -114,6 +129,37 @@ class _Page:
 
     async def label(self, request: web.Request) -> web.Response:
         """The label of the picture that is the request's body. Raises Refusal."""
+        if CLASSES not in self._device.model.scales:
+            raise Refusal(400, "The program gives no classes: ask what is like a picture, or name classes of your own.")
+        notes, labelled = await self._asked(request, self._device.label)
+        top = [{"name": entry.name, "probability": entry.probability} for entry in labelled.answer.top(TOP)]
+        logits = labelled.answer.logits.tolist()
+        return web.json_response(
+            {"note": notes, "top": top, "logits": logits, **cost(labelled, self._device.clock_mhz)}
+        )
+
+    async def embed(self, request: web.Request) -> web.Response:
+        """The vector, of length 1, of the picture that is the request's body. Raises Refusal."""
+        model = self._device.model
+        if not set(model.scales) - {CLASSES}:
+            raise Refusal(400, "The program gives classes alone: compile the model with --output classes,embedding.")
+        notes, embedded = await self._asked(request, self._device.embed)
+        vector = [round(float(one), 7) for one in normalised(embedded.answer.vector)]
+        answer = {"note": notes, "vector": vector, "model": model.fingerprint}
+        return web.json_response({**answer, **cost(embedded, self._device.clock_mhz)})
+
+    async def judge(self, request: web.Request) -> web.Response:
+        """How likely each class is, and how unusual the picture, by the vectors in a request's body. Raises Refusal."""
+        content = await _body(request)
+        try:
+            return web.json_response(await asyncio.to_thread(judged, content))
+        except UserError as error:
+            raise Refusal(400, str(error)) from error
+
+    async def _asked(
+        self, request: web.Request, ask: Callable[[Image.Image], Awaitable[Timed[Answered]]]
+    ) -> tuple[str, Timed[Answered]]:
+        """What had to be done to read the picture in a request's body, and what a device says of it. Raises Refusal."""
         if not request.content_type.startswith("image/"):
             raise Refusal(415, f"A picture is expected, not {request.content_type}.")
         if self._waiting.locked():
@@ -126,10 +172,9 @@ class _Page:
             except UserError as error:
                 raise Refusal(400, str(error)) from error
             try:
-                labelled = await self._device.label(picture)
+                return " ".join(notes), await ask(picture)
             except HostError as error:
                 raise Refusal(502, str(error)) from error
-        return web.json_response({"note": " ".join(notes), **as_object(labelled, self._device.clock_mhz)})
 
 
 async def _body(request: web.Request) -> bytes:
@@ -151,16 +196,14 @@ def _file(path: Path, kind: str) -> Handler:
     return give
 
 
-def as_object(labelled: Labelled, clock_mhz: float | None) -> dict[str, object]:
-    """What the page shows, the ranking and what a device that counts has counted; and the integers behind it."""
-    prediction = labelled.prediction
-    frame = Layer("frame", 0, prediction.counters)
+def cost(timed: Timed[Prediction] | Timed[Embedding], clock_mhz: float | None) -> dict[str, object]:
+    """What a frame took, and what a device that counts has counted."""
+    answer = timed.answer
+    frame = Layer("frame", 0, answer.counters)
     return {
-        "top": [{"name": entry.name, "probability": entry.probability} for entry in prediction.top(TOP)],
-        "logits": prediction.logits.tolist(),
-        "cycles": prediction.cycles,
-        "frames_per_second": clock_mhz * 1e6 / prediction.cycles if clock_mhz and prediction.cycles else None,
-        "engines": [{"name": name, "share": busy(frame)} for name, busy in ENGINES] if prediction.counters else [],
-        "seconds": labelled.seconds,
-        "waited": labelled.waited,
+        "cycles": answer.cycles,
+        "frames_per_second": clock_mhz * 1e6 / answer.cycles if clock_mhz and answer.cycles else None,
+        "engines": [{"name": name, "share": busy(frame)} for name, busy in ENGINES] if answer.counters else [],
+        "seconds": timed.seconds,
+        "waited": timed.waited,
     }

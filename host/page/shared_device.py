@@ -8,25 +8,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from PIL import Image
 
 from host.command.errors import HostError
 from host.devices.base import Device, LoadedModel
+from host.devices.embedding import Embedding
+from host.devices.model_file import offered_outputs
 from host.devices.prediction import Prediction
 from host.devices.registry import open_device
+from sim.reference.outputs import CLASSES, EMBEDDING
 
-__all__ = ["Labelled", "SharedDevice"]
+__all__ = ["SharedDevice", "Timed"]
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Timed(Generic[Result]):
     """An answer, and the seconds of this computer's clock that the frame took and that it waited before."""
 
-    prediction: Prediction
+    answer: Result
     seconds: float
     waited: float
 
@@ -66,30 +69,39 @@ class SharedDevice:
         await self._run(self._close)
         self._thread.shutdown()
 
-    async def label(self, picture: Image.Image) -> Labelled:
-        """The answer to a picture. Raises HostError; the next picture then begins with loading the program anew."""
+    async def label(self, picture: Image.Image) -> Timed[Prediction]:
+        """The classes of a picture. Raises HostError; the next picture then begins with loading the program anew."""
         asked = time.monotonic()
-        return await self._run(lambda: self._label(picture, asked))
+        return await self._run(lambda: self._answered(lambda device: next(device.stream([picture])), asked))
+
+    async def embed(self, picture: Image.Image) -> Timed[Embedding]:
+        """The embedding of a picture, likewise."""
+        asked = time.monotonic()
+        return await self._run(lambda: self._answered(lambda device: next(device.embed([picture])), asked))
 
     async def _run(self, action: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
     def _open(self) -> None:
         self._device = open_device(self.spec)
-        self.model = self._device.load(self._program)
+        self._load(self._device)
         self.clock_mhz, self._sound = self._device.clock_mhz, True
 
-    def _label(self, picture: Image.Image, asked: float) -> Labelled:
+    def _load(self, device: Device) -> None:
+        offered = offered_outputs(self._program)
+        self.model = device.load(self._program, [kind for kind in (CLASSES, EMBEDDING) if kind in offered])
+
+    def _answered(self, ask: Callable[[Device], Result], asked: float) -> Timed[Result]:
         begun = time.monotonic()
         assert self._device is not None, "entered and not left"
         try:
             if not self._sound:
-                self._device.load(self._program)
-            prediction, self._sound = self._device.infer(picture), True
+                self._load(self._device)
+            answer, self._sound = ask(self._device), True
         except HostError:
             self._sound = False
             raise
-        return Labelled(prediction, time.monotonic() - begun, begun - asked)
+        return Timed(answer, time.monotonic() - begun, begun - asked)
 
     def _close(self) -> None:
         if self._device is not None:
