@@ -9,7 +9,7 @@ from tests.mutation.test_mutation import unit as counter
 from tests.mutation.units import UNITS
 
 BENCHES = Path(__file__).parent / "gateware"
-SUITES = {suite.split("::")[0] for suite in unit.SUITES.values()}
+SUITES = {path.split("::")[0] for paths in unit.SUITES.values() for path in paths}
 OF_NO_UNIT = {
     "clocking/test_paths.py": "the whole machine",
     "contracts/test_broken_contracts.py": "every unit beside a hostile neighbour",
