@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from firmware.checkpoints.checkpoint import open_checkpoint
@@ -17,6 +19,7 @@ from firmware.quantiser.random_model import random_weights
 from sim.reference.architecture import parse_architecture
 from sim.reference.errors import UserError
 from tests.firmware.checkpoints.folders import SHAPE, hugging_face_names, write_folder
+from tests.firmware.checkpoints.test_refused_checkpoints import VALUES
 
 Arrays = dict[str, np.ndarray]
 SIZE = {"input_size": [3, 16, 16]}
@@ -156,3 +159,74 @@ def test_a_folder_without_a_processor_is_said(tmp_path: Path, weights: Arrays):
 def test_parts_of_attention(arrays: dict[str, tuple[int, ...]], words: str):
     with pytest.raises(UserError, match=words):
         joined({name: np.zeros(size) for name, size in arrays.items()}, ("query", "key", "value"), Path("w"))
+
+
+TOWER = [
+    "width",
+    "head_width",
+    "layers",
+    "image_size",
+    "patch_size",
+    "pool_type",
+    "attentional_pool",
+    "timm_model_name",
+]
+HOW = ["size", "mean", "std", "resize_mode", "interpolation"]
+
+
+def open_clip_names() -> Arrays:
+    """The image tower's weights under open_clip's names, one block of 32 channels."""
+    sizes: dict[str, tuple[int, ...]] = {"conv1.weight": (32, 3, 8, 8), "class_embedding": (32,), "proj": (32, 6)}
+    sizes |= {"positional_embedding": (5, 32), "transformer.resblocks.0.attn.in_proj_weight": (96, 32)}
+    sizes |= {
+        f"transformer.resblocks.0.{name}": size
+        for name, size in (
+            ("attn.in_proj_bias", (96,)),
+            ("attn.out_proj.weight", (32, 32)),
+            ("attn.out_proj.bias", (32,)),
+            ("mlp.c_fc.weight", (128, 32)),
+            ("mlp.c_fc.bias", (128,)),
+            ("mlp.c_proj.weight", (32, 128)),
+            ("mlp.c_proj.bias", (32,)),
+        )
+    }
+    norms = ("ln_pre", "ln_post", "transformer.resblocks.0.ln_1", "transformer.resblocks.0.ln_2")
+    sizes |= {f"{norm}.{part}": (32,) for norm in norms for part in ("weight", "bias")}
+    return {f"visual.{name}": np.full(size, 0.1, np.float32) for name, size in sizes.items()}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_doctored_configurations_of_open_clip_are_sentences(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+):
+    tower = {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16}
+    usual = {"embed_dim": 6, "vision_cfg": tower}
+    path = folder_of(
+        tmp_path_factory.mktemp("m") / "m", open_clip_names(), "open_clip_config.json", {"model_cfg": usual}
+    )
+    assert open_checkpoint(path, None).shape.classes == 6
+    config: dict[str, Any] = {"preprocess_cfg": data.draw(st.dictionaries(st.sampled_from(HOW), VALUES, max_size=2))}
+    config["model_cfg"] = usual | {"vision_cfg": tower | data.draw(st.dictionaries(st.sampled_from(TOWER), VALUES))}
+    if data.draw(st.booleans()):
+        config[data.draw(st.sampled_from(["model_cfg", "preprocess_cfg"]))] = data.draw(VALUES)
+    (path / "open_clip_config.json").write_text(json.dumps(config))
+    try:
+        found = open_checkpoint(path, None)
+    except UserError as error:
+        assert "\n" not in str(error)
+    else:
+        assert found.shape.classes == 6
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(index=VALUES | st.dictionaries(st.just("weight_map"), VALUES), name=st.text(max_size=8))
+def test_a_doctored_index_of_shards_is_a_sentence(index: object, name: str, tmp_path_factory: pytest.TempPathFactory):
+    weights = hugging_face_names(random_weights(SHAPE, np.random.default_rng(0)))
+    folder = write_folder(tmp_path_factory.mktemp("m") / "m", weights)
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    for content in (index, {"weight_map": {"a": "part.safetensors", "b": name}}):
+        (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+        with pytest.raises(UserError) as caught:
+            open_checkpoint(folder, None)
+        assert "\n" not in str(caught.value)
