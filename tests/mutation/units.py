@@ -19,6 +19,7 @@ from gateware.isa import Engine
 from gateware.layernorm.layernorm import LayerNorm
 from gateware.link.executor import Executor
 from gateware.link.receiver import Receiver
+from gateware.link.two_lines import TwoLines
 from gateware.memory.arbiter import MemoryArbiter
 from gateware.memory.operand_a import OperandA
 from gateware.memory.operand_b import OperandB
@@ -133,6 +134,11 @@ FETCH = ("fetches", "fetch_rate", "fetch_outside", "fetch_reset", "fetch_large")
 TILE: dict[str, Any] = {"rows": 5, "address_bits": 16, "stall": 0.3, "operations": 20, "latency": 6, "slack": 8}
 TILE |= {"rates": {"1": 100, "2": 200, "4": 380}, "series": 0}
 
+TWO_LINES_TESTS = (
+    *("answers", "the_uart_alone", "a_frame_that_a_datagram_breaks", "silence", "silence_without_room"),
+    *("with_room", "without_room"),
+)
+
 EXECUTOR: dict[str, Any] = {"timeout_bits": TIMEOUT_BITS, "memory_beats": 1 << ADDRESS_BITS, "stall": 0.3}
 EXECUTOR |= {"requests": 800, "resets": 40, "took": TOOK}
 
@@ -214,6 +220,11 @@ _ALL = (
         "receiver",
         lambda: Receiver(6),
         trials("link.bench_receiver", "pauses", "two_wait", "resets", "frames", timeout_bits=6, frames=100),
+    ),
+    Unit(
+        "two_lines",
+        lambda: TwoLines(6),
+        trials("link.bench_two_lines", *TWO_LINES_TESTS, timeout=64, datagrams=100),
     ),
     Unit(
         "executor",

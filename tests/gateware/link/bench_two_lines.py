@@ -14,8 +14,14 @@ LAST = 1 << 8
 MOST_WAITING = 2  # cycles that the network waits for the unit
 
 
+def few_ones(rng: random.Random, bits: int) -> int:
+    """Not zero, but one or two bits away from it."""
+    return 1 << rng.randrange(bits) | 1 << rng.randrange(bits)
+
+
 def a_frame(rng: random.Random) -> bytes:
-    return bytes(rng.randrange(1, 256) for _ in range(rng.choice([1, 2, 10, 40]))) + b"\0"
+    length = rng.choice([1, 2, 10, 40])
+    return bytes(rng.choice([rng.randrange(1, 256), few_ones(rng, 8)]) for _ in range(length)) + b"\0"
 
 
 def frames(content: bytes) -> list[bytes]:
@@ -199,8 +205,8 @@ async def answers(dut: Any) -> None:
     uart = StreamMonitor(dut, "uart__tx", generator("uart"), 0.5)
     network = StreamMonitor(dut, "datagrams__tx", generator("network"), 0.3)
     to_uart, to_network = b"", []
-    for _ in range(200):
-        content, peer = a_frame(rng), rng.choice([0, rng.randrange(1, 1 << PEER_BITS)])
+    for _ in range(400):
+        content, peer = a_frame(rng), rng.choice([0, few_ones(rng, PEER_BITS), rng.randrange(1, 1 << PEER_BITS)])
         dut.peers__receiver.value, dut.peers__length.value = peer, len(content)
         await link.send(content[:1])
         assert (int(dut.datagrams__receiver.value), int(dut.datagrams__length.value)) == (peer, len(content))
@@ -212,3 +218,90 @@ async def answers(dut: Any) -> None:
     for _ in range(10):
         await RisingEdge(dut.clk)
     assert bytes(uart.received) == to_uart and network.received == to_network
+
+
+async def datagram_bytes(dut: Any, peer: int, content: bytes, ends: bool = True) -> None:
+    """A byte a cycle, the unit never waiting; `ends`: the last one is the datagram's."""
+    for place, byte in enumerate(content):
+        dut.datagrams__sender.value = peer
+        dut.datagrams__rx__payload.value = byte | LAST * (ends and place == len(content) - 1)
+        dut.datagrams__rx__valid.value = 1
+        await RisingEdge(dut.clk)
+        while dut.datagrams__rx__ready.value != 1:
+            await RisingEdge(dut.clk)
+        dut.datagrams__rx__valid.value = 0
+
+
+async def cycles(dut: Any, count: int) -> None:
+    for _ in range(count):
+        await RisingEdge(dut.clk)
+
+
+@cocotb.test()
+async def silence(dut: Any) -> None:
+    """A datagram may rest for nearly the time-out; then it is given up, and the UART has the link again."""
+    await prepare(dut)
+    timeout = parameters()["timeout"]
+    sink = Sink(dut, 0.0)
+    first, rest, frame = bytes([1, 2]), bytes([3, 4, 5]), bytes([9, 8, 7])
+    for peer, gap in enumerate((1, timeout // 2, timeout - 3), 1):
+        await datagram_bytes(dut, peer, first, ends=False)
+        await cycles(dut, gap)
+        await datagram_bytes(dut, peer, rest + b"\0")
+        await cycles(dut, 4)
+        assert sink.came.pop() == (peer, first + rest)
+    for peer in range(11, 15):
+        await datagram_bytes(dut, peer, first, ends=False)
+        await cycles(dut, timeout - 3)
+        assert sink.came == []
+        await cycles(dut, 5)
+        assert sink.came == [(peer, first)]
+        await StreamSource(dut, "uart__rx").send(frame + b"\0")
+        await cycles(dut, 4)
+        assert sink.came == [(peer, first), (0, frame)]
+        sink.came.clear()
+
+
+@cocotb.test()
+async def silence_without_room(dut: Any) -> None:
+    """The same for one that is dropped: until then what the UART sends is dropped, and then it is not."""
+    await prepare(dut)
+    timeout = parameters()["timeout"]
+    frame = bytes([9, 8, 7])
+    for _ in range(3):
+        dut.link__rx__ready.value = 0
+        await datagram_bytes(dut, 5, bytes([1, 2, 3]), ends=False)
+        dut.link__rx__ready.value = 1
+        await StreamSource(dut, "uart__rx").send(frame + b"\0")
+        await cycles(dut, timeout - 12)
+        assert dut.link__rx__valid.value == 0
+        await cycles(dut, 12)
+        sink = Sink(dut, 0.0)
+        await StreamSource(dut, "uart__rx").send(frame + b"\0")
+        await cycles(dut, 4)
+        assert sink.came == [(0, frame)]
+        sink.task.cancel()
+
+
+@cocotb.test()
+async def a_frame_that_a_datagram_breaks(dut: Any) -> None:
+    """What comes of it is what came before; the next one of the UART is whole, however the datagram lies to it."""
+    await prepare(dut)
+    sink = Sink(dut, 0.0)
+    frame, other = bytes([9, 8, 7, 6]), bytes([5, 4])
+    for place in range(1, len(frame) + 1):
+        await StreamSource(dut, "uart__rx").send(frame[:place])
+        await datagram_bytes(dut, 3, bytes([1, 2]) + b"\0")
+        await cycles(dut, 3)
+        await StreamSource(dut, "uart__rx").send(frame[place:] + b"\0" + other + b"\0")
+        await cycles(dut, 4)
+        assert sink.came == [(0, frame[:place]), (3, bytes([1, 2])), (0, other)], place
+        sink.came.clear()
+    for _ in range(3):  # between two frames nothing is lost
+        await StreamSource(dut, "uart__rx").send(frame + b"\0")
+        await datagram_bytes(dut, 3, bytes([1, 2]) + b"\0")
+        await cycles(dut, 3)
+        await StreamSource(dut, "uart__rx").send(other + b"\0")
+        await cycles(dut, 4)
+        assert sink.came == [(0, frame), (3, bytes([1, 2])), (0, other)]
+        sink.came.clear()
