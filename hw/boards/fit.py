@@ -25,6 +25,10 @@ LUTS = {"xc7": (15_144, 195), "ecp5": (31_565, 520)}
 OFFICIAL_LUTS = {"xc7": 1_580, "ecp5": 3_160}
 
 
+# What crosses to an array of another clock (`gateware.clocking.execute`, synthesised alone).
+CROSSING_LUTS = 25
+
+
 @dataclass(frozen=True)
 class Estimate:
     """LUT sites, DSP blocks, and block RAMs of 36 kbit."""
@@ -52,6 +56,7 @@ def estimate(config: AcceleratorConfig, part: Part) -> Estimate:
     dsp = config.array_dsp + (NORM_DSP[part.family] if config.dsp_in_layernorm else 0)
     base, row = LUTS[part.family]
     lut = base + row * config.rows + (OFFICIAL_LUTS[part.family] if config.packed_full_range else 0)
+    lut += CROSSING_LUTS if config.pump > 1 else 0
     return Estimate(lut, dsp, operands + constants + norm + scores + FIXED)
 
 
