@@ -66,8 +66,9 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.config
-        clear = Signal()
+        clear = Signal(init=1)
         core = Core(cfg, self.taps)
+        m.d.comb += [shown.eq(counter) for shown, counter in zip(self.counters, core.counters, strict=True)]
         m.submodules.core = ResetInserter(self._resets(m, clear))(core)
         m.submodules.arbiter = arbiter = MemoryArbiter(cfg.address_bits, len(READERS) + 1, len(WRITERS) + 1, guests=1)
         connect(m, arbiter.memory, flipped(self.memory))
@@ -93,18 +94,21 @@ class Accelerator(wiring.Component):
         return {"sync": clear, "fast": fast_reset.o}
 
     def _elaborate_state(self, m: Module, platform: object, core: Core, arbiter: MemoryArbiter, clear: Signal) -> None:
-        """From a start over the core's reset to its end; ``clear`` resets it."""
-        began = Signal()
+        """From a start over the core's reset to its end; ``clear`` resets it, a cycle after a state begins or ends.
+
+        It is a register because it has thousands of loads.
+        """
+        began, starting = Signal(), Signal()
         settled, idle_cycles = Signal(range(SETTLE)), Signal(self.config.watchdog_bits)
         program, ends = Signal(self.config.address_bits), Signal()
         m.d.comb += [
-            core.start.eq(began),
+            core.start.eq(starting),
             core.program.eq(program),
             core.reads.eq(arbiter.reads),
             core.writes.eq(arbiter.writes),
             ends.eq(core.done & arbiter.quiet),
         ]
-        m.d.sync += began.eq(0)
+        m.d.sync += [began.eq(0), starting.eq(began)]
 
         def commanded() -> None:
             """A command goes before whatever a state decides."""
@@ -136,14 +140,13 @@ class Accelerator(wiring.Component):
                     m.next = "IDLE"
                 with m.Elif(ends):
                     m.next = "IDLE"
-                for shown, counter in zip(self.counters, core.counters, strict=True):
-                    m.d.sync += shown.eq(counter)
                 commanded()
         with m.If(self.start & ~self.stop):
             m.d.sync += [settled.eq(0), program.eq(self.program), self.error.eq(ErrorCode.NONE)]
         running = state.ongoing("RUN")
+        m.d.sync += clear.eq(~running)
         m.d.comb += [
-            clear.eq(~running),
+            core.running.eq(running),
             arbiter.stop.eq(state.ongoing("CLEAR")),
             self.busy.eq(~state.ongoing("IDLE")),
         ]

@@ -49,8 +49,8 @@ class Core(wiring.Component):
         Run the program at that beat address.
     read : Out(ReadPort) x 4, write : Out(WritePort) x 2
         In the order of ``READERS`` and ``WRITERS``.
-    reads, writes : In(1)
-        Beats that the memory port carries, for the counters.
+    running : In(1)
+        Events are counted. reads, writes : In(1): beats that the memory port carries, for the counters.
     done : Out(1)
         The program has ended, and everything that it started.
     error : Out(ErrorCode)
@@ -88,6 +88,7 @@ class Core(wiring.Component):
                 "program": In(config.address_bits),
                 "read": Out(ReadPort(config.address_bits)).array(len(READERS)),
                 "write": Out(WritePort(config.address_bits)).array(len(WRITERS)),
+                "running": In(1),
                 "reads": In(1),
                 "writes": In(1),
                 "done": Out(1),
@@ -271,6 +272,7 @@ class Core(wiring.Component):
             "memory_writes": self.writes,
             "fetch_stalled": self.fetch.stalled,
         }
+        m.d.comb += [self.counting.begin.eq(self.start), self.counting.run.eq(self.running)]
         m.d.comb += self.counting.events.eq(Cat(Value.cast(events[name])[0] for name in COUNTERS))
         for index, value in enumerate(self.counting.values):
             m.d.comb += self.counters[index].eq(value)

@@ -15,8 +15,8 @@ STYLES = ("lut", "plain")
 class Multiplier(wiring.Component):
     """The exact product of two integers, one a cycle.
 
-    ``p`` at cycle ``t + latency`` is ``a * b`` of cycle ``t``. There is no handshake: a unit carries its own valid
-    bits beside the multiplier, and freezes both with ``en``.
+    ``p`` at cycle ``t + latency`` is ``a * b`` of cycle ``t``. There is no handshake and no reset: a unit carries its
+    own valid bits beside the multiplier, and freezes both with ``en``.
 
     The ``"lut"`` style multiplies in radix 4: digits of ``b`` in 0..3 (the last one in -2..1 when ``b`` is signed)
     select 0, a, 2a or 3a, and 3a is computed once, in the first stage. A row is then one adder whose one operand is
@@ -104,15 +104,17 @@ class Multiplier(wiring.Component):
         a = Signal(self.a_shape, reset_less=True)
         b = Signal(self.b_shape, reset_less=True)
         product = Signal(self.p_shape, reset_less=True)
-        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b), self.p.eq(product)]
+        result = Signal(self.p_shape, reset_less=True)
+        m.d.sync += [a.eq(self.a), b.eq(self.b), product.eq(a * b), result.eq(product)]
+        m.d.comb += self.p.eq(result)
 
     def _elaborate_rows(self, m: Module) -> None:
         a_width = self.a_shape.width
         # Sums of one row lie in [-2 * 2^a_width, 4 * 2^a_width).
         row_shape = Shape(a_width + 2 + (not self.a_shape.signed and self.b_shape.signed), self.p_shape.signed)
-        multiplicand = Signal(self.a_shape, name="a_0")
-        tripled = Signal(Shape(a_width + 2, self.a_shape.signed), name="a3_0")
-        digits = Signal(Shape(2 * self.rows, self.b_shape.signed), name="b_0")
+        multiplicand = Signal(self.a_shape, name="a_0", reset_less=True)
+        tripled = Signal(Shape(a_width + 2, self.a_shape.signed), name="a3_0", reset_less=True)
+        digits = Signal(Shape(2 * self.rows, self.b_shape.signed), name="b_0", reset_less=True)
         m.d.sync += [multiplicand.eq(self.a), tripled.eq((self.a << 1) + self.a), digits.eq(self.b)]
 
         # `upper` is what the next row adds to, `lower` the product bits that are final.
@@ -133,11 +135,11 @@ class Multiplier(wiring.Component):
             assert upper is not None and lower is not None
             stage += 1
             if last < self.rows:
-                next_multiplicand = Signal(self.a_shape, name=f"a_{stage}")
-                next_tripled = Signal(tripled.shape(), name=f"a3_{stage}")
-                next_digits = Signal(2 * (self.rows - last), name=f"b_{stage}")
-                next_lower = Signal(2 * last, name=f"lower_{stage}")
-                next_upper = Signal(upper.shape(), name=f"upper_{stage}")
+                next_multiplicand = Signal(self.a_shape, name=f"a_{stage}", reset_less=True)
+                next_tripled = Signal(tripled.shape(), name=f"a3_{stage}", reset_less=True)
+                next_digits = Signal(2 * (self.rows - last), name=f"b_{stage}", reset_less=True)
+                next_lower = Signal(2 * last, name=f"lower_{stage}", reset_less=True)
+                next_upper = Signal(upper.shape(), name=f"upper_{stage}", reset_less=True)
                 m.d.sync += [
                     next_multiplicand.eq(multiplicand),
                     next_tripled.eq(tripled),
@@ -148,7 +150,9 @@ class Multiplier(wiring.Component):
                 multiplicand, tripled, digits = next_multiplicand, next_tripled, next_digits
                 lower, upper = next_lower, next_upper
             row = last
-        m.d.sync += self.p.eq(Cat(lower, upper))
+        result = Signal(self.p_shape, reset_less=True)
+        m.d.sync += result.eq(Cat(lower, upper))
+        m.d.comb += self.p.eq(result)
 
     @staticmethod
     def _row(upper: Value | None, digit: Value, multiplicand: Value, tripled: Value, negative: bool) -> Value:

@@ -18,7 +18,9 @@ A_BEAT = BEAT_BITS // COUNTER_BITS  # counters of a beat
 
 
 class Counters(wiring.Component):
-    """A counter an event, of the cycles in which it holds, from the last reset on; they wrap.
+    """A counter an event, of the cycles in which it holds; they wrap.
+
+    No reset changes them: what a program has counted can be read until the next one begins.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ class Counters(wiring.Component):
 
     Members
     -------
+    begin : In(1)
+        All counters become 0. run : In(1): events count.
     events : In
         One bit each, in the order of ``names``.
     mark : In(stream of 24 bits)
@@ -53,6 +57,8 @@ class Counters(wiring.Component):
         self.number = Signal(NUMBER_BITS)
         super().__init__(
             {
+                "begin": In(1),
+                "run": In(1),
                 "events": In(len(names)),
                 "mark": In(stream.Signature(VALUE_BITS)),
                 "log_base": In(ADDRESS_BITS),
@@ -66,10 +72,14 @@ class Counters(wiring.Component):
         m = Module()
         event = Signal(len(self.names))
         m.d.sync += event.eq(self.events)
-        for index, value in enumerate(self.values):
-            with m.If(event[index]):
+        values = [Signal(COUNTER_BITS, name=f"value_{name}", reset_less=True) for name in self.names]
+        for index, value in enumerate(values):
+            with m.If(self.begin):
+                m.d.sync += value.eq(0)
+            with m.Elif(event[index] & self.run):
                 m.d.sync += value.eq(value + 1)
-        words = [*self.values, *[Const(0, COUNTER_BITS)] * (LOG_BEATS * A_BEAT - len(self.names))]
+            m.d.comb += self.values[index].eq(value)
+        words = [*values, *[Const(0, COUNTER_BITS)] * (LOG_BEATS * A_BEAT - len(self.names))]
         beats = Array(Cat(words[A_BEAT * b : A_BEAT * b + A_BEAT]) for b in range(LOG_BEATS))
         index, out = Signal(range(LOG_BEATS)), self.memory.beat
         free = ~out.valid | out.ready

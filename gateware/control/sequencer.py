@@ -1,6 +1,6 @@
 """What stands at the head of an engine's queue: registers, waits, signals, and the start of operations."""
 
-from amaranth.hdl import Module, Shape, ShapeLike
+from amaranth.hdl import Module, Shape, ShapeLike, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,6 +31,8 @@ def run_layout(engine: Engine) -> data.FlexibleLayout:
 
 class Sequencer(wiring.Component):
     """Executes an engine's words in order, one a cycle where nothing is waited for.
+
+    Whether the engine is idle is known a cycle late, as it hangs on much.
 
     A RUN is offered on ``run`` with the registers as they stand; SETs behind it wait until it is taken.
 
@@ -90,6 +92,8 @@ class Sequencer(wiring.Component):
             self.waiting.eq(self.taking),
         ]
         m.d.sync += self.written.valid.eq(0)
+        quiet = Signal()
+        m.d.sync += quiet.eq(self.idle & ~(self.run.valid & self.run.ready))
         with m.Switch(word.op):
             for register in REGISTERS[self.engine]:
                 with m.Case(register.number):
@@ -106,7 +110,7 @@ class Sequencer(wiring.Component):
             with m.Case(Op.WAIT):
                 m.d.comb += [self.taking.eq(valid), self.words.ready.eq(self.taken)]
             with m.Case(Op.SIGNAL):
-                m.d.comb += [self.give.valid.eq(valid & self.idle), self.words.ready.eq(self.give.ready & self.idle)]
+                m.d.comb += [self.give.valid.eq(valid & quiet), self.words.ready.eq(self.give.ready & quiet)]
             if self.engine is Engine.EXEC:
                 with m.Case(Op.MARK):
                     m.d.comb += [self.mark.valid.eq(valid), self.words.ready.eq(self.mark.ready)]

@@ -101,7 +101,7 @@ class ShiftGELU(wiring.Component):
                 writer.addr.eq(Cat(written.x, written.table[2])),
                 writer.data.eq(written["value"]),
             ]
-        held, arriving = self._elaborate_look_up(m, readers, full, freed)
+        held, arriving = self._elaborate_look_up(m, readers, full | filled, freed)
         settings = Cat(self.x0, self.multiplier, self.shift, self.channels)
         require_held(m, platform, self, "settings change only while nothing is inside", settings, self.busy)
         overwrites = written.valid & full.bit_select(written.table[2], 1)
@@ -138,27 +138,34 @@ class ShiftGELU(wiring.Component):
         return accepted, filling, building
 
     def _elaborate_look_up(
-        self, m: Module, readers: "list[memory.ReadPort]", full: Signal, freed: Signal
+        self, m: Module, readers: "list[memory.ReadPort]", full: Value, freed: Signal
     ) -> tuple[Signal, Signal]:
         """Beats through the tables, one element of each row a cycle, where a set is ``full``; ``freed`` after a group.
+
+        ``full`` is as it will be in the next cycle, but for what is ``freed``.
 
         Whether a beat is held, and whether an answer of the tables arrives.
         """
         using, phase, left = Signal(), Signal(2), Signal(CHANNEL_BITS - 2)
         beat, held = Signal(BEAT_BITS, reset_less=True), Signal()
         able, step, last = Signal(), Signal(), Signal()
+        # What hangs on a beat's end is known from registers: the last phase, and whether the set in use is full.
+        last_phase, usable = Signal(), Signal()
         m.d.comb += [
             able.eq(~self.o.valid | self.o.ready),
-            step.eq(held & full.bit_select(using, 1) & (able | (phase != LANE_BYTES - 1))),
-            last.eq(step & (phase == LANE_BYTES - 1)),
+            step.eq(held & usable & (able | ~last_phase)),
+            last.eq(held & usable & able & last_phase),
             self.i.ready.eq(~held | last),
         ]
         with m.If(step):
-            m.d.sync += phase.eq(phase + 1)
+            m.d.sync += [phase.eq(phase + 1), last_phase.eq(phase == LANE_BYTES - 2)]
         with m.If(self.i.ready):
             m.d.sync += [held.eq(self.i.valid), beat.eq(self.i.payload)]
         group_last = Signal()
-        m.d.comb += group_last.eq(left == (self.channels >> 2) - 1)
+        m.d.sync += [
+            group_last.eq(left == (self.channels >> 2) - 1),  # a beat takes four cycles
+            usable.eq(full.bit_select(using ^ (last & group_last), 1)),
+        ]
         with m.If(last):
             m.d.sync += left.eq(left + 1)
             with m.If(group_last):

@@ -87,19 +87,19 @@ class LanePacker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        row, upper = Signal(2), Signal()
+        row, upper, final = Signal(2), Signal(), Signal()  # `final`: the pair of row 3 that completes a beat
         lanes = [Signal(32, name=f"lane_{index}", reset_less=True) for index in range(4)]
         completes = Signal()
         pair = Signal(16)
         m.d.comb += [
-            completes.eq(self.valid & (row == 3) & upper),
+            completes.eq(self.valid & final),
             self.stall.eq(completes & self.o.valid & ~self.o.ready),
             pair.eq(Cat(self._byte(self.q0), self._byte(self.q1))),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.valid & ~self.stall):
-            m.d.sync += row.eq(row + 1)
+            m.d.sync += [row.eq(row + 1), final.eq((row == 2) & upper)]
             with m.If(row == 3):
                 m.d.sync += upper.eq(~upper)
             for index, lane in enumerate(lanes):

@@ -106,7 +106,7 @@ class Executor(wiring.Component):
             self.control.stb.eq(self.control.cyc),
             self.machine.program.eq(request.address[4:]),
         ]
-        m.d.sync += index.eq(packets.address)
+        m.d.sync += [index.eq(packets.address), self.machine.start.eq(0), self.machine.stop.eq(0)]
 
     def _connect_answer(self, m: Module, forgiven: Value) -> None:
         header = self.bytes.header
@@ -171,13 +171,11 @@ class Executor(wiring.Component):
                 m.d.comb += [self.transfer.begin.eq(1), self.transfer.writing.eq(1)]
                 m.next = "WRITE"
             with m.Case(Command.RUN):
-                m.d.comb += self.machine.start.eq(1)
-                m.d.sync += forgiven.eq(0)
+                m.d.sync += [self.machine.start.eq(1), forgiven.eq(0)]
             with m.Case(Command.STOP):
-                m.d.comb += self.machine.stop.eq(1)
+                m.d.sync += self.machine.stop.eq(1)
             with m.Case(Command.RESET):
-                m.d.comb += self.machine.stop.eq(1)
-                m.d.sync += forgiven.eq(1)
+                m.d.sync += [self.machine.stop.eq(1), forgiven.eq(1)]
             with m.Case(Command.CONTROL_READ):
                 m.d.sync += left.eq(WORD_BYTES)
                 m.next = "BUS"

@@ -90,6 +90,8 @@ class MemoryAccess(wiring.Component):
         gathered, mask = Signal(BEAT_BITS), Signal(BEAT_BYTES)
         fetched = Signal(BEAT_BITS, reset_less=True)
         owed = Signal()  # memory has a read to answer
+        begun, writing = Signal(), Signal()  # a cycle late: what begins a transfer is known late in a cycle
+        m.d.sync += [begun.eq(transfer.begin), writing.eq(transfer.writing)]
         m.d.comb += [
             self.read.cmd.payload.eq(beat_address),
             self.write.beat.payload.address.eq(beat_address),
@@ -103,15 +105,17 @@ class MemoryAccess(wiring.Component):
         require(m, platform, self, "memory brings only what was asked for", ~self.read.valid | owed)
         require(m, platform, self, "a transfer is given up only while it waits", ~transfer.abandon | transfer.waits)
         with m.FSM() as state:
-            with m.State("IDLE"), m.If(transfer.begin):
+            with m.State("IDLE"):
                 m.d.sync += [beat_address.eq(transfer.address[4:]), lane.eq(transfer.address[:4]), mask.eq(0)]
-                m.next = "ASK"
-                with m.If(transfer.writing):
-                    m.next = "GATHER"
+                with m.If(begun):
+                    m.next = "ASK"
+                    with m.If(writing):
+                        m.next = "GATHER"
             self._elaborate_write(m, beat_address, lane, gathered, mask)
             self._elaborate_read(m, beat_address, lane, owed)
         idle = state.ongoing("IDLE")
-        require(m, platform, self, "a transfer begins when none is under way", ~transfer.begin | idle)
+        under_way = begun | ~idle
+        require(m, platform, self, "a transfer begins when none is under way", ~(transfer.begin & under_way))
         return m
 
     def _elaborate_write(self, m: Module, beat_address: Signal, lane: Signal, gathered: Signal, mask: Signal) -> None:

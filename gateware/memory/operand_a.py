@@ -118,20 +118,19 @@ class OperandA(wiring.Component):
         # Row to block and bank.
         valids = delay_line(m, self.beat.valid | word_here, 4, "valid", reset=True)
         valid = valids[-1]
-        # With a reset, three stages of 128 bits stay registers and are not made shift registers, which are LUTs.
-        first = Signal(inside)
+        first = Signal(inside, reset_less=True)
         product = Signal(signed(ROW_BITS + multiplier.bit_length() + 1), reset_less=True)
         m.d.sync += [
             first.eq(entry),
             product.eq(constant_product(entry.row, multiplier)),
         ]
-        second = Signal(inside)
+        second = Signal(inside, reset_less=True)
         block = Signal(signed(ROW_BITS), reset_less=True)
         # Blocks from that of row -LANES to that of the last row.
         block_bits = ((1 << ROW_BITS - 1) // self.rows).bit_length() + 1
         m.d.sync += [second.eq(first), block.eq(product >> shift)]
         start, limit_room = Signal(range(self.rows), reset_less=True), Signal(signed(ROW_BITS + 1), reset_less=True)
-        lanes, single = Signal(lanes_layout), Signal(reset_less=True)
+        lanes, single = Signal(lanes_layout, reset_less=True), Signal(reset_less=True)
         offset, stride = Signal(address_bits, reset_less=True), Signal(address_bits, reset_less=True)
         base_k = Signal(address_bits, reset_less=True)
         negative = Signal(signed(ROW_BITS), reset_less=True)

@@ -63,12 +63,12 @@ class Admission(wiring.Component):
         m = Module()
         work, working = Signal(lane_set_layout(self.rows, self.multiplier_bits), reset_less=True), Signal()
         row, known = Signal(range(self.rows)), Signal(range(self.rows + 1))
-        places = Signal(range(self.places + 1), init=self.places)
+        places, room = Signal(range(self.places + 1), init=self.places), Signal(init=1)
         go, counts, end_of_part, raw, able = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             counts.eq(row <= work.final),
             raw.eq(work.mode == PostMode.RAW),
-            go.eq(working & able & (places != 0) & ~(raw & self.lanes_busy)),
+            go.eq(working & able & room & ~(raw & self.lanes_busy)),
             self.acc.ready.eq(go & (work.part == Part.ACCUMULATORS)),
             self.skip.ready.eq(go & (work.part == Part.SKIP)),
             self.branch_row.eq(row),
@@ -115,7 +115,7 @@ class Admission(wiring.Component):
         takes = Signal()
         m.d.comb += takes.eq(go & counts & ((work.mode != PostMode.RESIDUAL) | (work.part == Part.BRANCH)))
         with m.If(takes & ~self.left):
-            m.d.sync += places.eq(places - 1)
+            m.d.sync += [places.eq(places - 1), room.eq(places != 1)]
         with m.If(self.left & ~takes):
-            m.d.sync += places.eq(places + 1)
+            m.d.sync += [places.eq(places + 1), room.eq(1)]
         return m

@@ -17,7 +17,8 @@ class Feeder(wiring.Component):
     """Makes sets of a job: one of four records; of a RESIDUAL, the factor of the skip operand and that of the branch
     follow.
 
-    A set of records is complete four cycles after the set before it was taken, a factor's one cycle after.
+    A set of records is complete five cycles after the set before it was taken, a factor's two cycles after: that it was
+    taken comes late in a cycle. Where a tile has no more than four rows it is a cycle less.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ class Feeder(wiring.Component):
         m.d.comb += [
             residual.eq(job["mode"] == PostMode.RESIDUAL),
             records.eq(part == Part.ACCUMULATORS),
-            room.eq(~self.o.valid | self.o.ready),
+            room.eq(~self.o.valid | (self.o.ready if self.rows <= LANES else 0)),
             write.eq(working & room & (~records | self.constants.valid)),
             last_of_set.eq(~records | (column == LANES - 1)),
             last_of_job.eq(last_of_set & (~residual | (part == Part.BRANCH))),

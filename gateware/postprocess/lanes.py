@@ -71,6 +71,9 @@ class RescaleLanes(wiring.Component):
         entered, valid = Signal(Pass, reset_less=True), Signal()
         m.d.sync += [valid.eq(self.i["valid"]), entered.eq(self.i["beside"])]
         occupied = delay_line(m, valid & (entered.mode != PostMode.RAW), self.latency, "passing", reset=True)
+        # A register, as what enters hangs on it: what is inside after this cycle.
+        enters = self.i["valid"] & (self.i["beside"].mode != PostMode.RAW)
+        m.d.sync += self.busy.eq(enters | Cat(*occupied[:-1]).any())
         beside = delay_line(m, entered, self.latency, "beside")
         before_addend = beside[self.lanes[0].addend_latency - 1]
         m.d.comb += [
@@ -79,7 +82,6 @@ class RescaleLanes(wiring.Component):
             self.biased["beside"].eq(entered),
             self.rescaled["valid"].eq(occupied[-1]),
             self.rescaled["beside"].eq(beside[-1]),
-            self.busy.eq(Cat(*occupied).any()),
         ]
         if watched(platform):
             adding = occupied[self.lanes[0].addend_latency - 1]

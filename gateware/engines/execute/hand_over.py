@@ -106,17 +106,19 @@ class HandOver(wiring.Component):
                 m.d.sync += number.eq(self.number)
             with m.If(begins):
                 m.d.sync += self.running.eq(number)
+        columns = Signal(3, reset_less=True)
+        with m.If(begins):
+            m.d.sync += columns.eq(Array(Const(BEAT_COLUMNS[mode], 3) for mode in PostMode)[following.post.mode])
         self._elaborate_matrix(m, self.results, operation.out_base, operation.out_slab, operation.out_row)
         self._elaborate_matrix(m, self.skip, operation.skip_base, operation.skip_slab, operation.skip_row)
+        m.d.comb += [matrix.columns.eq(columns) for matrix in (self.results, self.skip)]
         return m
 
     def _elaborate_matrix(self, m: Module, matrix: data.View, base: Value, slab: Value, row: Value) -> None:
         operation = self.operation
-        columns = Array(Const(BEAT_COLUMNS[mode], 3) for mode in PostMode)
         m.d.comb += [
             matrix.base.eq(base),
             matrix.slab.eq(slab),
-            matrix.columns.eq(columns[operation.post.mode]),
             matrix.row.eq(row),
             matrix.tiles.eq(operation.tiles),
             matrix.blocks.eq(operation.blocks.blocks),

@@ -43,7 +43,7 @@ class _Walk:
 class StepIssuer(wiring.Component):
     """Walks the steps of an operation: blocks outside, tiles, then steps (twice with ``halves``).
 
-    One step a cycle, with one cycle between operations. Only a tile's last step ever waits: for room among the tiles
+    One step a cycle, with two cycles between operations. Only a tile's last step ever waits: for room among the tiles
     that wait to be drained, and until ``rows`` cycles after the last one before.
 
     Parameters
@@ -109,7 +109,7 @@ class StepIssuer(wiring.Component):
             last.eq(walk.k_final & half_final),
             go.eq(walk.active & (~last | (may_end & ~(walk.tile_final & walk.block_final & telling.any())))),
             ends.eq(go & last & walk.tile_final & walk.block_final),
-            self.run.ready.eq((~walk.active | ends) & self.drain_ready),
+            self.run.ready.eq(~walk.active & self.drain_ready),
             self.accept.eq(self.run.valid & self.run.ready),
             self.a_address.eq(walk.a_address),
             self.b_address.eq(walk.b_address),

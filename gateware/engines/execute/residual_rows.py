@@ -53,7 +53,8 @@ class ResidualRows(wiring.Component):
         second, index, row = Signal(), Signal(range(self.rows + 1)), Signal(ROW_BITS)
         group = Signal(ROW_BITS - 2)
         word, low = Signal(32), Signal(32, reset_less=True)
-        able, tile_done = Signal(), Signal()
+        able, tile_done, last_row = Signal(), Signal(), Signal()
+        m.d.sync += last_row.eq(index == at.rows - 1)  # a cycle late: a row takes two
         m.d.comb += [
             tiles.iteration.eq(self.iteration),
             tiles.start.eq(self.start),
@@ -65,7 +66,7 @@ class ResidualRows(wiring.Component):
             self.cell.column.eq(at.column | second),
             word.eq(Array(self.beat.word_select(lane, 32) for lane in range(LANES))[row[:2]]),
             able.eq(at.valid & self.complete.bit_select(page, 1) & (self.o.ready | ~self.o.valid)),
-            tile_done.eq(able & second & (index == at.rows - 1)),
+            tile_done.eq(able & second & last_row),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
