@@ -38,6 +38,7 @@ COMMANDS = {
     "sim.ablation": "sim.studies.ablation.command",
     "sim.emulator.check": "sim.emulator.check",
     "sim.emulator.serve": "sim.emulator.serve",
+    "sim.pins": "sim.pins.__main__",
     "sim.fuzz": "sim.fuzz.command",
     "hw.build": "hw.build",
     "hw.units": "hw.units.__main__",

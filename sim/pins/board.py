@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sim.pins.delays import ARTY_A7, LANES, Delays
+from sim.pins.delays import LANES, Delays
 
 __all__ = ["PICOSECONDS", "PinBoard", "PinStatistics", "Wiring"]
 
@@ -73,7 +73,7 @@ class Wiring:
     stuck : data wires, as bits, that are always high
     """
 
-    delays: Delays = field(default=ARTY_A7)
+    delays: Delays
     crossed: bool = False
     stuck: int = 0
 
@@ -116,9 +116,8 @@ class PinBoard:
     Raises MemoryError if there is no room for the memory's address space.
     """
 
-    def __init__(self, library: Path, baud: int, wiring: Wiring | None = None, restless: bool = False) -> None:
-        wires = wiring or Wiring()
-        delays = wires.delays
+    def __init__(self, library: Path, baud: int, wiring: Wiring, restless: bool = False) -> None:
+        delays = wiring.delays
         self._library = _library(library)
         lanes = ctypes.c_uint32 * LANES
         options = _Options(
@@ -130,8 +129,8 @@ class PinBoard:
             lanes(*delays.data),
             lanes(*delays.strobe),
             delays.jitter,
-            wires.crossed,
-            wires.stuck,
+            wiring.crossed,
+            wiring.stuck,
             restless,
         )
         self._board: int | None = self._library.pins_open(ctypes.byref(options))

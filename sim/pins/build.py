@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from amaranth.back import verilog
+
 from hw.boards.design import TOP, Design
+from sim.pins.boards import HERE, model_of
 from sim.pins.wrapper import WRAPPER, wrapper
 from sim.verilator.installed import verilator_command
 from sim.verilator.library import CACHE, compiled_library, content_key, machine, once, run_tool
 
 __all__ = ["build_board"]
 
-HERE = Path(__file__).resolve().parent
-MODELS = sorted((HERE / "models").glob("*.v"))
 NATIVE = sorted((HERE / "native").iterdir())
 PREFIX = "Vpins"
 # Coroutines are how Verilator lets processes wait. The rest is as for the emulated board (`sim.emulator.build`).
@@ -30,17 +31,18 @@ RUNTIME = ["verilated.cpp", "verilated_threads.cpp", "verilated_timing.cpp", "ve
 
 
 def build_board(design: Design) -> Path:
-    """The library of an Arty's design, for `sim.pins.board.PinBoard`; built once for the same content.
+    """The library of a board's design, for `sim.pins.board.PinBoard`; built once for the same content.
 
-    Raises BuildError; VerilatorError; UserError for a top without an Arty's pins.
+    Raises BuildError; VerilatorError; UserError for a board that has no model, or a top without its pins.
     """
-    top = design.files[f"{TOP}.v"]
-    around = wrapper(top, TOP)
+    model = model_of(design.name)
+    top = _without_sources(design.files.get(f"{TOP}.v") or verilog._convert_rtlil_text(design.rtlil))
+    around = wrapper(top, TOP, model.pins, model.constants)
     tool, environment = verilator_command()
-    # Yosys numbers what it made, from run to run the same; its version stands in the first line.
-    sources = [around, re.sub(r"\A/\*.*?\*/", "", top, flags=re.DOTALL), *(path.read_text() for path in design.sources)]
-    own = b"".join(path.read_bytes() for path in [*MODELS, *NATIVE])
-    key = content_key("".join(sources).encode(), own, machine(*CXX_FLAGS, *VERILATOR_FLAGS), tool.encode())
+    sources = [around, top, *(path.read_text() for path in design.sources)]
+    own = b"".join(path.read_bytes() for path in [*model.primitives, *NATIVE])
+    flags = [*CXX_FLAGS, *model.defines]
+    key = content_key("".join(sources).encode(), own, machine(*flags, *VERILATOR_FLAGS), tool.encode())
     folder = CACHE / f"pins-{design.name}-{key}"
     with once(folder) as partial:
         if partial:
@@ -48,9 +50,14 @@ def build_board(design: Design) -> Path:
             for name, text in zip((WRAPPER, TOP, *(path.stem for path in design.sources)), sources, strict=True):
                 (partial / f"{name}.v").write_text(text)
                 names.append(f"{name}.v")
-            models = [str(path) for path in MODELS]
+            primitives = [str(path) for path in model.primitives]
             where = ["--prefix", PREFIX, "--top-module", WRAPPER, "--Mdir", "obj"]
-            run_tool([tool, *VERILATOR_FLAGS, *where, names[0], *models, *names[1:]], partial, environment)
+            run_tool([tool, *VERILATOR_FLAGS, *where, names[0], *primitives, *names[1:]], partial, environment)
             board = HERE / "native" / "board.cpp"
-            compiled_library(partial, f"{WRAPPER}.so", board, RUNTIME, CXX_FLAGS, environment, tool)
+            compiled_library(partial, f"{WRAPPER}.so", board, RUNTIME, flags, environment, tool)
     return folder / f"{WRAPPER}.so"
+
+
+def _without_sources(text: str) -> str:
+    """Verilog of Yosys without the lines that say which version it is, and which line of Python made what."""
+    return re.sub(r"^/\*.*?\*/\n|^ *\(\* (?:src|generator) = .*\*\)\n", "", text, flags=re.MULTILINE)

@@ -21,8 +21,8 @@ from host.dram.leveling import Lane
 from host.dram.memory_test import memory_test
 from host.link.connection import Connection
 from hw.boards.design import Design
-from hw.dram.settings import ARTY_A7 as MEMORY
 from sim.pins.board import PICOSECONDS, PinBoard
+from sim.pins.boards import BoardModel, model_of
 from sim.pins.device import PinDevice, connected
 from sim.pins.eyes import misplaced
 from sim.pins.faults import Fault
@@ -51,6 +51,11 @@ class Bench:
     library: Path
     baud: int
 
+    @property
+    def model(self) -> BoardModel:
+        """What is around the design."""
+        return model_of(self.design.name)
+
     def constants(self) -> Initialisation:
         """The `dram.json` of the design."""
         return Initialisation.from_json(self.design.files[FILE_NAME])
@@ -71,9 +76,9 @@ def first_day(bench: Bench, say: Say, fault: Fault = NO_FAULT, size: int = 4096,
     ------
     HostError : the host found something wrong, or the models of chip and primitives did
     """
-    with PinBoard(bench.library, bench.baud, fault.wiring) as board:
+    with PinBoard(bench.library, bench.baud, fault.wiring(bench.model.delays)) as board:
         with connected(board, bench.baud) as link:
-            if link.identity != identity(bench.machine, MEMORY.bytes):
+            if link.identity != identity(bench.machine, bench.model.memory_bytes):
                 raise HostError(f"The board says that it is {link.identity}, and was built as {bench.machine.name}.")
             say(f"identified: {bench.machine.name}, {1e-6 * board.time:.0f} us after power-on")
             brought_up(bench, say, fault, board, link)
@@ -96,12 +101,15 @@ def brought_up(bench: Bench, say: Say, fault: Fault, board: PinBoard, link: Conn
     lanes = initialise(link, constants, eyes.seen)
     for row in rows(eyes, lanes, constants.phy):
         say("eye: " + "  ".join(row))
-    if wrong := misplaced(lanes, constants.phy, constants.memory_mhz, fault.wiring.delays):
+    leveling = constants.phy.leveling
+    wrong = misplaced(lanes, constants.phy, constants.memory_mhz, bench.model.delays) if leveling else []
+    if wrong:
         raise HostError(" ".join(wrong))
     if board.lamps & (LAMP_READY | LAMP_FAILED) != LAMP_READY:
         raise HostError(f"The lamps do not say that the memory is up: {board.lamps:04b}.")
     _clean(board)
-    say(f"memory: up, the eyes where the wires' delays put them ({time.perf_counter() - began:.0f} s)")
+    eyes_are = ", the eyes where the wires' delays put them" if leveling else ""
+    say(f"memory: up{eyes_are} ({time.perf_counter() - began:.0f} s)")
     fault.after_leveling(link, constants)
     return lanes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ARTY_A7", "LANES", "Delays"]
+__all__ = ["ARTY_A7", "LANES", "ULX3S", "Delays"]
 
 LANES = 2
 
@@ -34,3 +34,6 @@ class Delays:
 # Buffers and paths inside the FPGA come to what an Arty's published eyes say of them, 2.8 ns there and back with the
 # wires (docs/pins.md). The lanes differ by more than a board's do, so that each has to be found by itself.
 ARTY_A7 = Delays(leaving=1300, entering=700, clock=430, commands=450, data=(340, 560), strobe=(390, 600), jitter=150)
+
+# The ECP5's buffers at 3.3 V; nothing is leveled here, so these have to fit as they are.
+ULX3S = Delays(leaving=2600, entering=1200, clock=300, commands=320, data=(290, 450), strobe=(0, 0), jitter=0)

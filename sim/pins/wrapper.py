@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from sim.reference.errors import UserError
 
 __all__ = ["WRAPPER", "wrapper"]
 
 WRAPPER = "pins"
-# What the model drives or looks at, by the names of amaranth-boards. Each of the first ones must be there.
-ARTY = {
-    "clk100_0__io": "clk",
-    "rst_0__io": "~button",
-    "uart_0__rx__io": "rx",
-    "uart_0__tx__io": "tx",
-    "ddr3_0__clk__p": "ck",
-    "ddr3_0__rst__io": "commands[0]",
-    "ddr3_0__clk_en__io": "commands[1]",
-    "ddr3_0__cs__io": "commands[2]",
-    "ddr3_0__ras__io": "commands[3]",
-    "ddr3_0__cas__io": "commands[4]",
-    "ddr3_0__we__io": "commands[5]",
-    "ddr3_0__ba__io": "commands[8:6]",
-    "ddr3_0__a__io": "commands[22:9]",
-    "ddr3_0__dm__io": "dm",
-    "ddr3_0__dq__io": "dq",
-    "ddr3_0__dqs__p": "dqs",
-    **{f"led_{index}__io": f"lamps[{index}]" for index in range(4)},
-}
 # Nobody is at the other end of the Ethernet wire, but its PHY gives its clocks (25 MHz).
 ETHERNET = {"eth_mii_0__rx_clk__io": "phy_clock", "eth_mii_0__tx_clk__io": "phy_clock"}
 TEXT = """`timescale 1ps / 1ps
@@ -46,19 +27,23 @@ module {name} (
         quarter <= quarter + 2'd1;
         phy_clock <= quarter[1];
     end
+    {constants}
     {top} board ({ports});
 endmodule
 """
 
 
-def wrapper(verilog: str, top: str) -> str:
-    """The wrapper of an Arty's top, with or without Ethernet. Raises UserError for a top without the Arty's pins."""
+def wrapper(verilog: str, top: str, pins: Mapping[str, str], constants: str) -> str:
+    """The wrapper of a top that has at least those pins; inputs beside them are 0, Ethernet's clocks run.
+
+    Raises UserError for a top without one of the pins.
+    """
     found = re.search(rf"^module {top}\s*\(([^;]*)\);", verilog, re.MULTILINE)
     names = [name.strip() for name in found[1].split(",")] if found else []
-    missing = sorted(ARTY.keys() - set(names))
+    missing = sorted(pins.keys() - set(names))
     if missing:
-        raise UserError(f"The top of the board has no pin {missing[0]}: give an Arty's, as hw.build writes it.")
+        raise UserError(f"The top of the board has no pin {missing[0]}: give one that hw.build writes for that board.")
     inputs = set(re.findall(r"^\s*input\s+(?:\[\d+:\d+\]\s+)?(\w+);", verilog, re.MULTILINE))
-    idle = dict.fromkeys(inputs, "'0") | ARTY | ETHERNET
-    ports = [f".{name}({idle.get(name, '')})" for name in names]
-    return TEXT.format(name=WRAPPER, top=top, ports=", ".join(ports))
+    joined = dict.fromkeys(inputs, "'0") | ETHERNET | dict(pins)
+    ports = ", ".join(f".{name}({joined.get(name, '')})" for name in names)
+    return TEXT.format(name=WRAPPER, top=top, ports=ports, constants=constants)

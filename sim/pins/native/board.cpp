@@ -1,14 +1,24 @@
-// An Arty A7 around its FPGA: oscillator, button, UART, DDR3 chip and the wires to it; as a library with a C interface.
+// A board around its FPGA: oscillator, button, UART, memory chip and the wires to it; as a library with a C interface.
+// Without BOARD_SDRAM the chip is a DDR3, and the board an Arty A7; with it a SDR SDRAM, and a ULX3S.
 #include <sys/mman.h>
 
 #include <cstring>
 #include <memory>
 
 #include "Vpins.h"
-#include "ddr3_chip.h"
 #include "serial_line.h"
 #include "verilated.h"
 #include "wires.h"
+
+#ifdef BOARD_SDRAM
+#include "sdram_chip.h"
+namespace memory_chip = sdram;
+constexpr uint64_t OSCILLATOR = 20000;  // picoseconds of half a period of 25 MHz
+#else
+#include "ddr3_chip.h"
+namespace memory_chip = ddr3;
+constexpr uint64_t OSCILLATOR = 5000;  // of 100 MHz
+#endif
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -16,7 +26,7 @@ struct Options {
     uint64_t baud;
     uint32_t leaving, entering;          // picoseconds through the FPGA's output and input buffers
     uint32_t clock, commands;            // along the wires
-    uint32_t data[ddr3::LANES], strobe[ddr3::LANES];
+    uint32_t data[LANES], strobe[LANES];
     uint32_t jitter;                     // of the chip's data, to either side
     uint32_t crossed;                    // the data wires of the two lanes have changed places
     uint32_t stuck;                      // data wires that are always high
@@ -24,7 +34,7 @@ struct Options {
 };
 
 struct Statistics {
-    ddr3::Counts memory;
+    Counts memory;
     uint64_t evaluations, conflicts, broken_bytes;
     int32_t cas_latency, write_latency;
 };
@@ -36,7 +46,6 @@ extern "C" void pins_complain(const char *what) { current_complaints->add(curren
 
 class PinBoard {
 public:
-    static constexpr uint64_t OSCILLATOR = 5000;  // picoseconds of half a period of 100 MHz
     static constexpr uint64_t AWAKE = 60000;      // that the PLL's clocks go on after the memory's last bit
 
     explicit PinBoard(const Options &options)
@@ -51,7 +60,7 @@ public:
     }
     ~PinBoard() {
         top_->final();
-        munmap(memory_, 2 * ddr3::WORDS);
+        munmap(memory_, 2 * memory_chip::WORDS);
     }
 
     Complaints complaints;
@@ -80,7 +89,7 @@ public:
 
 private:
     static uint16_t *map() {
-        void *found = mmap(nullptr, 2 * ddr3::WORDS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *found = mmap(nullptr, 2 * memory_chip::WORDS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (found == MAP_FAILED) throw std::bad_alloc();
         return static_cast<uint16_t *>(found);
     }
@@ -135,7 +144,7 @@ private:
     }
 
     // The chip drives at its own pins at that time; the far end sees it later.
-    void give(const ddr3::Drive &drive) {
+    void give(const Drive &drive) {
         const int lane = drive.lane ^ int(options_.crossed);
         awake_until_ = std::max(awake_until_, drive.at + AWAKE);
         if (drive.driven) {
@@ -151,7 +160,7 @@ private:
         if (!conflicts_++) complaints.add(at, "lane %d: chip and FPGA drive the data wires at once.", lane);
     }
 
-    static ddr3::Pins commands(uint32_t word) {
+    static Pins commands(uint32_t word) {
         const auto bit = [word](int index) { return bool(word >> index & 1); };
         return {bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), int(word >> 6 & 7), int(word >> 9 & 0x3FFF)};
     }
@@ -170,7 +179,7 @@ private:
             commands_ = top_->commands;
             wires_.put(out + options_.commands, Wire::COMMANDS, 0, true, commands_);
         }
-        for (int lane = 0; lane < ddr3::LANES; lane++) {
+        for (int lane = 0; lane < LANES; lane++) {
             const int shift = 8 * lane, other = 8 * (lane ^ int(options_.crossed));
             const uint32_t driven = top_->dq__en >> shift & 1, value = (top_->dq__out | options_.stuck) >> shift & 0xFF;
             // A mask has its own wire beside the data's: data that changed places come with the other lane's mask.
@@ -197,11 +206,11 @@ private:
     SerialLine line_;
     Wires wires_;
     uint16_t *memory_;
-    ddr3::Chip chip_;
+    memory_chip::Chip chip_;
     uint64_t oscillator_ = OSCILLATOR, awake_until_ = 0, evaluations_ = 0, conflicts_ = 0;
-    uint64_t drives_from_[ddr3::LANES] = {}, drives_until_[ddr3::LANES] = {};
-    uint32_t commands_ = 0, data_[ddr3::LANES] = {}, strobe_[ddr3::LANES] = {};
-    bool ck_ = false, tx_ = true, rested_ = false, fpga_drives_[ddr3::LANES] = {};
+    uint64_t drives_from_[LANES] = {}, drives_until_[LANES] = {};
+    uint32_t commands_ = 0, data_[LANES] = {}, strobe_[LANES] = {};
+    bool ck_ = false, tx_ = true, rested_ = false, fpga_drives_[LANES] = {};
 };
 
 EXPORT PinBoard *pins_open(const Options *options) {
@@ -228,7 +237,7 @@ EXPORT size_t pins_receive(PinBoard *board, uint8_t *bytes, size_t most) {
     return count;
 }
 EXPORT int pins_copy(PinBoard *board, int write, uint64_t address, uint8_t *bytes, size_t count) {
-    if (address > 2 * ddr3::WORDS || count > 2 * ddr3::WORDS - address) return 0;
+    if (address > 2 * memory_chip::WORDS || count > 2 * memory_chip::WORDS - address) return 0;
     if (write) std::memcpy(board->memory() + address, bytes, count);
     else std::memcpy(bytes, board->memory() + address, count);
     return 1;

@@ -6,7 +6,7 @@
 
 namespace ddr3 {
 
-constexpr int BANKS = 8, ROW_BITS = 14, COLUMN_BITS = 10, LANES = 2, BURST = 8;
+constexpr int BANKS = 8, ROW_BITS = 14, COLUMN_BITS = 10, BURST = 8;
 constexpr uint64_t WORDS = 1ull << (ROW_BITS + 3 + COLUMN_BITS);
 
 constexpr Picoseconds ns(double value) { return Picoseconds(value * 1000.0 + 0.5); }

@@ -11,7 +11,7 @@ int main() {
     Complaints complaints;
     auto memory = std::make_unique<uint16_t[]>(1 << 16);
     ddr3::Chip chip(complaints, memory.get(), 0);
-    ddr3::Pins pins{false, false, true, true, true, true, 0, 0};
+    Pins pins{false, false, true, true, true, true, 0, 0};
     Picoseconds now = 0;
     uint64_t clocks;
     std::string what;

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.pins.build import HERE
+from sim.pins.boards import HERE
 from sim.verilator.library import compiler
 
 MODE, REFRESH, PRECHARGE, ACTIVATE, WRITE, READ, ZQ = range(7)

@@ -9,8 +9,7 @@ from gateware.core import Core
 from gateware.machine import identity
 from host.dram.leveling import Lane
 from hw.boards.arty_a7 import ArtyA7
-from hw.dram.settings import ARTY_A7 as MEMORY
-from sim.pins.board import PinBoard
+from sim.pins.board import PinBoard, Wiring
 from sim.pins.build import build_board
 from sim.pins.check import Bench, brought_up
 from sim.pins.delays import ARTY_A7
@@ -33,8 +32,8 @@ def bench() -> Bench:
 
 def test_the_board_comes_up_at_its_pins(bench: Bench):
     beat = bytes(range(3, 3 + BEAT_BYTES))
-    with PinBoard(bench.library, BAUD) as board, connected(board, BAUD) as link:
-        assert link.identity == identity(MACHINE, MEMORY.bytes)
+    with PinBoard(bench.library, BAUD, Wiring(ARTY_A7)) as board, connected(board, BAUD) as link:
+        assert link.identity == identity(MACHINE, bench.model.memory_bytes)
         lanes = brought_up(bench, lambda text: None, FAULTS["read-slip"], board, link)
         assert lanes[0] != lanes[1]  # each lane's wires are its own
         link.write(5 * BEAT_BYTES, beat)
@@ -49,7 +48,7 @@ def test_the_board_comes_up_at_its_pins(bench: Bench):
 def test_resting_clocks_change_nothing(bench: Bench):
     seen, evaluations = [], []
     for restless in (False, True):
-        with PinBoard(bench.library, BAUD, restless=restless) as board, connected(board, BAUD) as link:
+        with PinBoard(bench.library, BAUD, Wiring(ARTY_A7), restless) as board, connected(board, BAUD) as link:
             link.control_write(bench.constants().registers["sdram_dfii_pi0_address"], 0x155)
             board.run(board.time + 40_000_000)
             found = board.statistics
