@@ -17,5 +17,6 @@ def test_every_tensor(variation: str, capsys: pytest.CaptureFixture[str]):
     (row,) = json.loads(capsys.readouterr().out)
     # Probabilities and logits beside the activations; the image and the positions are not the machine's.
     made = len(parse_architecture(BASE.removeprefix("random:") + variation).activations()) + 2 - 2
+    made += "pool=attention" in variation  # its own probabilities
     assert row["exact"] is True and row["tensors_compared"] == made
     assert row["predicted_cycles"] == pytest.approx(row["cycles"], rel=0.15)
