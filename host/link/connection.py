@@ -26,8 +26,9 @@ __all__ = ["Connection"]
 
 WORD_BYTES = 4
 POLL_SECONDS = 0.0002
-READS_AHEAD = 4
-"""Reads under way: enough to keep the device's answers coming, and few to ask again when answers are lost."""
+READS_AHEAD = 2
+"""Reads under way: as many requests as wait in the device while it answers. A UART cannot make the line wait, so a
+third one is lost, and asked for again only after the time-out."""
 
 
 class Connection:

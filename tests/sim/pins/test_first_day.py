@@ -6,6 +6,7 @@ from amaranth.hdl import Module
 from firmware.dram.initialisation import Phy
 from gateware.config import BEAT_BYTES, config
 from gateware.core import Core
+from gateware.link.packets import MAX_PAYLOAD
 from gateware.machine import identity
 from host.dram.leveling import Lane
 from hw.boards.arty_a7 import ArtyA7
@@ -41,6 +42,9 @@ def test_the_board_comes_up_at_its_pins(bench: Bench):
         # That fault comes after leveling: the lane's bytes return from a bit further on.
         assert link.read(5 * BEAT_BYTES, BEAT_BYTES)[::2] == beat[::2]
         assert link.read(5 * BEAT_BYTES, BEAT_BYTES)[1::2] != beat[1::2]
+        # Nothing of a long read is asked for twice: the device has room for what is under way.
+        link.read(0, 4 * MAX_PAYLOAD)
+        assert (link.statistics.timeouts, link.statistics.resent) == (0, 0)
         found = board.statistics
         assert (found.cas_latency, found.write_latency, found.conflicts) == (7, 5, 0) and board.complaints == []
 
