@@ -53,7 +53,9 @@ def fresh_copy(folder: Path, shared: tuple[str, ...] = (".venv",)) -> Path:
 
 def run(command: str, folder: Path) -> tuple[int, str]:
     """The exit status of a command and what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    # A reader's shell is no rule of a makefile: `make` says which folder it enters when another one calls it.
+    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment = {**outside, "PYTHONPATH": str(folder)}
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 

@@ -20,16 +20,8 @@ SECONDS = 7200.0
 NETLIST, UNITS, TOTAL = "netlist.json", "units.json", "total.json"
 # Pads come last, when the netlist is flat: the DRAM's PHY brings some of its own.
 XC7 = f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {TOP}"
-# A slice has one enable and one reset. What fewer registers share becomes part of their data.
-FEWEST = 15
 SYNTHESIS = {
-    "xc7": [
-        f"{XC7} -run begin:map_ffs",
-        "dfflegalize -cell $_DFFE_?P?P_ 01 -cell $_SDFFE_?P?P_ 01 -cell $_DLATCH_?P?_ 01 "
-        f"-mince {FEWEST} -minsrst {FEWEST}",
-        "opt_merge",
-        f"{XC7} -run map_ffs:",
-    ],
+    "xc7": [XC7],
     "ecp5": [f"synth_ecp5 -top {TOP}"],
 }
 PADS = {

@@ -91,7 +91,7 @@ def test_the_stages_of_a_swin():
         ("deit_tiny:heads=2,heads=2", "'heads=2' is not understood; expected NAME:classes=10"),
         (VIT + ",epsilon=-1", "'epsilon=-1' is not understood"),
         (VIT + ",epsilon=2", "epsilon must be 0 to 1, not 2"),
-        (VIT + ",pool=last", "pool must be one of token, mean, mean_norm, not 'last'"),
+        (VIT + ",pool=last", "pool must be one of token, mean, mean_norm, attention, not 'last'"),
         (VIT + ",pool=Token", "'pool=Token' is not understood"),
         (VIT + ",activation=relu", "activation must be one of gelu, gelu_tanh, quick_gelu, not 'relu'"),
         (SWIN + ",activation=relu", "activation must be one of gelu, gelu_tanh, quick_gelu, not 'relu'"),
