@@ -21,7 +21,7 @@ from host.faults.ethernet import FaultyEthernet
 from host.link.connection import Connection
 from sim.reference.architecture import parse_architecture
 
-__all__ = ["ATTEMPTS", "TIMEOUT", "Bench", "Case", "Row"]
+__all__ = ["ATTEMPTS", "PICTURES", "TIMEOUT", "Bench", "Case", "Row"]
 
 TIMEOUT = 0.0003
 """Seconds of the board's time until a request goes out again: short, so that lost packets cost few emulated cycles."""

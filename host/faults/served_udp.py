@@ -19,7 +19,7 @@ from host.command.errors import HostError
 from host.devices.linked import ConnectedDevice
 from host.devices.registry import open_device
 from host.devices.udp import UDP_TIMEOUT
-from host.faults.bench import Bench, Row
+from host.faults.bench import PICTURES, Bench, Row
 from host.faults.served import UPLOAD_SECONDS, exact, reopened, served
 from host.link.connection import Connection
 from host.link.errors import TransportError
@@ -106,7 +106,7 @@ def strangers(bench: Bench, row: Row, spec: str, path: Path) -> None:
         with _Strangers(address(spec), random.Random(bench.rng.getrandbits(32))) as crowd:
             number = 0
             while number < 3 or (crowd.sent <= BURST and time.monotonic() - begun < FLOOD_SECONDS):
-                right = exact(bench, device, number)
+                right = exact(bench, device, number % PICTURES)
                 row.exact, row.wrong = row.exact + right, row.wrong + (not right)
                 number += 1
         row.faults = crowd.sent

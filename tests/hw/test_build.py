@@ -33,7 +33,7 @@ def test_a_design_that_does_not_fit_is_refused_with_numbers(tools, tmp_path, mon
     monkeypatch.setenv("YOSYS", fake.yosys_tool(tools, cells))
     outcome, _, status, problem = fake.run(fake.Small(), tmp_path / "out", "yosys")
     assert status == "failure" and outcome.routed is None
-    assert "takes 20,000 LUTs and a XC7A35T should be given at most 17,680: 2,320 too many" in problem
+    assert "takes 20,000 LUTs and a XC7A35T should be given at most 18,304: 1,696 too many" in problem
     assert "96 DSPs" in problem and "lower rows" in problem
 
 

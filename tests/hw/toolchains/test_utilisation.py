@@ -31,8 +31,8 @@ def test_units_are_counted_once():
 
 
 def test_limits_are_the_part_s_own():
-    assert over_limits(Utilisation(17_680, 41_600, 90, 50, 25_000), XC7A35T) == []
-    assert len(over_limits(Utilisation(17_681, 41_601, 91, 50.5, 17_681), XC7A35T)) == 4
+    assert over_limits(Utilisation(18_304, 41_600, 90, 50, 25_000), XC7A35T) == []
+    assert len(over_limits(Utilisation(18_305, 41_601, 91, 50.5, 18_305), XC7A35T)) == 4
 
 
 def test_small_luts_share_one():
