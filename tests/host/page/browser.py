@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SHIPPED", "browser_there", "headless", "served_page", "until"]
+import pytest
+
+from tests.skips import Skip
+
+__all__ = ["SHIPPED", "browser", "headless", "served_page", "until"]
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "models" / "digits.safetensors"
@@ -68,3 +72,12 @@ def until(browser: Any, condition: Callable[[Any], Any]) -> Any:
     from selenium.webdriver.support.ui import WebDriverWait
 
     return WebDriverWait(browser, SECONDS).until(condition)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One for all tests of a module."""
+    if not browser_there():
+        Skip.BROWSER.now()
+    with headless() as made:
+        yield made

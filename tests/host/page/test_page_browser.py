@@ -11,16 +11,9 @@ from selenium.webdriver.common.keys import Keys
 
 from firmware.training import digits
 from host.devices.registry import open_device
-from tests.host.page.browser import SHIPPED, browser_there, headless, served_page, until
-from tests.skips import Skip
+from tests.host.page.browser import SHIPPED, browser, served_page, until
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not browser_there():
-        Skip.BROWSER.now()
-    with headless() as made:
-        yield made
+__all__ = ["browser"]  # a fixture
 
 
 @pytest.fixture(scope="module")

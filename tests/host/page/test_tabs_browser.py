@@ -13,19 +13,12 @@ from selenium.webdriver.common.keys import Keys
 from firmware.training import digits
 from host.devices.registry import open_device
 from host.embeddings.vectors import nearest, unit_vectors
-from tests.host.page.browser import SHIPPED, browser_there, headless, served_page, until
-from tests.skips import Skip
+from tests.host.page.browser import SHIPPED, browser, served_page, until
+
+__all__ = ["browser"]  # a fixture
 
 KINDS = (1, 4, 7)
 EACH = 5
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not browser_there():
-        Skip.BROWSER.now()
-    with headless() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
